@@ -1,0 +1,1 @@
+"""The capture: DuckDB store, reader, canned queries, importers and exporters."""

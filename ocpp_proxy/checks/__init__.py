@@ -1,0 +1,1 @@
+"""Findings: one file a family, a rule is one small function with a code. Sans-I/O."""

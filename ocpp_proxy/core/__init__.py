@@ -1,0 +1,1 @@
+"""Spool records to frames, messages, exchanges, transactions and findings; the Session of frame mode. Sans-I/O."""

@@ -1,0 +1,1 @@
+"""The demo: simulated chargers and CSMS behind the real proxy."""

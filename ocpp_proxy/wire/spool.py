@@ -1,0 +1,259 @@
+"""The spool record codec: what the relay appends and the recorder tails. Pure bytes; files are floor 4's business.
+
+A segment is a header and records. Record: ``magic, length, crc32, kind, direction, flags, seq, time_ns, mono_ns, link,
+offset`` and ``length`` bytes of data. The CRC starts from the segment's random salt and covers header and data, so that
+neither bytes chosen by a peer nor leftovers of another file pass as a record, and a zero-filled tail is never valid.
+"""
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from zlib import crc32
+
+import msgspec
+from msgspec import Struct
+
+from ocpp_proxy.model import Side, TlsInfo
+
+FORMAT = 1
+SEGMENT = struct.Struct("<8sHHI16sQQQQQ")   # magic, format, -, worker, boot id, incarnation, salt, first seq, wall, mono
+SEGMENT_MAGIC = b"OCPPSPL\x01"
+RECORD = struct.Struct("<IIIBBHQQQQQ")      # magic, length, crc, kind, direction, flags, seq, time, mono, link, offset
+MAGIC = 0x5AC0FFE5
+MAGIC_BYTES = struct.pack("<I", MAGIC)
+MAX_DATA = 8 << 20                          # larger chunks never occur: the relay reads at most 256 KiB at once
+_CRC_FREE = struct.Struct("<BBHQQQQQ")      # the header fields after the crc
+
+
+class Kind(IntEnum):
+    """What a record is. The data of IN and OUT are bytes of the wire; all others carry a struct (``BODIES``)."""
+
+    OPEN = 1        # Open: a TCP connection was accepted
+    HEAD = 2        # Head: an HTTP head was read completely (its bytes are not in an IN record)
+    IN = 3          # bytes received; forwarded unchanged unless a DISP says otherwise
+    OUT = 4         # bytes we made
+    DISP = 5        # Disposition of received bytes (held, dropped, answered, released)
+    FINDING = 6     # ForeignFinding
+    LOSS = 7
+    AUDIT = 8
+    GAP = 9         # GapBody
+    BEAT = 10       # no data: record time of this worker
+    END = 11        # End: one direction of a link ended
+    NOTE = 12       # NoteBody: a fact that is neither bytes nor an end
+
+
+STATION, CSMS = 0, 1                        # direction: who sent the bytes
+SIDES = (Side.STATION, Side.CSMS)
+
+
+class Open(Struct, frozen=True, gc=False):
+    """Body of OPEN."""
+
+    remote: str
+    listener: str
+    tls: TlsInfo | None = None
+
+
+class Head(Struct, frozen=True, gc=False):
+    """Body of HEAD. ``raw`` as received (Authorization masked), ``sent`` as passed on if it differs, else empty.
+
+    On a request: identity, where it leads (``upstream`` URL), ``problems`` and ``repairs``. On an answer: ``status``.
+    ``size`` is the number of bytes of the head on the wire (``raw`` may differ from it by the masking).
+    """
+
+    raw: bytes
+    size: int
+    sent: bytes = b""
+    status: int = 0
+    target: str = ""
+    identity: str = ""
+    identity_source: str = "path"
+    upstream: str = ""
+    problems: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    csms_tls: TlsInfo | None = None
+
+
+class End(Struct, frozen=True, gc=False):
+    """Body of END: the totals of one direction. ``how``: fin, rst, timeout, vanished, shutdown, refused, error."""
+
+    read: int
+    written: int
+    unsent: int
+    how: str
+    first: bool = False                     # this direction's sender ended the link
+
+
+class GapBody(Struct, frozen=True, gc=False):
+    """Body of GAP: records that were counted but not appended. The sequence numbers were used up."""
+
+    from_seq: int
+    to_seq: int
+    records: int
+    bytes: int
+    reason: str
+    started_ns: int
+
+
+class NoteBody(Struct, frozen=True, gc=False):
+    """Body of NOTE; kinds in ``records.NOTE_KINDS``."""
+
+    kind: str
+    text: str = ""
+    identity: str = ""
+
+
+class Disposition(Struct, frozen=True, gc=False):
+    """Body of DISP: what became of received records. ``seqs`` name them; OUT records name their cause the same way."""
+
+    seqs: tuple[int, ...]
+    what: str                               # held, dropped, answered, released, replaced
+    plugin: str = ""
+    reason: str = ""
+
+
+class ForeignFinding(Struct, frozen=True, gc=False):
+    """Body of FINDING: what a plugin or the relay reports; ``seqs`` are its evidence."""
+
+    code: str
+    severity: str
+    blame: str
+    message: str
+    seqs: tuple[int, ...] = ()
+
+
+class SpoolRecord(Struct, frozen=True, gc=False):
+    """One record as read back, with the segment it came from."""
+
+    kind: Kind
+    direction: int
+    flags: int
+    seq: int
+    time_ns: int
+    mono_ns: int
+    link: int
+    offset: int
+    data: bytes
+    worker: int = 0
+    incarnation: int = 0
+
+
+class Segment(Struct, frozen=True, gc=False):
+    """A segment header."""
+
+    worker: int
+    boot_id: bytes
+    incarnation: int
+    salt: int
+    first_seq: int
+    wall_ns: int
+    mono_ns: int
+
+
+class Damage(Struct, frozen=True, gc=False):
+    """A range of a segment, in bytes from its start, that holds no readable record."""
+
+    start: int
+    end: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_DECODERS = {
+    kind: msgspec.msgpack.Decoder(body)
+    for kind, body in {
+        Kind.OPEN: Open, Kind.HEAD: Head, Kind.END: End, Kind.GAP: GapBody, Kind.NOTE: NoteBody,
+        Kind.DISP: Disposition, Kind.FINDING: ForeignFinding,
+    }.items()
+}
+Body = Open | Head | End | GapBody | NoteBody | Disposition | ForeignFinding
+
+
+def encode_body(body: Body) -> bytes:
+    """Encode a record's body."""
+    return _encode(body)
+
+
+def decode_body(record: SpoolRecord) -> Body:
+    """Decode the body of a record that has one (all but IN, OUT, BEAT). Raises ``msgspec.DecodeError``."""
+    decoded: Body = _DECODERS[record.kind].decode(record.data)
+    return decoded
+
+
+def segment_header(segment: Segment) -> bytes:
+    """Encode a segment header."""
+    return SEGMENT.pack(
+        SEGMENT_MAGIC, FORMAT, 0, segment.worker, segment.boot_id, segment.incarnation, segment.salt,
+        segment.first_seq, segment.wall_ns, segment.mono_ns,
+    )
+
+
+def read_segment_header(data: bytes) -> Segment | None:
+    """Decode a segment header; None when it is too short, foreign or of another format."""
+    if len(data) < SEGMENT.size:
+        return None
+    magic, form, _, worker, boot, incarnation, salt, first, wall, mono = SEGMENT.unpack_from(data)
+    if magic != SEGMENT_MAGIC or form != FORMAT:
+        return None
+    return Segment(worker, boot, incarnation, salt, first, wall, mono)
+
+
+def start_crc(salt: int) -> int:
+    """The CRC every record of a segment starts from."""
+    return crc32(salt.to_bytes(8, "little"))
+
+
+def record_header(
+    start: int, kind: int, direction: int, seq: int, time_ns: int, mono_ns: int, link: int, offset: int, data: bytes,
+) -> bytes:
+    """Encode the header of a record whose data follow it; ``start`` is ``start_crc`` of the segment."""
+    tail = _CRC_FREE.pack(kind, direction, 0, seq, time_ns, mono_ns, link, offset)
+    size = len(data)
+    crc = crc32(data, crc32(tail, start ^ size))
+    return struct.pack("<III", MAGIC, size, crc) + tail
+
+
+def read_records(
+    data: bytes, segment: Segment, position: int, final: bool,
+) -> Iterator[tuple[SpoolRecord | Damage, int]]:
+    """Yield ``(record, end)`` from ``data``, a piece of a segment that starts at byte ``position`` of it.
+
+    ``end`` is where the next record begins: go on from there. A bad stretch is yielded as ``Damage`` once a good record
+    follows it, or when ``final`` (the writer is gone); before that a bad tail is unfinished and is not yielded.
+    """
+    start = start_crc(segment.salt)
+    at, bad = 0, -1
+    while at < len(data):
+        record = _record_at(data, at, segment, start)
+        if record is None:
+            if bad < 0:
+                bad = at
+            at = data.find(MAGIC_BYTES, at + 1)
+            if at < 0:
+                break
+            continue
+        if bad >= 0:
+            yield Damage(position + bad, position + at), position + at
+            bad = -1
+        at += RECORD.size + len(record.data)
+        yield record, position + at
+    if bad >= 0 and final:
+        yield Damage(position + bad, position + len(data)), position + len(data)
+
+
+def _record_at(data: bytes, at: int, segment: Segment, start: int) -> SpoolRecord | None:
+    if len(data) - at < RECORD.size:
+        return None
+    magic, size, crc, kind, direction, flags, seq, time_ns, mono_ns, link, offset = RECORD.unpack_from(data, at)
+    body = at + RECORD.size
+    if magic != MAGIC or size > MAX_DATA or len(data) - body < size:
+        return None
+    chunk = data[body : body + size]
+    if crc32(chunk, crc32(data[at + 12 : body], start ^ size)) != crc:
+        return None
+    try:
+        known = Kind(kind)
+    except ValueError:
+        return None
+    return SpoolRecord(
+        known, direction, flags, seq, time_ns, mono_ns, link, offset, chunk, segment.worker, segment.incarnation,
+    )
