@@ -1,0 +1,168 @@
+"""A filter as a Python function of a line."""
+
+import operator
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import orjson
+
+from ocpp_proxy import records
+from ocpp_proxy.fields.patterns import matcher
+from ocpp_proxy.fields.registry import FIELDS, Got, Links, identity_of, text_of
+from ocpp_proxy.fields.tree import And, Compare, Filter, Node, Not, Or, Scalar, Word
+from ocpp_proxy.records import Line
+
+Test = Callable[[Line], bool]
+MAX_PAYLOAD = 4 << 20                       # payload.<path> looks into payloads of up to so many bytes
+_NUMBER = re.compile(r"\s*-?\d+(\.\d+)?([eE][+-]?\d{1,3})?\s*")
+_STEP = re.compile(r"\[(\d+|\*)\]|([^.\[\]]+)")
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}
+
+
+def compile(where: Filter | None, links: Links | None = None) -> Test:
+    """Compile a filter (None: everything passes).
+
+    ``links`` maps link_id to what is known of the link, and may grow while it is used: pings, closes and notes know only
+    their link, so ``identity`` and ``protocol`` of them come from there. Raises ``ConfigError`` for a bad pattern.
+    """
+    return _node(where.root if where else And(()), {} if links is None else links)
+
+
+def _node(node: Node, links: Links) -> Test:
+    match node:
+        case And(items):
+            tests = [_node(item, links) for item in items]
+            return lambda line: all(test(line) for test in tests)
+        case Or(items):
+            tests = [_node(item, links) for item in items]
+            return lambda line: any(test(line) for test in tests)
+        case Not(item):
+            negated = _node(item, links)
+            return lambda line: not negated(line)
+        case Word(text):
+            return _word(text, links)
+        case Compare():
+            return _compare(node, links)
+
+
+def _word(text: str, links: Links) -> Test:
+    needle = text.lower()
+
+    def found(line: Line) -> bool:
+        if isinstance(line.record, records.MessageSeen):
+            message = line.record.message
+            if needle in message.action.lower() or needle in message.message_id.lower():
+                return True
+        return needle in (identity_of(line, links) or "").lower() or needle in text_of(line).lower()
+    return found
+
+
+def _compare(node: Compare, links: Links) -> Test:
+    field = FIELDS.get(node.field)
+    if field is None:
+        return _payload(node)
+    get, value = field.get, node.value
+    test = _value_test(node)
+    if field.many:
+        every = node.op == "!="
+
+        def some(line: Line) -> bool:
+            values = get(line, links)
+            results = (test(value) for value in values) if isinstance(values, tuple) else iter(())
+            return (bool(values) and all(results)) if every else any(results)
+        return some
+    if node.op in _ORDER:
+        compare = _ORDER[node.op]
+
+        def ordered(line: Line) -> bool:
+            got = get(line, links)
+            return got is not None and compare(got, value)
+        return ordered
+
+    def one(line: Line) -> bool:
+        got = get(line, links)
+        return got is not None and test(got)
+    return one
+
+
+def _value_test(node: Compare) -> Callable[[Any], bool]:
+    value = node.value
+    if node.op == "in":
+        allowed = frozenset(value if isinstance(value, tuple) else (value,))
+        return lambda got: got in allowed
+    if node.op == "~":
+        search = matcher(str(value))
+        return lambda got: search(_as_text(got))
+    if node.op == "contains":
+        needle = str(value).lower()
+        return lambda got: needle in _as_text(got).lower()
+    compare = _ORDER[node.op]
+    return lambda got: compare(got, value)
+
+
+def _as_text(got: Got) -> str:
+    return got if isinstance(got, str) else str(got)
+
+
+def _payload(node: Compare) -> Test:
+    """``payload.a.b[0].c``: a number compares as number, anything else as text; of ``[*]`` any element may match."""
+    steps: list[str | int] = [
+        int(index) if index.isdecimal() else index or key for index, key in _STEP.findall(node.field.removeprefix("payload."))
+    ]
+    keys = [f'"{step}"'.encode() for step in steps if isinstance(step, str) and step != "*"]
+    test = _json_test(node)
+
+    def found(line: Line) -> bool:
+        if not isinstance(line.record, records.MessageSeen):
+            return False
+        payload = line.record.message.payload
+        if len(payload) > MAX_PAYLOAD or (b"\\" not in payload and not all(key in payload for key in keys)):
+            return False                    # a key that is not even in the text (and no escape that could hide it)
+        try:
+            values = _look([orjson.loads(payload)], steps)
+        except orjson.JSONDecodeError:
+            return False
+        values = [value for value in values if value is not None]
+        return bool(values) and all(map(test, values)) if node.op == "!=" else any(map(test, values))
+    return found
+
+
+def _look(values: list[Any], steps: Iterable[str | int]) -> list[Any]:
+    for step in steps:
+        if step == "*":
+            values = [item for value in values if isinstance(value, list) for item in value]
+        elif isinstance(step, int):
+            values = [value[step] for value in values if isinstance(value, list) and step < len(value)]
+        else:
+            values = [value[step] for value in values if isinstance(value, dict) and step in value]
+    return values
+
+
+def _json_test(node: Compare) -> Callable[[Any], bool]:
+    value = node.value
+    if isinstance(value, tuple):
+        tests = [_scalar_test("==", item) for item in value]
+        return lambda got: any(test(got) for test in tests)
+    if node.op in ("~", "contains"):
+        inner = _value_test(node)
+        return lambda got: inner(_json_text(got))
+    return _scalar_test(node.op, value)
+
+
+def _scalar_test(op: str, value: Scalar) -> Callable[[Any], bool]:
+    compare = _ORDER[op]
+    if isinstance(value, str):
+        return lambda got: compare(_json_text(got), value)
+
+    def number(got: Any) -> bool:
+        if isinstance(got, str) and len(got) < 100 and _NUMBER.fullmatch(got):
+            got = float(got)
+        return isinstance(got, int | float) and not isinstance(got, bool) and compare(got, value)
+    return number
+
+
+def _json_text(got: Any) -> str:
+    return got if isinstance(got, str) else orjson.dumps(got).decode()
