@@ -2,49 +2,126 @@
 
 Three grades, strictest first: "official" (the published schema as it is), "errata" (the schema with our overlay of
 errata), "field" (structure only: types and required properties). A ``Fault`` carries the most lenient grade at which it
-still is one. Values are never changed.
+still is one. Values are never changed. Validators are compiled when first asked for, or by ``warm``.
 """
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
 
-from msgspec import Struct
+import jsonschema_rs
 
-Grade = Literal["official", "errata", "field"]
+from ocpp_proxy.spec import difference, installed
+from ocpp_proxy.spec.errata import HINTS, NULL_IS_EMPTY
+from ocpp_proxy.spec.faults import GRADES, Fault, Grade, Subject, explain
 
-GRADES: tuple[Grade, ...] = ("official", "errata", "field")
-"""Strictest first."""
+__all__ = ["GRADES", "Fault", "Grade", "check", "messages", "raw", "validator", "warm"]
 
+IsValid = Callable[[object], bool]
+Key = tuple[str, str, bool]
 
-class Fault(Struct, frozen=True, gc=False):
-    """One deviation from the schema.
+CLOSED_2_0 = "2.0 closed"
+"""2.0 with unknown properties forbidden: no published version; only for telling versions apart."""
 
-    ``path`` like ``$.meterValue[0].timestamp`` (of the property that is missing or too much, where it is one of those);
-    ``kind``: type, required, additional, enum, format, maxLength, multipleOf, minItems, maxItems, minimum, maximum, or
-    "payload" (cannot be checked at all); ``message`` ours, short, without the value; ``value`` the offending value as
-    JSON, at most 60 characters; ``grade`` the most lenient grade at which it still is a fault.
-    """
-
-    path: str
-    kind: str
-    message: str
-    grade: Grade
-    value: str = ""
+_compiled: dict[Key, jsonschema_rs.Validator] = {}
+_valid: dict[Key, IsValid] = {}
+_listings: dict[str, dict[tuple[str, bool], str]] = {}
+_tables: dict[str, dict[str, object]] = {}
 
 
 def check(version: str, action: str, answer: bool, payload: object) -> tuple[Fault, ...]:
-    """All faults of a decoded payload at grade "official", at most 64; empty when valid or when there is no schema."""
-    return ()
+    """All faults of a decoded payload at grade "official", at most 64; empty when valid or when there is no schema.
+
+    Never raises on what a peer sent; a payload JSON cannot hold (lone surrogates) is one fault of kind "payload".
+    """
+    is_valid = _valid.get((version, action, answer)) or validator(version, action, answer)
+    if is_valid is None:
+        return ()
+    try:
+        if is_valid(payload):
+            return ()
+    except ValueError:
+        return (Fault("$", "payload", "holds what JSON cannot: it cannot be checked", "field"),)
+    if payload is None and version in NULL_IS_EMPTY:
+        return check(version, action, answer, {}) or (Fault("$", "type", "null for an empty payload", "official", "null"),)
+    subject = Subject(version, action, answer, _hints(version, action, answer))
+    return explain(_compiled[(version, action, answer)], subject, payload)
 
 
-def validator(version: str, action: str, answer: bool) -> Callable[[object], bool] | None:
+def validator(version: str, action: str, answer: bool) -> IsValid | None:
     """The bare ``is_valid`` of the schema, for hot loops: it raises ValueError for objects JSON cannot hold.
 
     None when there is no schema (unknown action, versions 1.2 and 1.5).
     """
-    return None
+    key = (version, action, answer)
+    found = _valid.get(key)
+    if found is not None:
+        return found
+    if (action, answer) not in messages(version):
+        return None
+    schema = raw(version, action, answer)
+    draft_4 = "draft-04" in str(schema.get("$schema", ""))
+    build = jsonschema_rs.Draft4Validator if draft_4 else jsonschema_rs.Draft6Validator
+    compiled = build(schema, validate_formats=True)
+    _compiled[key] = compiled
+    _valid[key] = compiled.is_valid
+    return compiled.is_valid
 
 
 def warm(version: str) -> int:
-    """Compile every schema of a version now; how many there are (1.6: 78, 2.0: 134, 2.0.1: 128, 2.1: 181)."""
-    return 0
+    """Compile every schema of a version now; how many there are (1.6: 78, 2.0: 134, 2.0.1: 128, 2.1: 181, others 0)."""
+    return sum(validator(version, action, answer) is not None for action, answer in messages(version))
+
+
+def messages(version: str) -> dict[tuple[str, bool], str]:
+    """(action, answer) -> name of the message, for every message of a version that has a schema."""
+    listing = _listings.get(version)
+    if listing is None:
+        family_1 = version == "1.6"
+        names = _names_2_0() if version in ("2.0", CLOSED_2_0) else installed.messages(version)
+        listing = {_action(name, family_1): name for name in names}
+        if version in ("1.6", "2.0", CLOSED_2_0, "2.0.1", "2.1"):      # unknown versions are not remembered
+            _listings[version] = listing
+    return listing
+
+
+def raw(version: str, action: str, answer: bool) -> dict[str, object]:
+    """The schema itself, as it is compiled. KeyError when there is none."""
+    name = messages(version)[(action, answer)]
+    if version not in ("2.0", CLOSED_2_0):
+        return installed.schema(version, name)
+    row = _rows_2_0().get(name, {})
+    change = row if isinstance(row, dict) else {}
+    base = None if change.get("new") else installed.schema("2.0.1", name)
+    without = frozenset(difference.texts(difference.child(_table_2_0(), "everywhere").get("drop")))
+    return difference.derive(base, change, without, version == CLOSED_2_0)
+
+
+def _hints(version: str, action: str, answer: bool) -> Mapping[str, str]:
+    """Unknown property -> what is behind it: our own rows, and the names 2.0 had for what 2.0.1 renamed."""
+    hints = {name: hint for (*message, name), hint in HINTS.items() if tuple(message) == (version, action, answer)}
+    if version in ("2.0.1", "2.1"):
+        row = _rows_2_0().get(messages(version)[(action, answer)])
+        put = row.get("put") if isinstance(row, dict) else None
+        for path in put if isinstance(put, dict) else ():
+            hints.setdefault(path.removesuffix("[]").rsplit(".", 1)[-1], f"a field of OCPP 2.0, not of {version}")
+    return hints
+
+
+def _action(name: str, family_1: bool) -> tuple[str, bool]:
+    if name.endswith("Response"):
+        return name.removesuffix("Response"), True
+    return name if family_1 else name.removesuffix("Request"), False
+
+
+def _table_2_0() -> dict[str, object]:
+    if "2.0" not in _tables:
+        _tables["2.0"] = installed.differences_2_0()
+    return _tables["2.0"]
+
+
+def _rows_2_0() -> dict[str, object]:
+    return difference.child(_table_2_0(), "messages")
+
+
+def _names_2_0() -> list[str]:
+    new = [name for name, row in _rows_2_0().items() if isinstance(row, dict) and row.get("new")]
+    return sorted([*installed.messages("2.0.1"), *new])
