@@ -1,0 +1,219 @@
+"""``Session``: one direction of a link in frame mode, sans-I/O. Bytes in, bytes out, and why they differ.
+
+Messages that nobody changes leave as their original bytes: header, mask key, fragments, compressed or not. In a compressed
+direction the receiver's window follows from every compressed message it got, so from the first one that does not leave as
+it came, all later compressed ones leave uncompressed (legal: RFC 7692 section 6, RSV1 decides per message).
+"""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from ocpp_proxy.wire.deflate import CAP, Inflater
+from ocpp_proxy.wire.frames import BINARY, CONTINUATION, RAW, TEXT, FrameReader, WireFrame, unmask
+
+MAX_MESSAGE = 1 << 20           # larger messages pass unseen
+
+
+class Pass(Struct, frozen=True, gc=False):
+    """The message leaves as it came."""
+
+
+class Replace(Struct, frozen=True, gc=False):
+    """Another text leaves in its place."""
+
+    text: bytes
+    reason: str = ""
+
+
+class Drop(Struct, frozen=True, gc=False):
+    """Nothing leaves."""
+
+    reason: str = ""
+
+
+PASS = Pass()
+Verdict = Pass | Replace | Drop
+Transform = Callable[[bytes], Verdict]
+
+
+class Original(Struct, frozen=True, gc=False):
+    """Bytes that leave as they came."""
+
+    data: bytes
+
+
+class Made(Struct, frozen=True, gc=False):
+    """Bytes we made. ``what``: replaced, injected or inflated (the same text, no longer compressed)."""
+
+    data: bytes
+    what: str
+    reason: str = ""
+
+
+class Dropped(Struct, frozen=True, gc=False):
+    """A message that does not leave."""
+
+    reason: str
+
+
+class Unseen(Struct, frozen=True, gc=False):
+    """A message that passed without being asked about, and why: too_large, control_inside, unreadable, undecodable."""
+
+    reason: str
+
+
+Effect = Original | Made | Dropped | Unseen
+
+
+def text_frame(text: bytes, opcode: int, mask: bytes) -> bytes:
+    """One whole frame, minimal length form, masked when ``mask`` (4 bytes) is given."""
+    size, bit = len(text), 128 if mask else 0
+    if size < 126:
+        header = bytes((128 | opcode, bit | size))
+    elif size < 65536:
+        header = bytes((128 | opcode, bit | 126)) + size.to_bytes(2, "big")
+    else:
+        header = bytes((128 | opcode, bit | 127)) + size.to_bytes(8, "big")
+    return header + mask + unmask(text, mask)
+
+
+class Session:
+    """Frames of one direction, from a message boundary on.
+
+    ``masked``: the sender is the station, so what we make is masked too, with keys from ``entropy``. ``inflater``: of this
+    direction, fed from its first byte on, or None where no compression was agreed.
+    """
+
+    __slots__ = ("_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_reader", "_size", "_streaming",
+                 "_transform", "_waiting", "diverged")
+
+    def __init__(
+        self, transform: Transform, *, masked: bool, inflater: Inflater | None, entropy: Callable[[int], bytes],
+    ) -> None:
+        self._transform = transform
+        self._masked = masked
+        self._inflater = inflater
+        self._entropy = entropy
+        self._reader = FrameReader(masked, inflater is not None)
+        self._open: list[bytes] = []            # wire bytes of the message that has begun
+        self._parts: list[bytes] = []           # its payloads
+        self._size = 0
+        self._compressed = False
+        self._streaming = False                 # it passes unseen, piece by piece
+        self._waiting: list[Made] = []          # injected messages that wait for a boundary
+        self.diverged = False
+
+    @property
+    def boundary(self) -> bool:
+        """Whether another whole message may leave now."""
+        return not (self._streaming or self._reader.closed or self._reader.unreadable)
+
+    def feed(self, data: bytes) -> list[Effect]:
+        """Take received bytes; gives what leaves, in order."""
+        frames: list[WireFrame] = []
+        self._reader.feed(data, frames)
+        out: list[Effect] = []
+        for frame in frames:
+            self._frame(frame, out)
+            self._release(out)
+        return out
+
+    def inject(self, text: bytes, reason: str) -> list[Effect]:
+        """Send a message of our own in this direction, at the next boundary. Never compressed."""
+        self._waiting.append(Made(self._make(text, TEXT), "injected", reason))
+        out: list[Effect] = []
+        self._release(out)
+        return out
+
+    def end(self) -> list[Effect]:
+        """The sender is gone: what is still held leaves as it came. Bytes of a frame that is not whole included."""
+        out: list[Effect] = [Original(b"".join(self._open))] if self._open else []
+        if self._reader.parts:
+            out.append(Original(b"".join(self._reader.parts)))
+        self._open, self._reader.parts = [], []
+        return out
+
+    def _release(self, out: list[Effect]) -> None:
+        if self._waiting and self.boundary:
+            out.extend(self._waiting)
+            self._waiting = []
+
+    def _frame(self, frame: WireFrame, out: list[Effect]) -> None:
+        if frame.opcode not in (CONTINUATION, TEXT, BINARY) or frame.raw:
+            self._beside(frame, out)
+            return
+        if frame.opcode != CONTINUATION:
+            self._compressed = self._inflater is not None and bool(frame.header[0] & 0x40)
+        self._open.append(frame.wire)
+        self._keep(frame.payload)
+        if not self._streaming and self._size > MAX_MESSAGE and not self._must_rewrite():
+            self._stream("too_large", out)
+        if frame.fin:
+            self._message(out)
+        elif self._streaming:
+            self._flush(out)
+
+    def _keep(self, payload: bytes) -> None:
+        """Keep a piece for decoding; of what streams on unseen only where the window needs it, and bounded."""
+        self._size += len(payload)
+        if self._streaming and (not self._compressed or self._size > CAP):
+            self._parts = []
+            if self._compressed and self._inflater is not None:
+                self._inflater.lose("too_large")
+            return
+        self._parts.append(payload)
+
+    def _beside(self, frame: WireFrame, out: list[Effect]) -> None:
+        """A control frame, or bytes no reader can read. Inside an open message the order is kept: the message streams on."""
+        if self._open and not self._must_rewrite():
+            self._stream("control_inside" if frame.opcode != RAW and not frame.raw else "unreadable", out)
+        out.append(Original(frame.wire))
+
+    def _must_rewrite(self) -> bool:
+        return self.diverged and self._compressed
+
+    def _stream(self, reason: str, out: list[Effect]) -> None:
+        self._streaming = True
+        out.append(Unseen(reason))
+        self._flush(out)
+
+    def _flush(self, out: list[Effect]) -> None:
+        if self._open:
+            out.append(Original(b"".join(self._open)))
+            self._open = []
+
+    def _message(self, out: list[Effect]) -> None:
+        opcode = self._first_opcode()
+        text, fault = b"".join(self._parts), ""
+        if self._compressed and self._inflater is not None:
+            text, fault = self._inflater.inflate(text)
+        if fault and self._must_rewrite():
+            out.append(Dropped("cannot be decompressed behind a changed message"))
+        elif self._streaming or fault:
+            if not self._streaming:
+                out.append(Unseen("undecodable"))
+            self._flush(out)
+        else:
+            self._judge(text, opcode, out)
+        self._open, self._parts, self._size, self._streaming = [], [], 0, False
+
+    def _first_opcode(self) -> int:
+        return self._open[0][0] & 15 if self._open and not self._streaming else TEXT
+
+    def _judge(self, text: bytes, opcode: int, out: list[Effect]) -> None:
+        verdict = self._transform(text) if len(text) <= MAX_MESSAGE else PASS
+        if isinstance(verdict, Pass):
+            if self._must_rewrite():
+                out.append(Made(self._make(text, opcode), "inflated"))
+            else:
+                self._flush(out)
+            return
+        self.diverged = self.diverged or self._compressed
+        if isinstance(verdict, Replace):
+            out.append(Made(self._make(verdict.text, opcode), "replaced", verdict.reason))
+        else:
+            out.append(Dropped(verdict.reason))
+
+    def _make(self, text: bytes, opcode: int) -> bytes:
+        return text_frame(text, opcode, self._entropy(4) if self._masked else b"")

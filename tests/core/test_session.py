@@ -1,0 +1,221 @@
+"""Frame mode: untouched messages leave as their bytes, changed ones decode at a real peer, compressed or not."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import Frame, Opcode
+
+from ocpp_proxy.core.session import (
+    MAX_MESSAGE,
+    PASS,
+    Drop,
+    Dropped,
+    Effect,
+    Made,
+    Original,
+    Replace,
+    Session,
+    Transform,
+    Unseen,
+    Verdict,
+)
+from ocpp_proxy.wire.deflate import Inflater, InflaterState
+from ocpp_proxy.wire.frames import FrameReader, WireFrame
+
+
+def entropy(size: int) -> bytes:
+    return bytes(range(1, size + 1))
+
+
+def passing(text: bytes) -> Verdict:
+    return PASS
+
+
+def asking(asked: list[bytes]) -> Transform:
+    def transform(text: bytes) -> Verdict:
+        asked.append(text)
+        return Drop("asked")
+
+    return transform
+
+
+def session(transform: Transform, compressed: bool, masked: bool = True) -> Session:
+    return Session(transform, masked=masked, inflater=Inflater(InflaterState(True)) if compressed else None, entropy=entropy)
+
+
+def leaving(effects: list[Effect]) -> bytes:
+    return b"".join(effect.data for effect in effects if isinstance(effect, Original | Made))
+
+
+def encoder() -> PerMessageDeflate:
+    return PerMessageDeflate(False, False, 15, 15)
+
+
+def wire(text: bytes, extension: PerMessageDeflate | None = None, pieces: int = 1) -> bytes:
+    """The bytes of one message as a real library makes them, in so many fragments."""
+    size = max(1, -(-len(text) // pieces))
+    parts = [text[at : at + size] for at in range(0, len(text), size)] or [b""]
+    out = b""
+    for index, part in enumerate(parts):
+        frame = Frame(Opcode.TEXT if index == 0 else Opcode.CONT, part, fin=index == len(parts) - 1)
+        out += frame.serialize(mask=True, extensions=[extension] if extension else [])
+    return out
+
+
+def texts(data: bytes, compressed: bool) -> Iterator[bytes]:
+    """What a peer that follows the window reads."""
+    decoder = PerMessageDeflate(False, False, 15, 15)
+    frames: list[WireFrame] = []
+    FrameReader(True, compressed).feed(data, frames)
+    message: list[bytes] = []
+    for frame in frames:
+        if frame.opcode > 2:
+            continue
+        got = Frame(Opcode(frame.opcode), frame.payload, frame.fin, bool(frame.header[0] & 0x40))
+        message.append(bytes(decoder.decode(got).data if compressed else got.data))
+        if frame.fin:
+            yield b"".join(message)
+            message = []
+
+
+def chunks(data: bytes, seed: int) -> Iterator[bytes]:
+    source = random.Random(seed)
+    at = 0
+    while at < len(data):
+        size = source.choice((1, 2, 3, 7, 50, 400))
+        yield data[at : at + size]
+        at += size
+
+
+MESSAGES = st.lists(st.binary(max_size=300).map(lambda data: data.hex().encode()), max_size=12)
+
+
+@given(MESSAGES, st.integers(0, 999), st.integers(1, 4), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_untouched_messages_leave_as_their_bytes(messages: list[bytes], seed: int, pieces: int, compressed: bool) -> None:
+    extension = encoder() if compressed else None
+    stream = b"".join(wire(text, extension, pieces) for text in messages)
+    subject = session(passing, compressed)
+    assert b"".join(leaving(subject.feed(chunk)) for chunk in chunks(stream, seed)) == stream
+
+
+@given(MESSAGES, st.integers(0, 999), st.integers(1, 4), st.booleans(), st.lists(st.integers(0, 2), min_size=12, max_size=12))
+@settings(max_examples=200, deadline=None)
+def test_a_peer_reads_exactly_what_was_decided(
+    messages: list[bytes], seed: int, pieces: int, compressed: bool, plan: list[int],
+) -> None:
+    extension = encoder() if compressed else None
+    stream = b"".join(wire(text, extension, pieces) for text in messages)
+    choices: tuple[Verdict, ...] = (PASS, Replace(b'["changed"]'), Drop("test"))
+    decisions = iter([choices[choice] for choice in plan])
+    subject = session(lambda text: next(decisions), compressed)
+    out = b"".join(leaving(subject.feed(chunk)) for chunk in chunks(stream, seed))
+    expected = [text if choice == 0 else b'["changed"]' for text, choice in zip(messages, plan, strict=False) if choice < 2]
+    assert list(texts(out, compressed)) == expected
+
+
+@given(st.integers(0, 400), st.integers(0, 999), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_an_injected_message_never_lands_inside_another(at: int, seed: int, compressed: bool) -> None:
+    extension = encoder() if compressed else None
+    messages = [b'[2,"%d","Heartbeat",{}]' % number * 3 for number in range(6)]
+    stream = b"".join(wire(text, extension, 3) for text in messages)
+    subject = session(passing, compressed)
+    out, fed, injected = b"", 0, False
+    for chunk in chunks(stream, seed):
+        if fed >= at and not injected:
+            injected = True
+            out += leaving(subject.inject(b'[2,"ours","Reset",{}]', "test"))
+        out += leaving(subject.feed(chunk))
+        fed += len(chunk)
+    got = list(texts(out, compressed))
+    assert [text for text in got if b"ours" not in text] == messages
+    assert len(got) - len(messages) == injected
+
+
+def test_after_the_first_change_a_compressed_direction_goes_on_plain() -> None:
+    extension = encoder()
+    stream = [wire(b'["same text again and again"]', extension) for _ in range(4)]
+    plan: list[Verdict] = [PASS, Drop("gone"), PASS, PASS]
+    verdicts = iter(plan)
+    subject = session(lambda text: next(verdicts), True)
+    effects = [subject.feed(data) for data in stream]
+    assert effects[0] == [Original(stream[0])]
+    assert effects[1] == [Dropped("gone")]
+    assert [type(effect) for effect in effects[2] + effects[3]] == [Made, Made]
+    assert all(effect.what == "inflated" for effect in effects[2] + effects[3] if isinstance(effect, Made))
+    assert subject.diverged
+
+
+def test_a_ping_inside_a_fragmented_message_keeps_its_place_and_does_not_wait() -> None:
+    first = Frame(Opcode.TEXT, b"ab", fin=False).serialize(mask=True)
+    ping = Frame(Opcode.PING, b"p").serialize(mask=True)
+    last = Frame(Opcode.CONT, b"cd").serialize(mask=True)
+    asked: list[bytes] = []
+    subject = session(asking(asked), False)
+    assert subject.feed(first) == []
+    assert leaving(subject.feed(ping)) == first + ping
+    assert leaving(subject.feed(last)) == last
+    assert asked == []
+
+
+def test_a_message_over_the_limit_passes_unseen() -> None:
+    asked: list[bytes] = []
+    subject = session(asking(asked), False)
+    data = wire(b"x" * (MAX_MESSAGE + 1))
+    effects = subject.feed(data)
+    assert Unseen("too_large") in effects
+    assert leaving(effects) == data
+    assert asked == []
+
+
+@pytest.mark.parametrize("garbage", [b"\x83\x85\0\0\0\0hello", b"\x88\x82\0\0\0\0\x03\xe8", b"\xf1\x80\0\0\0\0"])
+def test_odd_frames_pass(garbage: bytes) -> None:
+    subject = session(passing, False)
+    assert leaving(subject.feed(garbage)) == garbage
+
+
+def test_nothing_is_injected_behind_a_close() -> None:
+    subject = session(passing, False)
+    subject.feed(b"\x88\x82\0\0\0\0\x03\xe8")
+    assert not subject.boundary
+    assert subject.inject(b"x", "late") == []
+
+
+def test_what_is_held_leaves_when_the_sender_goes() -> None:
+    subject = session(passing, False)
+    data = Frame(Opcode.TEXT, b"ab", fin=False).serialize(mask=True) + b"\x80"
+    assert subject.feed(data) == []
+    assert leaving(subject.end()) == data
+
+
+def test_behind_a_change_what_cannot_be_inflated_does_not_leave() -> None:
+    extension = encoder()
+    first, second = wire(b'["one"]', extension), wire(b'["two"]', extension)
+    verdicts: list[Verdict] = [Drop("gone")]
+    subject = session(lambda text: verdicts.pop(), True)
+    subject.feed(first)
+    broken = bytearray(second)
+    broken[7:] = bytes(len(broken) - 7)
+    broken[6] ^= 0xFF
+    effects = subject.feed(bytes(broken))
+    assert leaving(effects) == b""
+    assert [type(effect) for effect in effects] == [Dropped]
+
+
+def test_an_endless_message_is_not_kept() -> None:
+    subject = session(passing, True)
+    piece = bytes(1 << 20)
+    first = bytearray(Frame(Opcode.TEXT, piece, fin=False).serialize(mask=True))
+    first[0] |= 0x40                                    # RSV1: compressed
+    subject.feed(bytes(first))
+    subject.feed(Frame(Opcode.PING, b"").serialize(mask=True))
+    for _ in range(20):
+        data = Frame(Opcode.CONT, piece, fin=False).serialize(mask=True)
+        fed = leaving(subject.feed(data))
+        assert fed == data
+    assert sum(map(len, subject._parts)) == 0
