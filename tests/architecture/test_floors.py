@@ -19,7 +19,8 @@ PACKAGES = {
 PLANTED = [
     ("core imports relay", "ocpp_proxy/core/planted.py", "import ocpp_proxy.relay\n", "Floors"),
     ("checks imports a clock", "ocpp_proxy/checks/planted.py", "import time\n", "Floors 0-3"),
-    ("core reaches duckdb through an unlisted module", "ocpp_proxy/core/planted.py", "import ocpp_proxy.planted2\n", "Floors 0-3"),
+    ("core reaches duckdb through an unlisted module", "ocpp_proxy/core/planted.py",
+     "import ocpp_proxy.planted2\n", "Floors 0-3"),
     ("wire imports its sibling api floor", "ocpp_proxy/wire/planted.py", "import ocpp_proxy.spec\n", "Floors"),
     ("hub knows captures", "ocpp_proxy/hub/planted.py", "import ocpp_proxy_captures\n", "Floors"),
     ("a plugin imports core", "plugins/ocpp_proxy_plugins/planted.py", "import ocpp_proxy.core\n", "Plugins"),
@@ -30,7 +31,8 @@ PLANTED = [
 
 
 def lint(tree: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(tree / part) for part in (".", "tui", "captures", "plugins"))}
+    path = os.pathsep.join(str(tree / part) for part in (".", "tui", "captures", "plugins"))
+    environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=110)
 
