@@ -1,6 +1,6 @@
 """Owns the way from a validator's errors to our ``Fault`` values: path, kind, message, grade."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from json import dumps
 from typing import Literal
@@ -49,10 +49,12 @@ class Subject(Struct, frozen=True, gc=False):
     hints: Mapping[str, str]
 
 
-def explain(validator: jsonschema_rs.Validator, subject: Subject, payload: object) -> tuple[Fault, ...]:
-    """The faults of a payload that is not valid, ordered by path and kind, at most ``MOST``."""
+def explain(
+    errors: Iterable[jsonschema_rs.ValidationError], subject: Subject, payload: object
+) -> tuple[Fault, ...]:
+    """The faults that the errors of a validator mean in a payload, ordered by path and kind, at most ``MOST``."""
     found: list[Fault] = []
-    for error in islice(validator.iter_errors(payload), MOST):
+    for error in islice(errors, MOST):
         found.extend(islice(_faults(error, subject, payload), MOST - len(found)))
     return tuple(sorted(found, key=lambda fault: (fault.path, fault.kind)))
 
@@ -88,7 +90,7 @@ def _judge(kind: str, details: dict[str, object], value: object) -> tuple[str, G
     if kind == "type":
         wanted = details["types"]
         types = " or ".join(str(name) for name in wanted) if isinstance(wanted, list) else str(wanted)
-        if isinstance(value, float) and value.is_integer() and types == "integer":
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**63 and types == "integer":
             return f"{_type(value)} where an integer is asked: draft 4 of JSON Schema forbids the .0", "official"
         return f"must be {types}, is {_type(value)}", "field"
     if kind == "enum":

@@ -5,11 +5,13 @@ errata), "field" (structure only: types and required properties). A ``Fault`` ca
 still is one. Values are never changed. Validators are compiled when first asked for, or by ``warm``.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 
 import jsonschema_rs
 
 from ocpp_proxy.spec import difference, installed
+from ocpp_proxy.spec.bounded import ITEMS, Budget, cut, is_small, property_names
 from ocpp_proxy.spec.errata import HINTS, NULL_IS_EMPTY
 from ocpp_proxy.spec.faults import GRADES, Fault, Grade, Subject, explain
 
@@ -23,6 +25,7 @@ CLOSED_2_0 = "2.0 closed"
 
 _compiled: dict[Key, jsonschema_rs.Validator] = {}
 _valid: dict[Key, IsValid] = {}
+_subjects: dict[Key, Subject] = {}
 _listings: dict[str, dict[tuple[str, bool], str]] = {}
 _tables: dict[str, dict[str, object]] = {}
 
@@ -32,18 +35,18 @@ def check(version: str, action: str, answer: bool, payload: object) -> tuple[Fau
 
     Never raises on what a peer sent; a payload JSON cannot hold (lone surrogates) is one fault of kind "payload".
     """
-    is_valid = _valid.get((version, action, answer)) or validator(version, action, answer)
-    if is_valid is None:
-        return ()
     try:
-        if is_valid(payload):
+        if _valid[version, action, answer](payload):
             return ()
+    except KeyError:
+        if validator(version, action, answer) is None:
+            return ()
+        return check(version, action, answer, payload)
     except ValueError:
         return (Fault("$", "payload", "holds what JSON cannot: it cannot be checked", "field"),)
     if payload is None and version in NULL_IS_EMPTY:
         return check(version, action, answer, {}) or (Fault("$", "type", "null for an empty payload", "official", "null"),)
-    subject = Subject(version, action, answer, _hints(version, action, answer))
-    return explain(_compiled[(version, action, answer)], subject, payload)
+    return _explain(version, action, answer, payload)
 
 
 def validator(version: str, action: str, answer: bool) -> IsValid | None:
@@ -93,6 +96,25 @@ def raw(version: str, action: str, answer: bool) -> dict[str, object]:
     base = None if change.get("new") else installed.schema("2.0.1", name)
     without = frozenset(difference.texts(difference.child(_table_2_0(), "everywhere").get("drop")))
     return difference.derive(base, change, without, version == CLOSED_2_0)
+
+
+def _explain(version: str, action: str, answer: bool, payload: object) -> tuple[Fault, ...]:
+    """The faults of an invalid payload, in bounded time: of a huge one those in its cut copy, or else its first one."""
+    compiled = _compiled[version, action, answer]
+    subject = _subjects.get((version, action, answer))
+    if subject is None:
+        subject = _subjects[version, action, answer] = Subject(version, action, answer, _hints(version, action, answer))
+    if is_small(payload):
+        return explain(compiled.iter_errors(payload), subject, payload)
+    known = property_names(raw(version, action, answer))
+    found = explain(compiled.iter_errors(cut(payload, Budget(ITEMS, known))), subject, payload)
+    if found:
+        return found
+    try:
+        compiled.validate(cut(payload, Budget(sys.maxsize, known)))
+    except jsonschema_rs.ValidationError as first:
+        return explain([first], subject, payload)
+    return (Fault("$", "payload", "too large to say what is wrong with it", "errata"),)
 
 
 def _hints(version: str, action: str, answer: bool) -> Mapping[str, str]:
