@@ -1,0 +1,28 @@
+"""What the demo says at its end: which messages reached the capture, what was wrong, and whose fault each was."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+FAULT = {
+    "station": "the charger's fault", "csms": "the CSMS's fault", "network": "the network's fault",
+    "either": "either side's fault", "proxy": "the proxy's own",
+}
+
+
+def table(findings: Iterable[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """Distinct findings as (identity, code, severity, blame), sorted: what the checked-in list holds."""
+    return sorted({(row["identity"], row["code"], row["severity"], row["blame"]) for row in findings})
+
+
+def verdict(findings: list[dict[str, Any]]) -> list[str]:
+    """The closing lines: per side, what it did wrong and on which charger."""
+    lines: list[str] = []
+    for blame, title in FAULT.items():
+        rows = [row for row in findings if row["blame"] == blame]
+        if not rows:
+            continue
+        lines.append(f"{title}:")
+        seen = Counter((row["identity"], row["code"], row["message"]) for row in rows)
+        lines += [f"  {identity:<12} {code}  {message}" for (identity, code, message), _ in sorted(seen.items())]
+    return lines
