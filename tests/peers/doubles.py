@@ -11,6 +11,7 @@ import contextlib
 import socket
 import struct
 import sys
+from dataclasses import dataclass, field
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.connection import Connection
@@ -29,10 +30,23 @@ def _linger_zero(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back: asyncio.StreamWriter) -> None:
+@dataclass
+class Passage:
+    """The bytes of one connection: ``up`` from the station, ``down`` from the CSMS; ``over`` when both ended."""
+
+    up: bytearray = field(default_factory=bytearray)
+    down: bytearray = field(default_factory=bytearray)
+    over: bool = False
+
+
+async def _copy(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back: asyncio.StreamWriter, seen: bytearray | None,
+) -> None:
     """Forward bytes until the end, and the end as it came (FIN or RST)."""
     try:
         while data := await reader.read(1 << 16):
+            if seen is not None:
+                seen += data
             writer.write(data)
             await writer.drain()
         if writer.can_write_eof():
@@ -42,20 +56,30 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back
         _linger_zero(back)
 
 
+async def relay(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: int, passage: Passage | None = None,
+) -> None:
+    """Forward one connection to the port ``upstream``; keep its bytes in ``passage`` if one is given."""
+    try:
+        up_reader, up_writer = await asyncio.open_connection(LOOPBACK, upstream)
+    except OSError:
+        writer.transport.abort()
+        return
+    up, down = (passage.up, passage.down) if passage else (None, None)
+    await asyncio.gather(_copy(reader, up_writer, writer, up), _copy(up_reader, writer, up_writer, down))
+    for end in (writer, up_writer):
+        with contextlib.suppress(OSError):
+            end.close()
+            await end.wait_closed()
+    if passage:
+        passage.over = True
+
+
 async def plain(listen: int, upstream: int) -> None:
     """A byte relay: one connection out for each one in."""
 
     async def link(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            up_reader, up_writer = await asyncio.open_connection(LOOPBACK, upstream)
-        except OSError:
-            writer.transport.abort()
-            return
-        await asyncio.gather(_copy(reader, up_writer, writer), _copy(up_reader, writer, up_writer))
-        for end in (writer, up_writer):
-            with contextlib.suppress(OSError):
-                end.close()
-                await end.wait_closed()
+        await relay(reader, writer, upstream)
 
     server = await asyncio.start_server(link, LOOPBACK, listen)
     await server.serve_forever()

@@ -95,16 +95,22 @@ def installed(program: str) -> bool:
     return shutil.which(program, path=PATH) is not None
 
 
-@contextlib.contextmanager
-def started(command: list[str], listen: int, folder: Path) -> Iterator[Target]:
-    """Start a proxy, wait until it listens, and end it afterwards."""
-    environment = {
+def environment(folder: Path) -> dict[str, str]:
+    """The environment of a process under test: its state and runtime folders lie in ``folder``."""
+    return {
         **os.environ, "PATH": PATH, "OCPP_PROXY_RUNTIME": str(folder / "runtime"), "XDG_STATE_HOME": str(folder / "state"),
         "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "tui", "captures", "plugins")),
     }
+
+
+@contextlib.contextmanager
+def started(command: list[str], listen: int, folder: Path) -> Iterator[Target]:
+    """Start a proxy, wait until it listens, and end it afterwards."""
     (folder / "runtime").mkdir(mode=0o700, exist_ok=True)
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, cwd=folder)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment(folder), cwd=folder,
+        )
     try:
         _wait_listening(process, listen, folder)
         yield Target(listen, process)
