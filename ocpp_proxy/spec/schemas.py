@@ -36,17 +36,21 @@ def check(version: str, action: str, answer: bool, payload: object) -> tuple[Fau
     Never raises on what a peer sent; a payload JSON cannot hold (lone surrogates) is one fault of kind "payload".
     """
     try:
-        if _valid[version, action, answer](payload):
-            return ()
+        is_valid = _valid[version, action, answer]
     except KeyError:
-        if validator(version, action, answer) is None:
+        built = validator(version, action, answer)
+        if built is None:
             return ()
-        return check(version, action, answer, payload)
+        is_valid = built
+    try:
+        if is_valid(payload):
+            return ()
+        if payload is None and version in NULL_IS_EMPTY:
+            empty = Fault("$", "type", "null for an empty payload", "official", "null")
+            return check(version, action, answer, {}) or (empty,)
+        return _explain(version, action, answer, payload)
     except ValueError:
         return (Fault("$", "payload", "holds what JSON cannot: it cannot be checked", "field"),)
-    if payload is None and version in NULL_IS_EMPTY:
-        return check(version, action, answer, {}) or (Fault("$", "type", "null for an empty payload", "official", "null"),)
-    return _explain(version, action, answer, payload)
 
 
 def validator(version: str, action: str, answer: bool) -> IsValid | None:

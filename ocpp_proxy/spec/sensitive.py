@@ -30,9 +30,9 @@ class Place(Struct, gc=False):
 
     def put(self, new: object) -> None:
         """Put another value in its place."""
-        if isinstance(self.holder, dict) and isinstance(self.key, str):
-            self.holder[self.key] = new
-        elif isinstance(self.holder, list) and isinstance(self.key, int):
+        if isinstance(self.holder, dict):
+            self.holder[str(self.key)] = new
+        elif isinstance(self.key, int):
             self.holder[self.key] = new
 
 

@@ -36,7 +36,7 @@ KEY_PATHS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "evse_id": ("evse.id", "evseId", "reservation.evse.id", "chargingProfileCriteria.evseId", "schedule.evseId"),
         "connector_id": ("evse.connectorId", "connectorId", "reservation.evse.connectorId"),
         "tx_id": ("transactionInfo.transactionId", "transactionId", "transactionData.id", "chargingProfile.transactionId"),
-        "id_token": ("idToken.idToken", "reservation.idToken.idToken"),
+        "id_token": ("idToken.idToken",),
     },
 }
 """Family -> key -> where it may be, first match wins."""
