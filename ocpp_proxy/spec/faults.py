@@ -52,11 +52,16 @@ class Subject(Struct, frozen=True, gc=False):
 def explain(
     errors: Iterable[jsonschema_rs.ValidationError], subject: Subject, payload: object
 ) -> tuple[Fault, ...]:
-    """The faults that the errors of a validator mean in a payload, ordered by path and kind, at most ``MOST``."""
+    """The faults that the errors of a validator mean in a payload, ordered by path and kind, at most ``MOST``.
+
+    A value of the wrong type is one fault: that it is not in the list of values either goes without saying.
+    """
     found: list[Fault] = []
     for error in islice(errors, MOST):
         found.extend(islice(_faults(error, subject, payload), MOST - len(found)))
-    return tuple(sorted(found, key=lambda fault: (fault.path, fault.kind)))
+    wrong_type = {fault.path for fault in found if fault.kind == "type"}
+    kept = [fault for fault in found if fault.kind != "enum" or fault.path not in wrong_type]
+    return tuple(sorted(kept, key=lambda fault: (fault.path, fault.kind)))
 
 
 def _faults(error: jsonschema_rs.ValidationError, subject: Subject, payload: object) -> Iterator[Fault]:

@@ -67,6 +67,8 @@ def test_two_decimals_are_a_fault(value: float) -> None:
         (stop(transactionId="1"), "$.transactionId", "type", "field"),
         ({"meterStop": 1, "timestamp": STAMP}, "$.transactionId", "required", "field"),
         ([], "$", "type", "field"),
+        (stop(reason=None), "$.reason", "type", "field"),
+        (stop(reason=["Local"]), "$.reason", "type", "field"),
         (stop(idTag="x" * 21), "$.idTag", "maxLength", "errata"),
         (stop(reason="EvDisconnected"), "$.reason", "enum", "errata"),
         (stop(colour="red"), "$.colour", "additional", "errata"),
