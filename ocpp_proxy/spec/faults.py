@@ -18,6 +18,9 @@ GRADES: tuple[Grade, ...] = ("official", "errata", "field")
 MOST = 64
 """Faults kept of one message."""
 
+HIDDEN = "(not shown)"
+"""In place of a value of a message that may hold credentials."""
+
 _WIDTH = 60
 _NAMES = {"additionalProperties": "additional"}
 _LIMITS = {"minItems": "at least", "maxItems": "at most", "minimum": "at least", "maximum": "at most"}
@@ -30,7 +33,7 @@ class Fault(Struct, frozen=True, gc=False):
     ``path`` like ``$.meterValue[0].timestamp`` (of the property that is missing or too much, where it is one of those);
     ``kind``: type, required, additional, enum, format, maxLength, multipleOf, minItems, maxItems, minimum, maximum, or
     "payload" (cannot be checked at all); ``message`` ours, short, without the value; ``value`` the offending value as
-    JSON, at most 60 characters; ``grade`` the most lenient grade at which it still is a fault.
+    JSON, at most 60 characters, or ``HIDDEN``; ``grade`` the most lenient grade at which it still is a fault.
     """
 
     path: str
@@ -41,12 +44,16 @@ class Fault(Struct, frozen=True, gc=False):
 
 
 class Subject(Struct, frozen=True, gc=False):
-    """What is judged: the message a payload belongs to. ``hints``: unknown property -> what is behind it."""
+    """What is judged: the message a payload belongs to. ``hints``: unknown property -> what is behind it.
+
+    ``discreet``: the message may hold credentials; only values of enums and time stamps are shown.
+    """
 
     version: str
     action: str
     answer: bool
     hints: Mapping[str, str]
+    discreet: bool
 
 
 def explain(
@@ -80,14 +87,15 @@ def _faults(error: jsonschema_rs.ValidationError, subject: Subject, payload: obj
             inner = value.get(extra) if isinstance(value, dict) else None
             hint = subject.hints.get(str(extra), "")
             message = f"not a property here{': ' if hint else ''}{hint}"
-            yield Fault(path + _step(str(extra)), kind, message, "errata", shown(inner))
+            yield Fault(path + _step(str(extra)), kind, message, "errata", HIDDEN if subject.discreet else shown(inner))
     else:
         message, grade = _judge(kind, details, value)
         if isinstance(value, str) and grade != "official":
             place = "$" + "".join("[]" if isinstance(step, int) else _step(step) for step in steps)
             if value in _FORGIVEN.get((subject.version, subject.action, subject.answer, place, kind), ()):
                 grade = "official"
-        yield Fault(path, kind, message, grade, shown(value))
+        open_value = not subject.discreet or kind == "enum" or details.get("format") == "date-time"
+        yield Fault(path, kind, message, grade, shown(value) if open_value else HIDDEN)
 
 
 def _judge(kind: str, details: dict[str, object], value: object) -> tuple[str, Grade]:

@@ -14,6 +14,7 @@ from ocpp_proxy.spec import difference, installed
 from ocpp_proxy.spec.bounded import ITEMS, Budget, cut, is_small, property_names
 from ocpp_proxy.spec.errata import HINTS, NULL_IS_EMPTY
 from ocpp_proxy.spec.faults import GRADES, Fault, Grade, Subject, explain
+from ocpp_proxy.spec.sensitive import may_hold_secrets
 
 __all__ = ["GRADES", "Fault", "Grade", "check", "messages", "raw", "validator", "warm"]
 
@@ -107,7 +108,8 @@ def _explain(version: str, action: str, answer: bool, payload: object) -> tuple[
     compiled = _compiled[version, action, answer]
     subject = _subjects.get((version, action, answer))
     if subject is None:
-        subject = _subjects[version, action, answer] = Subject(version, action, answer, _hints(version, action, answer))
+        hints, discreet = _hints(version, action, answer), may_hold_secrets(action, answer)
+        subject = _subjects[version, action, answer] = Subject(version, action, answer, hints, discreet)
     if is_small(payload):
         return explain(compiled.iter_errors(payload), subject, payload)
     known = property_names(raw(version, action, answer))

@@ -162,6 +162,20 @@ def test_values_are_cut_and_messages_hold_none_of_them() -> None:
     assert fault.message == "500 characters, at most 20"
 
 
+@pytest.mark.parametrize(
+    ("version", "action", "payload"),
+    [
+        ("1.6", "ChangeConfiguration", {"key": "AuthorizationKey", "value": "Canary7" * 100}),
+        ("1.6", "ChangeConfiguration", {"key": "AuthorizationKey", "value": ["Canary7"], "more": "Canary7"}),
+        ("1.6", "GetDiagnostics", {"location": "ftp://u:Canary7@ host"}),
+        ("2.1", "SetNetworkProfile", {"connectionData": {"basicAuthPassword": "Canary7" * 20}}),
+    ],
+)
+def test_faults_of_messages_with_credentials_show_no_value(version: str, action: str, payload: object) -> None:
+    found = check(version, action, False, payload)
+    assert found and "Canary7" not in repr(found)
+
+
 def test_a_wrong_case_names_the_right_value() -> None:
     (fault,) = check("1.6", "StatusNotification", False, {"connectorId": 0, "errorCode": "NoError", "status": "available"})
     assert '"Available"' in fault.message
