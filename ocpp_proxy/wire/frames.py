@@ -28,14 +28,18 @@ FAULTS = {
     "unreadable": "a declared length nobody can mean: the rest of the direction is kept raw",
     "partial": "the bytes of a frame that did not arrive whole",
     "resync": "the first frame after a hole in the capture",
+    "bomb": "a compressed message that inflates beyond the cap: its text is cut",
+    "inflate": "a compressed message that cannot be inflated",
+    "undecodable": "a compressed message behind a hole or fault that took the window away",
 }
 
 
 class WireFrame(Struct, gc=False):
     """One frame. ``header`` is without the mask key, ``payload`` is unmasked.
 
-    With ``raw`` the other bytes are empty: a piece of a frame over the cap or of a cut one. ``opcode`` is then the frame's
-    own where its header was seen, else ``RAW``; ``fin`` is only set on its last piece.
+    With ``raw`` the other bytes are empty: a piece of a frame over the cap or of a cut one. The first piece then has the
+    frame's own opcode (``RAW`` where its header was not seen), further pieces of a data frame are continuations; ``fin``
+    is only set on its last piece.
     """
 
     opcode: int
@@ -209,7 +213,10 @@ class FrameReader(Struct, gc=False):
     def _piece(self, piece: bytes, out: list[WireFrame]) -> None:
         self.skip -= len(piece)
         fin = self.skip_first > 127 and not self.skip
-        out.append(WireFrame(self.skip_first & 15, fin, b"", b"", b"", piece, (self.skip_fault,)))
+        opcode = self.skip_first & 15
+        out.append(WireFrame(opcode, fin, b"", b"", b"", piece, (self.skip_fault,)))
+        if opcode <= BINARY:
+            self.skip_first &= 0xF0
 
     def _beside(self, data: bytes, out: list[WireFrame]) -> bytes:
         """Take what belongs to no readable frame off the front of ``data``; gives the rest."""
@@ -238,14 +245,16 @@ class FrameReader(Struct, gc=False):
         When the hole lies inside one frame whose length is known, the reader is in step again behind it; else it looks
         for a piece that reads as whole frames from its first to its last byte.
         """
-        left, first, known = self.skip, self.skip_first, self.skip > 0
-        if self.need:
-            left, first, known = self.need - self.have, self.parts[0][0], True
+        if self.need and not self.unreadable:
+            parts, need = b"".join(self.parts), self.need
+            self.parts, self.have, self.need = [], 0, 0
+            self._skip(parts[0], need, "partial")
+            self._piece(parts, out)
         self.end(out)
         if self.unreadable or self.lost:
             return
-        if known and left >= size:
-            self._skip(first, left - size, "partial")
+        if self.skip and self.skip >= size:
+            self.skip -= size
         else:
             self.skip, self.opened, self.lost = 0, False, True
 

@@ -44,6 +44,14 @@ class BodyReader(Struct, gc=False):
         self.ended = self.length == 0
         return taken
 
+    def skip(self, size: int) -> None:
+        """``size`` bytes are missing here. A chunked body then goes on to the end: its next chunk cannot be found."""
+        if self.framing == "length" and not self.ended:
+            self.length -= min(size, self.length)
+            self.ended = self.length == 0
+        elif self.framing == "chunked" and not self.ended:
+            self.framing, self.fault, self.line = "close", "chunk", b""
+
     def _chunks(self, data: bytes, start: int) -> int:
         at, end = start, len(data)
         while at < end and not self.ended:
