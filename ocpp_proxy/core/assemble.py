@@ -107,7 +107,10 @@ class Assembler:
         past = [*before.past, before.incarnation][-8:]
         self._workers[record.worker] = WorkerState(record.incarnation, before.beat_ns, past)
         self._dirty_workers.add(record.worker)
-        left = [key for key, state in self._links.items() if state.worker == record.worker and key[0] != record.incarnation]
+        left = sorted(
+            (key for key, state in self._links.items() if state.worker == record.worker and key[0] != record.incarnation),
+            key=lambda key: self._links[key].link.link_id,      # restored links stand in any order
+        )
         if left:
             out.append(records.Note(record.time_ns, 0, "worker_lost", None, f"worker {record.worker}, {len(left)} links"))
         for key in left:

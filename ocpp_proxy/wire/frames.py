@@ -96,6 +96,8 @@ class FrameReader(Struct, gc=False):
 
     def feed(self, data: bytes, out: list[WireFrame]) -> None:
         """Append the frames that ``data`` completes."""
+        if not data:
+            return
         if self.skip or self.unreadable or self.lost:
             data = self._beside(data, out)
         if self.parts:
