@@ -141,6 +141,8 @@ def parse_request(raw: bytes) -> RequestHead:
     method, target, version = _request_line(line, notes)
     upgrade = _means_upgrade(headers)
     body, length = _framing(headers, version, notes)
+    if body == "length" and not length:
+        body = "none"
     if upgrade:
         _check_upgrade(method, headers, notes)
     _check_request(version, target, headers, notes)
@@ -172,6 +174,8 @@ def parse_response(raw: bytes, method: str = "GET") -> ResponseHead:
         body = "close"
     elif body == "length" and notes.ambiguous.keys() & {"bad_length", "several_lengths"}:
         body, length = "close", 0
+    elif body == "length" and not length:
+        body = "none"
     if status == 101 and first(headers, b"sec-websocket-accept") is None:
         notes.problems["no_accept"] = None
     return ResponseHead(
@@ -308,7 +312,7 @@ def _means_upgrade(headers: Headers) -> bool:
 
 def _check_upgrade(method: str, headers: Headers, notes: _Notes) -> None:
     found = notes.problems
-    if method != "GET":
+    if method != "GET" and "start_line" not in found:
         found["method_not_get"] = None
     for name, wanted, missing, wrong in (
         (b"connection", b"upgrade", "no_connection", "connection_not_upgrade"),
@@ -351,7 +355,7 @@ def _framing(headers: Headers, version: str, notes: _Notes) -> tuple[Framing, in
         last = codings[-1].rpartition(b",")[2].strip(b" \t").lower()
         return ("chunked", 0) if last == b"chunked" else ("close", 0)
     if good:
-        return ("length", good[0]) if good[0] else ("none", 0)
+        return "length", good[0]
     return "none", 0
 
 
