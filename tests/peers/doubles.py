@@ -56,6 +56,16 @@ async def _copy(
         _linger_zero(back)
 
 
+_RUNNING: set["asyncio.Task[None]"] = set()
+
+
+def hold() -> None:
+    """Keep the current task alive: Python 3.11 itself holds the tasks of a server only weakly."""
+    if task := asyncio.current_task():
+        _RUNNING.add(task)
+        task.add_done_callback(_RUNNING.discard)
+
+
 async def relay(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: int, passage: Passage | None = None,
 ) -> None:
@@ -79,6 +89,7 @@ async def plain(listen: int, upstream: int) -> None:
     """A byte relay: one connection out for each one in."""
 
     async def link(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hold()
         await relay(reader, writer, upstream)
 
     server = await asyncio.start_server(link, LOOPBACK, listen)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.peers import targets
-from tests.peers.doubles import LOOPBACK, Passage, relay
+from tests.peers.doubles import LOOPBACK, Passage, hold, relay
 from tests.peers.harness import free_port
 from tests.peers.websocket import CLOSE, FrameReader, messages, read_head
 
@@ -52,6 +52,7 @@ class Tap:
         await asyncio.gather(*links, return_exceptions=True)
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hold()
         first = await reader.read(1)
         if not first:
             writer.close()                              # a probe that only wants to know whether somebody listens
