@@ -1,0 +1,106 @@
+"""The display of ``run`` at a terminal: what it waits for until the first charger comes, then tail lines.
+
+A thread with its own event loop: whatever happens to it, the supervisor goes on.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+
+from ocpp_proxy.cli.addresses import own_addresses
+from ocpp_proxy.cli.printing import talk
+from ocpp_proxy.cli.tailing import Printer
+from ocpp_proxy.escape import safe_text
+from ocpp_proxy.hub.client import LiveSource
+from ocpp_proxy.hub.instance import Instance
+from ocpp_proxy.model import CaptureError, ConfigError
+from ocpp_proxy.records import Handshake, Line, LinkOpened
+
+PAUSE_SECONDS = 0.5                         # until the recorder is asked again after it went
+LOOK_SECONDS = 5.0                          # between two looks at the machine's addresses
+
+
+class Waiting:
+    """Says what is waited for, once per change, until the first request came."""
+
+    def __init__(self, say: Callable[[str], None] = talk) -> None:
+        self._say = say
+        self._seen: set[str] = set()
+        self.over = False
+
+    def begin(self) -> None:
+        """Nothing came yet."""
+        self._say("waiting: no TCP connection yet. Is the URL typed in, is the charger in this network, does a firewall stand"
+                  " between? (ocpp-proxy doctor)")
+
+    def see(self, lines: list[Line]) -> None:
+        """Learn from lines how far the first charger got."""
+        for line in lines:
+            match line.record:
+                case Handshake():
+                    self.over = True
+                case LinkOpened(link) if not self.over:
+                    host = link.remote.rpartition(":")[0].strip("[]")
+                    if host not in self._seen:
+                        self._seen.add(host)
+                        self._say(f"waiting: {safe_text(host, 60)} connected, no request. ws:// and wss:// mixed up?"
+                                  " Or something that only looks whether the port is open")
+                case _:
+                    pass
+
+
+class Display(threading.Thread):
+    """Follows the running proxy and prints its lines; prints the card again when an address changes."""
+
+    def __init__(self, instance: Instance, card: Callable[[], list[str]], lines: bool) -> None:
+        super().__init__(name="display", daemon=True)
+        self._instance, self._card, self._lines = instance, card, lines
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """The thread."""
+        with contextlib.suppress(Exception):        # a display that breaks must not be seen as a broken proxy
+            asyncio.run(self._work())
+
+    def stop(self, seconds: float = 2.0) -> None:
+        """Ask it to end; gives it a moment to print what came last."""
+        self._stop.set()
+        self.join(seconds)
+
+    async def _work(self) -> None:
+        tasks = [asyncio.create_task(self._watch_addresses())]
+        if self._lines:
+            tasks.append(asyncio.create_task(self._follow()))
+        while not self._stop.is_set():
+            await asyncio.sleep(0.1)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch_addresses(self) -> None:
+        known = own_addresses()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = own_addresses()
+            if now != known:
+                known = now
+                for line in ("the addresses of this machine have changed:", *self._card()):
+                    talk(line)
+
+    async def _follow(self) -> None:
+        """Follow, and follow again after the recorder was restarted."""
+        printer, waiting = Printer(json=False), Waiting()
+        waiting.begin()
+        while True:
+            source = LiveSource(self._instance.control, self._instance.token)
+            try:
+                printer.links.update({link.link_id: link for link in await source.links()})
+                async for batch in source.follow(None):
+                    waiting.see(batch)
+                    printer.show(batch)
+            except (CaptureError, ConfigError, OSError):
+                pass                        # the recorder is being restarted
+            finally:
+                await source.close()
+            await asyncio.sleep(PAUSE_SECONDS)

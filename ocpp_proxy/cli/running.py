@@ -1,0 +1,137 @@
+"""The body of ``run``: settings, pre-checks, the card, the display, the supervisor, the last words."""
+
+import contextlib
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import structs
+
+from ocpp_proxy import supervisor
+from ocpp_proxy.cli import settings
+from ocpp_proxy.cli.addresses import own_addresses
+from ocpp_proxy.cli.card import card
+from ocpp_proxy.cli.display import Display
+from ocpp_proxy.cli.printing import talk
+from ocpp_proxy.cli.summary import summary
+from ocpp_proxy.cli.verify import SIMULATE, split_listen, verify
+from ocpp_proxy.config import Config
+from ocpp_proxy.hub.instance import Instance, capture_path, write_private
+from ocpp_proxy.model import ConfigError
+from ocpp_proxy.supervisor import Event
+
+
+def start(flags: dict[str, Any], config_file: str | None, status_file: str | None) -> int:
+    """Run the proxy until told to stop; the exit code. Raises ``ConfigError`` before anything is started."""
+    merged = settings.load(config_file, settings.environment(), flags)
+    for warning in merged.warnings:
+        talk(warning)
+    verify(merged)
+    config = merged.config
+    refuse_own_listener(config)
+    refuse_unwritable(config)
+    with contextlib.ExitStack() as stack:
+        simulated = config.upstream == SIMULATE
+        if simulated:
+            from ocpp_proxy.demo.csms import simulated as simulate
+
+            config = structs.replace(config, upstream=stack.enter_context(simulate()))
+        show = Show(config, simulated, Path(status_file).absolute() if status_file else None)
+        return supervisor.run(config, show.event)
+
+
+class Show:
+    """What the person sees of the supervisor's events."""
+
+    def __init__(self, config: Config, simulated: bool, status: Path | None) -> None:
+        self._config, self._simulated, self._status = config, simulated, status
+        self._instance: Instance | None = None
+        self._display: Display | None = None
+        self._pids: dict[str, int] = {}
+
+    def event(self, event: Event) -> None:
+        """Called by the supervisor, in its thread."""
+        match event.kind:
+            case "note" | "died":
+                talk(event.text)
+                self._pids.pop(event.text.split(" ")[0], None)
+            case "started":
+                self._pids[event.text] = event.pid
+            case "listening" if event.instance is not None:
+                self._listening(event.instance)
+            case "stopping":
+                talk("stopping: the links are drained and the capture is closed")
+            case "stopped" if self._instance is not None:
+                if self._display is not None:
+                    self._display.stop()
+                for line in summary(self._instance):
+                    talk(line)
+            case _:
+                pass
+        self._write_status()
+
+    def _listening(self, instance: Instance) -> None:
+        self._instance = instance
+        for line in self._card():
+            talk(line)
+        self._display = Display(instance, self._card, sys.stdout.isatty())
+        self._display.start()
+
+    def _card(self) -> list[str]:
+        assert self._instance is not None
+        return card(self._config, self._instance, own_addresses(), self._simulated)
+
+    def _write_status(self) -> None:
+        """For scripts: where it listens (once it does) and which processes run now."""
+        if self._status is None:
+            return
+        known = self._instance
+        facts = {
+            "pid": os.getpid(), **self._pids, "listen": list(known.listen) if known else [],
+            "control": known.control if known else "", "capture": known.capture if known else "",
+        }
+        write_private(self._status, msgspec.json.encode(facts))
+
+
+def refuse_own_listener(config: Config) -> None:
+    """An upstream that is plainly this proxy; names that resolve to it are the relay's to refuse. Raises ``ConfigError``."""
+    url = urlsplit(config.upstream)
+    host = url.hostname or ""
+    ports = {(split_listen(listen) or ("", 0))[1] for listen in config.listen}
+    if (url.port or (443 if url.scheme in ("wss", "https") else 80)) not in ports:
+        return
+    if host == "localhost" or host in {address.text for address in own_addresses()} or _loopback(host):
+        raise ConfigError(
+            f"upstream {config.upstream}: the proxy would call itself; give the URL of the CSMS, or --listen another port")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def refuse_unwritable(config: Config) -> None:
+    """A capture that cannot be written is told now, not when the first charger has come. Raises ``ConfigError``."""
+    path = capture_path(config)
+    if not path or not config.capture.path:
+        return
+    target = Path(path)
+    if target.suffix == ".duckdb":
+        if target.is_dir():
+            raise ConfigError(f"capture {path}: is a folder; take a name without .duckdb for a folder of files")
+        if not target.parent.is_dir():
+            raise ConfigError(f"capture {path}: there is no folder {target.parent}")
+        writable = os.access(target, os.W_OK) if target.exists() else os.access(target.parent, os.W_OK)
+    elif target.is_file():
+        raise ConfigError(f"capture {path}: a capture file ends in .duckdb; anything else is a folder")
+    else:
+        near = next(folder for folder in (target, *target.parents) if folder.exists())
+        writable = near.is_dir() and os.access(near, os.W_OK)
+    if not writable:
+        raise ConfigError(f"capture {path}: this user cannot write it; --capture FILE or FOLDER elsewhere, or --no-capture")
