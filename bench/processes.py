@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -64,12 +65,15 @@ def end(process: "subprocess.Popen[bytes] | None") -> None:
         process.wait()
 
 
-def free_port() -> int:
-    """A free port below the ephemeral range."""
-    for port in range(15000 + os.getpid() % 5000, 32000):
+def free_ports(count: int) -> list[int]:
+    """Free ports below the ephemeral range, none twice."""
+    found: list[int] = []
+    for port in range(15000 + random.randrange(10000), 32000):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((LOOPBACK, port))
-            return port
+            found.append(port)
+        if len(found) == count:
+            return found
     raise RuntimeError("no free port below 32000")
 
 

@@ -23,7 +23,7 @@ from bench.processes import (
     built,
     cpu_seconds,
     end,
-    free_port,
+    free_ports,
     move,
     remove,
     resident,
@@ -91,12 +91,11 @@ def measure(program: Path, test: str, seconds: int, port: int, proxy: "subproces
 def play(program: Path, target: str, tests: list[str], seconds: int, extra: dict[str, str], recorder_core: int) -> list[Row]:
     """Start CSMS and target, run the tests, stop both."""
     folder = Path(tempfile.mkdtemp(prefix="ocpp-bench-"))
-    upstream = free_port()
+    upstream, port = free_ports(2)
     csms = spawn([str(program), "csms", str(upstream)], LOAD_CORE, folder, "csms")
     proxy = None
     try:
         wait_listening(csms, upstream, folder / "csms.log")
-        port = free_port()
         words = relay_targets.command(target, port, upstream, folder, extra)
         if words:
             proxy = spawn(words, PROXY_CORE, folder, target)
