@@ -54,6 +54,21 @@ def read_header(name: SegmentName) -> Segment | None:
         os.close(fd)
 
 
+def has_writer(folder: Path) -> bool:
+    """Whether a relay worker is at work in this spool folder."""
+    for name in scan(folder):
+        header = read_header(name)
+        if header is None:
+            continue
+        reader = SegmentReader(name, header)
+        try:
+            if reader.held():
+                return True
+        finally:
+            reader.close()
+    return False
+
+
 class SegmentReader:
     """One open segment. ``position`` is the end of the last record read; the file is never read twice before it."""
 

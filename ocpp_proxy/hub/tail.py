@@ -67,7 +67,7 @@ class Tail:
 
     @property
     def drained(self) -> bool:
-        """Whether every writer is gone and everything was given out."""
+        """Whether every writer is gone and everything was given out, as of a ``read`` that gave nothing."""
         return all(not stream.live and not stream.buffer for stream in self._streams.values())
 
     def positions(self) -> list[Position]:
@@ -292,8 +292,8 @@ def size_of(path: Path) -> int:
 
 
 def _this_boot() -> bytes:
-    """The boot id the relay writes into its headers; empty where the system has none."""
+    """The boot id the relay writes into its headers; zeros where the system has none."""
     try:
         return bytes.fromhex(BOOT_ID.read_text().strip().replace("-", ""))
     except (OSError, ValueError):
-        return b""
+        return bytes(16)

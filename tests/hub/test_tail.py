@@ -144,7 +144,8 @@ def test_missing_seqs_are_a_gap_with_their_count(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
     writer.append()
     writer.append(seq=5)
-    items = everything(tail := Tail(tmp_path))
+    tail = Tail(tmp_path)
+    items = everything(tail)
     assert seqs(items) == [1, (2, 4), 5]
     gap = items[1]
     assert isinstance(gap, Lost)
@@ -159,7 +160,8 @@ def test_the_relays_own_gap_record_accounts_for_its_range(tmp_path: Path) -> Non
     body = spool.encode_body(spool.GapBody(2, 9, 8, 4000, "disk full", BEGIN))
     writer.append(body, kind=Kind.GAP, seq=10)
     writer.append()
-    assert seqs(everything(tail := Tail(tmp_path))) == [1, 10, 11]
+    tail = Tail(tmp_path)
+    assert seqs(everything(tail)) == [1, 10, 11]
     tail.close()
 
 
@@ -168,7 +170,8 @@ def test_what_is_missing_before_the_relays_gap_is_lost_besides(tmp_path: Path) -
     writer.append()
     body = spool.encode_body(spool.GapBody(4, 9, 6, 4000, "disk full", BEGIN))
     writer.append(body, kind=Kind.GAP, seq=10)
-    assert seqs(everything(tail := Tail(tmp_path))) == [1, (2, 3), 10]
+    tail = Tail(tmp_path)
+    assert seqs(everything(tail)) == [1, (2, 3), 10]
     tail.close()
 
 
@@ -198,7 +201,8 @@ def test_a_lost_segment_is_a_gap(tmp_path: Path) -> None:
     writer.rotate()
     writer.append()
     gone.unlink()
-    assert seqs(everything(tail := Tail(tmp_path))) == [1, (2, 3), 4]
+    tail = Tail(tmp_path)
+    assert seqs(everything(tail)) == [1, (2, 3), 4]
     tail.close()
 
 
@@ -212,7 +216,8 @@ def test_a_segment_whose_header_is_not_to_be_read_costs_its_records_only(tmp_pat
     writer.rotate()
     writer.append()
     writer.die()
-    items = everything(tail := Tail(tmp_path))
+    tail = Tail(tmp_path)
+    items = everything(tail)
     assert seqs(items) == [1, (2, 3), 4]
     assert isinstance(items[1], Lost) and items[1].gap.reason == "damaged" and items[1].gap.bytes > 80
     tail.close()
@@ -261,7 +266,8 @@ def test_an_earlier_boot_comes_first_whatever_its_monotonic_clock_says(tmp_path:
     other = Writer(tmp_path, worker=1, incarnation=3, mono=10**14, boot=bytes(16))
     other.append(b"other")
     other.die()
-    items = everything(tail := Tail(tmp_path))
+    tail = Tail(tmp_path)
+    items = everything(tail)
     assert [item.data for item in items if not isinstance(item, Lost)] == [b"other", b"before", b"now"]
     tail.close()
 
@@ -329,7 +335,8 @@ def test_segments_without_their_beginning_are_no_gap_when_it_was_read_before(tmp
     writer.rotate()
     writer.append()
     first.unlink()
-    assert seqs(everything(tail := Tail(tmp_path))) == [2]
+    tail = Tail(tmp_path)
+    assert seqs(everything(tail)) == [2]
     tail.close()
 
 
@@ -337,6 +344,7 @@ def test_a_record_larger_than_the_window_is_read(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
     writer.append(b"x" * (3 << 20))
     writer.append(b"y")
-    items = everything(tail := Tail(tmp_path))
+    tail = Tail(tmp_path)
+    items = everything(tail)
     assert [len(item.data) for item in items if not isinstance(item, Lost)] == [3 << 20, 1]
     tail.close()

@@ -1,0 +1,205 @@
+"""The other end of the control API: a running proxy as a ``source.Source``, and which proxies run."""
+
+import http.client
+import os
+import socket
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+
+from ocpp_proxy.fields import Filter
+from ocpp_proxy.hub import instance as instances
+from ocpp_proxy.hub.guard import split_address
+from ocpp_proxy.hub.instance import Instance
+from ocpp_proxy.hub.sinks import Batch
+from ocpp_proxy.model import CaptureError, ConfigError, Link
+from ocpp_proxy.records import Line, MessageSeen, Note, Record
+from ocpp_proxy.source import Table
+
+PROBE_SECONDS = 2.0
+T = TypeVar("T")
+
+
+class LiveSource:
+    """A running proxy. Make it inside an event loop; every method may raise ``CaptureError`` when the proxy is gone."""
+
+    live = True
+
+    def __init__(self, control: str, token: str = "", title: str = "") -> None:
+        """``control``: a socket path, or ``HOST:PORT`` with the token of its ``instance.json``."""
+        self.title = title or f"live {control}"
+        connector: aiohttp.BaseConnector
+        if control.startswith("/"):
+            self._base, connector, headers = "http://localhost", aiohttp.UnixConnector(control), {}
+        else:
+            self._base, connector = f"http://{control}", aiohttp.TCPConnector()
+            headers = {"Authorization": f"Bearer {token}"}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0)
+        self._session = aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout)
+
+    @classmethod
+    async def connect(cls, control: str, token: str = "") -> "LiveSource":
+        """Connect, and learn what it is. Raises ``ConnectionError`` when nothing answers, ``ConfigError`` when refused."""
+        source = cls(control, token)
+        try:
+            health = await source.health()
+        except CaptureError as error:
+            await source.close()
+            raise ConnectionError(str(error)) from error
+        except BaseException:
+            await source.close()
+            raise
+        source.title = f"live {', '.join(health.get('listen', ()))} -> {health.get('upstream', '')}"
+        return source
+
+    async def links(self) -> list[Link]:
+        """All links, oldest first."""
+        return await self._get("/v1/links", {}, list[Link])
+
+    async def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
+        """As ``source.Source.page``. Without a capture only the newest lines are there."""
+        parameters = {"after": str(after), "limit": str(limit), "filter": where.text if where else ""}
+        return await self._get("/v1/lines", parameters, list[Line])
+
+    async def follow(self, where: Filter | None) -> AsyncIterator[list[Line]]:
+        """Lines as they come. Lines lost by a reader that is too slow are a Note of kind ``dropped``."""
+        async for batch in self._stream("/v1/follow", {"filter": where.text if where else ""}, Batch):
+            yield [_dropped(batch), *batch.lines] if batch.dropped else batch.lines
+
+    async def records(self) -> AsyncIterator[list[Record]]:
+        """The stored stream."""
+        async for batch in self._stream("/v1/records", {}, list[Record]):
+            yield batch
+
+    async def query(self, query: str, parameters: dict[str, str]) -> Table:
+        """Ask the running proxy."""
+        body = msgspec.json.encode({"query": query, "parameters": parameters})
+        async with self._request("POST", "/v1/query", data=body) as response:
+            return msgspec.json.decode(await _checked(response), type=Table)
+
+    async def health(self) -> dict[str, Any]:
+        """The body of /healthz, also when all is not well."""
+        async with self._request("GET", "/healthz") as response:
+            body = await (response.read() if response.status == 503 else _checked(response))
+            return msgspec.json.decode(body, type=dict[str, Any])
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._session.close()
+
+    async def _get(self, path: str, parameters: dict[str, str], kind: type[T]) -> T:
+        async with self._request("GET", path, params=parameters) as response:
+            return msgspec.json.decode(await _checked(response), type=kind)
+
+    async def _stream(self, path: str, parameters: dict[str, str], kind: type[T]) -> AsyncIterator[T]:
+        decode = msgspec.json.Decoder(kind).decode
+        async with self._request("GET", path, params=parameters) as response:
+            if response.status != 200:
+                await _checked(response)
+            held = bytearray()
+            try:
+                async for piece in response.content.iter_any():
+                    held += piece
+                    if b"\n" in piece:
+                        *rows, rest = bytes(held).split(b"\n")
+                        held = bytearray(rest)
+                        for row in rows:
+                            yield decode(row)
+            except aiohttp.ClientError as error:
+                raise CaptureError(f"{self.title}: it ended while it was being read ({error})") from error
+
+    def _request(self, method: str, path: str, **more: Any) -> "_Request":
+        return _Request(self.title, self._session.request(method, self._base + path, **more))
+
+
+class _Request:
+    """A request whose failure to connect is told as what it is."""
+
+    def __init__(self, title: str, request: Any) -> None:
+        self._title, self._request = title, request
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        try:
+            response: aiohttp.ClientResponse = await self._request.__aenter__()
+        except (aiohttp.ClientError, OSError) as error:
+            raise CaptureError(f"{self._title}: it does not answer ({error}); is it still running?") from error
+        return response
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._request.__aexit__(*error)
+
+
+def find_instances(bases: Path | Iterable[Path] | None = None) -> list[Instance]:
+    """The proxies that run and answer, oldest first. ``bases`` None: every place this user may look."""
+    places = instances.search_bases() if bases is None else [bases] if isinstance(bases, Path) else list(bases)
+    found: dict[str, Instance] = {}
+    for base in places:
+        try:
+            folders = sorted(folder for folder in base.iterdir() if folder.is_dir())
+        except OSError:
+            continue
+        for folder in folders:
+            known = instances.read(folder)
+            if known is not None and _lives(known.pid) and answers(known):
+                found[os.path.realpath(folder)] = known
+    return sorted(found.values(), key=lambda known: known.started_ns)
+
+
+def answers(instance: Instance, seconds: float = PROBE_SECONDS) -> bool:
+    """Whether the control API of an instance answers (also when it says that all is not well)."""
+    connection = _Connection(instance, seconds)
+    try:
+        connection.request("GET", "/healthz", headers={"Authorization": f"Bearer {instance.token}"})
+        return connection.getresponse().status in (200, 503)
+    except (OSError, http.client.HTTPException, ConfigError):
+        return False
+    finally:
+        connection.close()
+
+
+class _Connection(http.client.HTTPConnection):
+    """http.client over a socket path or to a TCP address."""
+
+    def __init__(self, instance: Instance, seconds: float) -> None:
+        host, port = split_address(instance.control) if instance.by_tcp else ("localhost", 80)
+        super().__init__(host, port, timeout=seconds)
+        self._path = "" if instance.by_tcp else instance.control
+
+    def connect(self) -> None:
+        if not self._path:
+            super().connect()
+            return
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _dropped(batch: Batch) -> Line:
+    times = [line.record.message.time_ns for line in batch.lines if isinstance(line.record, MessageSeen)]
+    text = f"{batch.dropped} lines were dropped: this reader was too slow for them; they are in the capture"
+    return Line(Note(times[0] if times else 0, 0, "dropped", text=text))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid > 0
+
+
+async def _checked(response: aiohttp.ClientResponse) -> bytes:
+    """The body of a good answer; else the error it tells: what the user can mend is a ``ConfigError``."""
+    body = await response.read()
+    if response.status == 200:
+        return body
+    try:
+        text = str(msgspec.json.decode(body)["error"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        text = f"HTTP {response.status}"
+    raise ConfigError(text) if response.status in (400, 401, 403, 404) else CaptureError(text)

@@ -1,0 +1,274 @@
+"""Recording: spool tail -> pipeline -> store and live readers. One process; only it has the capture open.
+
+Nothing that happens to the store, a reader or a question stops it: what cannot be stored waits in the spool.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+from ocpp_proxy import __version__
+from ocpp_proxy.config import Config
+from ocpp_proxy.hub import instance as instances
+from ocpp_proxy.hub import log
+from ocpp_proxy.hub.commits import (
+    FLUSH_ROWS,
+    FLUSH_SECONDS,
+    IDLE_SECONDS,
+    Committer,
+    StoreThread,
+    Work,
+    has_rows,
+)
+from ocpp_proxy.hub.control import Control
+from ocpp_proxy.hub.metrics import Metrics
+from ocpp_proxy.hub.sinks import Live
+from ocpp_proxy.hub.store import Position, Store
+from ocpp_proxy.hub.tail import Item, Lost, Tail
+from ocpp_proxy.model import ConfigError
+from ocpp_proxy.records import Gap, Record
+from ocpp_proxy.wire.spool import SpoolRecord
+
+READ_ITEMS = 500                            # spool records between two turns of the event loop
+PENDING_ROWS = 40_000                       # rows that wait for the store; more wait in the spool
+POLL_SECONDS = 0.25
+PAUSE_SECONDS = 0.02                        # between two reads when there is little: wake-ups are gathered
+HUNG_SECONDS = 10.0                         # a commit that takes longer turns /healthz red
+STOP_SECONDS = 30.0                         # how long the end waits for the store
+
+
+class Feed(Protocol):
+    """The pipeline (``core.pipeline.Pipeline``), as far as the recorder uses it."""
+
+    def feed(self, spool_records: Sequence[SpoolRecord]) -> list[Record]:
+        """What follows from records, in order."""
+
+    def lost(self, worker: int, gap: Gap) -> list[Record]:
+        """A hole in a worker's records."""
+
+    def changed(self) -> dict[str, bytes | None]:
+        """State changed since the last call."""
+
+    def restore(self, pieces: Mapping[str, bytes]) -> None:
+        """Go on from a stored state."""
+
+
+class Recorder:
+    """See the module. ``pipeline`` is handed in fresh and is restored from the store here."""
+
+    def __init__(self, instance: Path, store: Store | None, config: Config, pipeline: Feed) -> None:
+        self._instance, self._store, self._config, self._pipeline = instance, store, config, pipeline
+        positions: Sequence[Position] = ()
+        if store is not None:
+            pipeline.restore(store.state())
+            positions = [Position(p.worker, p.incarnation, p.seq) for p in store.positions()]
+        self._known = instances.read(instance)
+        self._tail = Tail(instance / "spool", positions)
+        self._live = Live()
+        self._metrics = Metrics(instance, self._gauges)
+        self._thread = StoreThread()
+        self._committer = Committer(store, self._thread, self._metrics.committed) if store is not None else None
+        self._pending: list[Record] = []
+        self._pending_since = monotonic()
+        self._commit: asyncio.Task[None] | None = None
+        self._read_at = monotonic()
+        self._stop_at = 0.0                 # when to stop though a writer still lives; 0: not asked to stop
+        self._wake = asyncio.Event()
+
+    async def run(self, alive_fd: int) -> int:
+        """Record until told to stop and all is drained, or the time for that is over; the exit code."""
+        loop = asyncio.get_running_loop()
+        notify = self._listen_for_notices()
+        if notify is not None:
+            loop.add_reader(notify, self._noticed, notify)
+        loop.add_signal_handler(signal.SIGTERM, self._stop, 2.0)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)    # the terminal's ^C is the supervisor's to handle
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})    # the supervisor starts us with it held back
+        if alive_fd >= 0:
+            loop.add_reader(alive_fd, self._orphaned, alive_fd)
+        control = Control(self._live, self._metrics, self._store, self._health)
+        try:
+            await self._serve(control)
+            await self._pump()
+            return await self._finish()
+        finally:
+            await control.stop()
+            self._tail.close()
+            if notify is not None:
+                loop.remove_reader(notify)
+                notify.close()
+
+    async def _serve(self, control: Control) -> None:
+        known = self._known
+        address = instances.control_address(self._instance, known.control if known else "")
+        try:
+            got = await control.start(address, known.token if known else "")
+        except OSError as error:
+            raise ConfigError(f"control address {address}: {error.strerror or error}; give another with --control") from error
+        if known is not None and got != known.control:
+            instances.write(instances.moved(known, got))
+        log.logger().info("recording", control=got, capture=known.capture if known else "")
+
+    async def _pump(self) -> None:
+        while True:
+            self._wake.clear()
+            room = len(self._pending) < PENDING_ROWS
+            items = self._tail.read(READ_ITEMS) if room else []
+            self._digest(items)
+            self._flush()
+            if items:                       # the control API has its turn, then there may be more
+                await asyncio.sleep(0 if len(items) == READ_ITEMS else PAUSE_SECONDS)
+            elif self._stop_at and self._is_over(room):
+                return
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+
+    def _is_over(self, room: bool) -> bool:
+        """Told to stop, and nothing more can be read: all is drained, or what lives on has had its time."""
+        now = monotonic()
+        return (room and (self._tail.drained or now >= self._stop_at)) or now >= self._stop_at + STOP_SECONDS
+
+    def _digest(self, items: Sequence[Item]) -> None:
+        if not items:
+            return
+        self._read_at = monotonic()
+        fresh: list[Record] = []
+        run: list[SpoolRecord] = []
+        for item in items:
+            if isinstance(item, Lost):
+                fresh += self._pipeline.feed(run) if run else []
+                run = []
+                fresh += self._pipeline.lost(item.worker, item.gap)
+            else:
+                run.append(item)
+        fresh += self._pipeline.feed(run) if run else []
+        self._live.publish(fresh)
+        self._metrics.count(fresh)
+        if not has_rows(self._pending):
+            self._pending.clear()           # of beats only the last matters, and there is one behind these
+            self._pending_since = self._pending_since if not has_rows(fresh) else monotonic()
+        self._pending += fresh
+
+    def _flush(self, now: bool = False) -> None:
+        """Begin a commit if one is due and none runs."""
+        if self._commit is not None and not self._commit.done():
+            return
+        positions = self._tail.positions()
+        if self._committer is None:
+            self._pending.clear()
+            self._delete(positions)
+            return
+        age = monotonic() - self._pending_since
+        due = len(self._pending) >= FLUSH_ROWS or age >= (FLUSH_SECONDS if has_rows(self._pending) else IDLE_SECONDS)
+        if now or due or self._tail.finished(positions):
+            work = Work(self._pending, positions, self._pipeline.changed())
+            self._pending, self._pending_since = [], monotonic()
+            self._commit = asyncio.ensure_future(self._write(self._committer, work, now))
+
+    async def _write(self, committer: Committer, work: Work, last: bool) -> None:
+        await committer.commit(work)
+        if last or self._tail.finished(work.positions):
+            stored = await committer.checkpoint()
+            self._delete(stored or ())
+        self._wake.set()
+
+    def _delete(self, positions: Sequence[Position]) -> None:
+        """Segments go when their rows are in the file proper and the position read back covers them."""
+        for path in self._tail.finished(positions):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+            self._tail.forget(path)
+
+    async def _finish(self) -> int:
+        """Commit the rest, checkpoint, close. A store that does not answer is left; the spool keeps what it misses."""
+        if self._committer is None or self._store is None:
+            self._flush()
+            return 0
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                if self._commit is not None:
+                    await self._commit
+                self._flush(now=True)
+                if self._commit is not None:
+                    await self._commit
+                await self._thread.call(self._store.close)
+        except TimeoutError:
+            log.logger().error(
+                "the capture could not be finished; the spool keeps the rest for the next run",
+                reason=self._committer.error or "it does not answer", spool=str(self._instance / "spool"),
+            )
+            return 1
+        return 0
+
+    def _stop(self, grace: float) -> None:
+        """Drain and end. A writer that lives on after ``grace`` seconds is not waited for."""
+        if not self._stop_at:
+            self._stop_at = monotonic() + grace
+            self._wake.set()
+
+    def _orphaned(self, alive_fd: int) -> None:
+        asyncio.get_running_loop().remove_reader(alive_fd)
+        log.logger().warning("the supervisor is gone: draining")
+        self._stop(self._config.limits.drain_seconds + 5.0)
+
+    def _listen_for_notices(self) -> socket.socket | None:
+        """The datagram socket the relay knocks at; without it (path too long) polling has to do."""
+        path = self._instance / "notify.sock"
+        if len(os.fsencode(path)) > instances.SOCKET_PATH:
+            return None
+        path.unlink(missing_ok=True)
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.setblocking(False)
+        mask = os.umask(0o177)
+        try:
+            notify.bind(str(path))
+        finally:
+            os.umask(mask)
+        return notify
+
+    def _noticed(self, notify: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(100):
+                notify.recv(16)
+        self._wake.set()
+
+    def _health(self) -> tuple[bool, Mapping[str, Any]]:
+        problems = []
+        committer, now = self._committer, monotonic()
+        if committer is not None:
+            if committer.error:
+                problems.append(f"capture: {committer.error}")
+            elif committer.began_at and now - committer.began_at > HUNG_SECONDS:
+                problems.append(f"capture: a commit has been running for {now - committer.began_at:.0f} s")
+        if now - self._read_at > 5.0:
+            problems.append(f"relay: nothing heard of it for {now - self._read_at:.0f} s")
+        gauges = {name.removeprefix("ocpp_"): value for name, (_, value) in self._gauges().items()}
+        known = self._known
+        return not problems, {
+            "status": "failing" if problems else "ok", "problems": problems, "version": __version__,
+            "listen": known.listen if known else (), "upstream": known.upstream if known else "",
+            "capture": known.capture if known else "", **gauges,
+        }
+
+    def _gauges(self) -> dict[str, tuple[str, float]]:
+        live, committer = self._live, self._committer
+        return {
+            "ocpp_links_open": ("Open links, before and after their handshake.", len(live.open_links)),
+            "ocpp_capture_queue_rows": ("Rows that wait for the capture.", len(self._pending)),
+            "ocpp_capture_rows": ("Rows written to the capture by this recorder.", committer.rows if committer else 0),
+            "ocpp_capture_failures": ("Failed attempts to write the capture.", committer.failures if committer else 0),
+            "ocpp_spool_bytes": ("Bytes of the spool on disk.", self._tail.spool_bytes()),
+            "ocpp_lines": ("Lines since the recorder started.", live.line_count),
+            "ocpp_subscribers": ("Readers that follow live.", len(live.subscribers)),
+            "ocpp_subscriber_dropped_lines": (
+                "Lines lost by readers that were too slow.",
+                live.dropped + sum(subscriber.dropped for subscriber in live.subscribers),
+            ),
+        }

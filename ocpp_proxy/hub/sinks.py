@@ -1,0 +1,173 @@
+"""Fan-out of live lines: a ring of the last ones, and bounded queues of subscribers that can never slow the recorder.
+
+A subscriber that does not keep up loses the oldest lines and is told how many. Bounds are in lines and in bytes.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from ocpp_proxy.fields import Filter, compile
+from ocpp_proxy.model import Link
+from ocpp_proxy.records import FrameSeen, Handshake, Line, LinkClosed, LinkOpened, MessageSeen, Record, lines
+
+RING_LINES = 10_000
+RING_BYTES = 32 << 20
+QUEUE_LINES = 2_000
+QUEUE_BYTES = 8 << 20
+KEPT_LINKS = 10_000                         # links remembered; the oldest closed ones are forgotten first
+
+
+class Batch(Struct, frozen=True):
+    """What a subscriber gets at once. ``dropped``: lines before these that it lost."""
+
+    lines: list[Line]
+    dropped: int = 0
+
+
+class Subscriber:
+    """One reader's queue. Made by ``Live.subscribe``."""
+
+    def __init__(self, where: Filter | None, links: dict[int, Link]) -> None:
+        self._passes = compile(where, links) if where is not None else None
+        self._queue = _Bounded(QUEUE_LINES, QUEUE_BYTES)
+        self._wake = asyncio.Event()
+        self._told = 0
+        self._open = True
+
+    @property
+    def dropped(self) -> int:
+        """Lines this reader lost so far."""
+        return self._queue.dropped
+
+    def put(self, fresh: Sequence[Line]) -> None:
+        """Queue lines; the oldest go when there is no room."""
+        for line in fresh:
+            if self._passes is None or self._passes(line):
+                self._queue.push(line)
+        if self._queue.lines:
+            self._wake.set()
+
+    def end(self) -> None:
+        """No more lines will come."""
+        self._open = False
+        self._wake.set()
+
+    async def take(self, most: int = 200) -> Batch | None:
+        """Wait for lines and take up to ``most``; None at the end."""
+        await self._wake.wait()
+        if not self._queue.lines:
+            return None
+        dropped, self._told = self._queue.dropped - self._told, self._queue.dropped
+        taken = self._queue.pop(most)
+        if not self._queue.lines and self._open:
+            self._wake.clear()
+        return Batch(taken, dropped)
+
+
+class Live:
+    """All that is known now without asking the store: the links, the last lines, the subscribers."""
+
+    def __init__(self) -> None:
+        self.links: dict[int, Link] = {}
+        self.open_links: set[int] = set()
+        self.subscribers: set[Subscriber] = set()
+        self.line_count = 0                 # lines since this recorder started
+        self.dropped = 0                    # lines lost by readers that left
+        self._ring = _Bounded(RING_LINES, RING_BYTES)
+
+    def publish(self, stream: Sequence[Record]) -> None:
+        """Take records (whole groups: a record and what was raised on it) into the ring and to every subscriber."""
+        for record in stream:
+            match record:
+                case LinkOpened(link):
+                    self._remember(link)
+                    self.open_links.add(link.link_id)
+                case Handshake(link=link):
+                    self._remember(link)
+                case LinkClosed(link_id=link_id):
+                    self.open_links.discard(link_id)
+                case _:
+                    pass
+        fresh = list(lines(stream))
+        self.line_count += len(fresh)
+        for line in fresh:
+            self._ring.push(line)
+        for subscriber in self.subscribers:
+            subscriber.put(fresh)
+
+    def subscribe(self, where: Filter | None) -> Subscriber:
+        """Begin to follow."""
+        subscriber = Subscriber(where, self.links)
+        self.subscribers.add(subscriber)
+        return subscriber
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """A reader has gone."""
+        if subscriber in self.subscribers:
+            self.subscribers.discard(subscriber)
+            self.dropped += subscriber.dropped
+
+    def end(self) -> None:
+        """The recorder stops: let every reader come to its end."""
+        for subscriber in self.subscribers:
+            subscriber.end()
+
+    def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
+        """Up to ``limit`` lines of the ring that pass, behind the ``after``-th line since the start."""
+        first = self.line_count - len(self._ring.lines)
+        passes = compile(where, self.links)
+        found: list[Line] = []
+        for number, line in enumerate(self._ring.lines, first + 1):
+            if len(found) >= limit:
+                break
+            if number > after and passes(line):
+                found.append(line)
+        return found
+
+    def _remember(self, link: Link) -> None:
+        self.links[link.link_id] = link
+        if len(self.links) > KEPT_LINKS:
+            closed = next((known for known in self.links if known not in self.open_links), None)
+            if closed is not None:
+                del self.links[closed]
+
+
+class _Bounded:
+    """A queue of lines, bounded in lines and bytes, that drops its oldest and counts them."""
+
+    def __init__(self, most_lines: int, most_bytes: int) -> None:
+        self.lines: deque[Line] = deque()
+        self.dropped = 0
+        self._most_lines = most_lines
+        self._most_bytes = most_bytes
+        self._bytes = 0
+
+    def push(self, line: Line) -> None:
+        self.lines.append(line)
+        self._bytes += weight(line)
+        while len(self.lines) > self._most_lines or (self._bytes > self._most_bytes and len(self.lines) > 1):
+            self._bytes -= weight(self.lines.popleft())
+            self.dropped += 1
+
+    def pop(self, most: int) -> list[Line]:
+        taken = [self.lines.popleft() for _ in range(min(most, len(self.lines)))]
+        self._bytes -= sum(map(weight, taken))
+        return taken
+
+
+def weight(line: Line) -> int:
+    """About how many bytes a line holds in memory."""
+    match line.record:
+        case MessageSeen(message):
+            held = len(message.payload)
+        case FrameSeen(seen):
+            held = len(seen.payload) + len(seen.raw) + len(seen.header)
+        case _:
+            held = 0
+    frame = line.frame
+    if frame is not None:
+        held += len(frame.payload) + len(frame.text) + len(frame.raw)
+    return held + 1500

@@ -1,0 +1,247 @@
+"""The recorder stores every record exactly once, whatever happens to it and to its store, and never stops for a store."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from ocpp_proxy.config import Config
+from ocpp_proxy.hub import commits, recording
+from ocpp_proxy.hub.client import LiveSource, answers
+from ocpp_proxy.hub.instance import Instance, write
+from ocpp_proxy.hub.recording import Recorder
+from ocpp_proxy.hub.store import Store
+from ocpp_proxy.wire.spool import Kind
+from tests.hub.doubles import CountingPipeline, SqliteStore, TroubledStore, eventually
+from tests.hub.writing import Writer
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def recorded(folder: Path, store: Store | None, during: Callable[[Recorder, LiveSource], Awaitable[None]]) -> int:
+    """Run a recorder on a folder while ``during`` runs, then tell it to stop; its exit code."""
+    async def play() -> int:
+        recorder = Recorder(folder, store, Config(), CountingPipeline())
+        running = asyncio.create_task(recorder.run(-1))
+        await until(lambda: (folder / "control.sock").exists() or running.done())
+        source = LiveSource(str(folder / "control.sock"))
+        try:
+            await during(recorder, source)
+        finally:
+            await source.close()
+            recorder._stop(0.0)
+        async with asyncio.timeout(20):
+            return await running
+    return asyncio.run(play())
+
+
+def test_rows_positions_and_state_arrive_and_the_spool_is_emptied(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "rows.sqlite")
+    writer = Writer(tmp_path / "spool")
+    for n in range(25):
+        writer.append(b"%d" % n)
+    writer.rotate()
+    writer.append(b"25")
+
+    async def during(recorder: Recorder, source: LiveSource) -> None:
+        await until(lambda: len(store.payloads()) == 26)
+        await until(lambda: len(list((tmp_path / "spool").iterdir())) == 1)
+        writer.append(b"26")
+        writer.die()
+
+    assert recorded(tmp_path, store, during) == 0
+    assert store.payloads() == [b"%d" % n for n in range(27)]
+    assert store.closed
+    assert store.checkpoints >= 1
+    assert list((tmp_path / "spool").iterdir()) == []
+    assert store.state() == {"n/number": b"27"}
+
+
+def test_a_segment_stays_until_its_rows_are_checkpointed(tmp_path: Path) -> None:
+    class NoCheckpoint(SqliteStore):
+        def checkpoint(self) -> None:
+            raise OSError("the disk is full")
+
+    store = NoCheckpoint(tmp_path / "rows.sqlite")
+    writer = Writer(tmp_path / "spool")
+    writer.append(b"1")
+    writer.die()
+
+    async def during(recorder: Recorder, source: LiveSource) -> None:
+        await until(lambda: store.payloads() == [b"1"])
+
+    recorded(tmp_path, store, during)
+    assert writer.path.exists()
+    again = SqliteStore(tmp_path / "rows.sqlite")
+
+    async def nothing(recorder: Recorder, source: LiveSource) -> None:
+        return
+
+    assert recorded(tmp_path, again, nothing) == 0
+    assert again.payloads() == [b"1"]       # read again, not stored again
+    assert not writer.path.exists()
+
+
+@pytest.mark.parametrize(("failing", "late"), [(3, 0), (0, 1), (2, 1)])
+def test_a_failing_store_is_retried_and_nothing_is_lost_or_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int, late: int,
+) -> None:
+    monkeypatch.setattr(commits, "RETRY_SECONDS", (0.01,))
+    store = TroubledStore(tmp_path / "rows.sqlite")
+    store.failing, store.failing_late = failing, late
+    writer = Writer(tmp_path / "spool")
+    for n in range(10):
+        writer.append(b"%d" % n)
+
+    async def during(recorder: Recorder, source: LiveSource) -> None:
+        await until(lambda: len(store.payloads()) >= 10 and store.failing == store.failing_late == 0)
+        writer.append(b"10")
+
+    assert recorded(tmp_path, store, during) == 0
+    assert store.payloads() == [b"%d" % n for n in range(11)]
+
+
+def test_health_is_red_while_the_store_fails_and_green_again_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits, "RETRY_SECONDS", (0.01,))
+    store = TroubledStore(tmp_path / "rows.sqlite")
+    store.failing = 1_000_000
+    writer = Writer(tmp_path / "spool")
+    writer.append(b"1")
+
+    async def during(recorder: Recorder, source: LiveSource) -> None:
+        await until(lambda: store.attempts > 3)
+        health = await source.health()
+        assert health["status"] == "failing"
+        assert health["problems"] == ["capture: No space left on device"]
+        store.failing = 0
+        await until(lambda: store.payloads() == [b"1"])
+        await until(lambda: recorder._health()[0])
+        assert (await source.health())["status"] == "ok"
+
+    assert recorded(tmp_path, store, during) == 0
+
+
+def test_a_hung_store_holds_up_neither_live_lines_nor_the_control_api(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recording, "PENDING_ROWS", 100)
+    monkeypatch.setattr(recording, "HUNG_SECONDS", 0.0)
+    store = TroubledStore(tmp_path / "rows.sqlite")
+    store.go.clear()
+    writer = Writer(tmp_path / "spool")
+
+    async def during(recorder: Recorder, source: LiveSource) -> None:
+        writer.append(b"0")
+        await until(lambda: store.attempts == 1)
+        for n in range(1, 2000):
+            writer.append(b"%d" % n)
+        await until(lambda: len(recorder._pending) >= 100)
+        assert len(await source.page(None, 0, 10)) == 10
+        health = await source.health()
+        assert "a commit has been running" in health["problems"][0]
+        assert len(recorder._pending) <= 100 + 2 * recording.READ_ITEMS      # the rest waits in the spool
+        store.go.set()
+        await until(lambda: len(store.payloads()) == 2000)
+
+    assert recorded(tmp_path, store, during) == 0
+    assert store.payloads() == [b"%d" % n for n in range(2000)]
+
+
+def test_a_store_that_never_answers_does_not_keep_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "STOP_SECONDS", 0.2)
+    store = TroubledStore(tmp_path / "rows.sqlite")
+    store.go.clear()
+    writer = Writer(tmp_path / "spool")
+    writer.append(b"1")
+
+    async def during(recorder: Recorder, source: LiveSource) -> None:
+        await until(lambda: store.attempts == 1)
+
+    assert recorded(tmp_path, store, during) == 1
+    assert writer.path.exists()             # the spool keeps what the store did not take
+    store.go.set()
+
+
+def test_without_a_store_lines_are_there_and_the_spool_is_emptied(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "spool")
+    writer.append(kind=Kind.OPEN, link=7)
+    for n in range(3):
+        writer.append(b"%d" % n, link=7)
+    first = writer.path
+    writer.rotate()
+
+    async def during(recorder: Recorder, source: LiveSource) -> None:
+        await until(lambda: not first.exists())
+        assert [link.link_id for link in await source.links()] == [7]
+        assert len(await source.page(None, 0, 100)) == 4
+
+    assert recorded(tmp_path, None, during) == 0
+
+
+def test_beats_alone_are_not_written_all_the_time(tmp_path: Path) -> None:
+    store = TroubledStore(tmp_path / "rows.sqlite")
+    writer = Writer(tmp_path / "spool")
+    writer.append(b"1")
+
+    async def during(recorder: Recorder, source: LiveSource) -> None:
+        await until(lambda: store.attempts == 1)
+        for _ in range(5):
+            at = recorder._tail.positions()[0].seq
+            writer.beat()
+            recorder._wake.set()
+            await until(lambda at=at: recorder._tail.positions()[0].seq > at)      # type: ignore[misc]
+        assert len(recorder._pending) <= 2
+        assert store.attempts == 1
+
+    assert recorded(tmp_path, store, during) == 0
+    assert store.positions()[0].seq == 6
+
+
+def test_kill_9_at_random_points_stores_everything_once_in_order(tmp_path: Path) -> None:
+    """A real process, killed while it works; what it began is finished by the next one."""
+    rng = random.Random(7)
+    writer = Writer(tmp_path / "spool")
+    store = SqliteStore(tmp_path / "rows.sqlite")
+    instance = Instance("t", os.getpid(), str(tmp_path), control=str(tmp_path / "control.sock"))
+    write(instance)
+    reader, alive = os.pipe()
+    sent = 0
+    for _round in range(6):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.hub.doubles", "--instance", str(tmp_path), "--alive-fd", str(reader)],
+            pass_fds=(reader,),
+        )
+        eventually(lambda: answers(instance))
+        stored = len(store.payloads())
+        for _ in range(rng.randrange(50, 3000)):
+            writer.append(b"%d" % sent)
+            sent += 1
+            if rng.random() < 0.002:
+                writer.rotate()
+        if rng.random() < 0.5:
+            eventually(lambda stored=stored: len(store.payloads()) > stored)
+        process.kill()
+        process.wait()
+        assert process.returncode == -signal.SIGKILL
+    writer.die()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.hub.doubles", "--instance", str(tmp_path), "--alive-fd", str(reader)],
+        pass_fds=(reader,),
+    )
+    eventually(lambda: answers(instance))
+    os.close(alive)                         # the supervisor dies: the recorder drains and ends by itself
+    os.close(reader)
+    assert process.wait(30) == 0
+    assert store.payloads() == [b"%d" % n for n in range(sent)]
+    assert store.payloads("gap") == []
+    assert list((tmp_path / "spool").iterdir()) == []

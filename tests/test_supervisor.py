@@ -1,0 +1,251 @@
+"""The supervisor keeps the listeners open, restarts what dies, and ends everything in order. Real processes, doubles inside."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ocpp_proxy.config import CaptureConfig, Config
+from ocpp_proxy.hub.client import find_instances
+from ocpp_proxy.hub.instance import Instance
+from ocpp_proxy.model import ConfigError
+from ocpp_proxy.supervisor import Event, Supervisor
+from tests.hub.doubles import SqliteStore, eventually
+
+ROOT = Path(__file__).parent.parent
+
+
+class Running:
+    """One supervised run."""
+
+    def __init__(self, process: subprocess.Popen[str], runtime: Path) -> None:
+        self.process = process
+        self.runtime = runtime
+        self.events: list[dict[str, Any]] = []
+
+    def wait_for(self, kind: str, text: str = "") -> dict[str, Any]:
+        """Read events until this one comes."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            event: dict[str, Any] = json.loads(line)
+            self.events.append(event)
+            if event["kind"] == kind and event["text"].startswith(text):
+                return event
+        raise AssertionError(f"no {kind} among {self.events}")
+
+    def instance(self) -> Instance:
+        """What it wrote about itself."""
+        return find_instances(self.runtime)[0]
+
+    def order(self, folder: Path) -> list[str]:
+        """The story the children wrote."""
+        return (folder / "order").read_text().splitlines()
+
+
+@contextmanager
+def supervised(tmp_path: Path, config: Config | None = None, **environment: str) -> Iterator[Running]:
+    """Start a supervisor in a process; kill what is left of it at the end."""
+    runtime = tmp_path / "runtime"
+    settings = config or Config(listen=("127.0.0.1:0",), upstream="ws://csms", capture=CaptureConfig(path=str(tmp_path / "c.duckdb")))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.supervised", "--config", msgspec.json.encode(settings).decode()],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "OCPP_PROXY_RUNTIME": str(runtime), **environment},
+    )
+    running = Running(process, runtime)
+    try:
+        yield running
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def dial(address: str) -> int:
+    """Connect; the pid of the relay that answered."""
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        return int(connection.recv(100))
+
+
+def test_a_run_from_start_to_sigterm(tmp_path: Path) -> None:
+    with supervised(tmp_path) as running:
+        listening = running.wait_for("listening")
+        known = running.instance()
+        folder = Path(known.folder)
+        assert known.pid == running.process.pid
+        assert known.upstream == "ws://csms"
+        assert known.capture == str(tmp_path / "c.duckdb")
+        assert listening["instance"]["control"] == known.control == str(folder / "control.sock")
+        assert oct(folder.stat().st_mode)[-3:] == "700"
+        for name in ("instance.json", "config.json", "control.sock"):
+            assert oct((folder / name).stat().st_mode)[-3:] == "600", name
+        for _ in range(3):
+            dial(known.listen[0])
+        running.process.send_signal(signal.SIGTERM)
+        running.wait_for("stopped")
+        assert running.process.wait(20) == 0
+        assert running.order(folder) == ["relay told", "relay ended", "recorder ended"]
+        # the relay's last words were stored, although it spoke them after the order to stop
+        assert SqliteStore(folder / "rows.sqlite").payloads() == [b"dial"] * 3 + [b"last words"]
+        assert not (folder / "instance.json").exists()
+        assert find_instances(running.runtime) == []
+        with pytest.raises(OSError):
+            dial(known.listen[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_the_terminals_signals_end_it_in_order_too(tmp_path: Path, number: int) -> None:
+    with supervised(tmp_path) as running:
+        running.wait_for("listening")
+        folder = Path(running.instance().folder)
+        running.process.send_signal(number)
+        assert running.process.wait(20) == 0
+        assert running.order(folder)[-2:] == ["relay ended", "recorder ended"]
+
+
+def test_a_killed_relay_refuses_no_dial_and_comes_back(tmp_path: Path) -> None:
+    with supervised(tmp_path) as running:
+        running.wait_for("listening")
+        known = running.instance()
+        killed = set()
+        for _ in range(5):
+            pid = dial(known.listen[0])
+            assert pid not in killed
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+            assert dial(known.listen[0]) not in killed      # waits in the backlog of the supervisor's socket
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == 0
+        assert SqliteStore(Path(known.folder) / "rows.sqlite").payloads().count(b"dial") == 10
+
+
+def test_a_killed_recorder_comes_back_and_misses_nothing(tmp_path: Path) -> None:
+    with supervised(tmp_path) as running:
+        running.wait_for("started", "recorder")
+        pid = running.events[-1]["pid"]
+        running.wait_for("listening")
+        known = running.instance()
+        for _ in range(3):
+            dial(known.listen[0])
+            os.kill(pid, signal.SIGKILL)
+            assert "SIGKILL" in running.wait_for("died", "recorder")["text"]
+            dial(known.listen[0])
+            pid = running.wait_for("started", "recorder")["pid"]
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == 0
+        assert SqliteStore(Path(known.folder) / "rows.sqlite").payloads() == [b"dial"] * 6 + [b"last words"]
+
+
+def test_the_children_end_in_order_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    with supervised(tmp_path) as running:
+        running.wait_for("listening")
+        folder = Path(running.instance().folder)
+        running.process.kill()
+        running.process.wait()
+        eventually(lambda: "recorder ended" in running.order(folder))
+        assert running.order(folder) == ["relay orphaned", "relay ended", "recorder ended"]
+        assert SqliteStore(folder / "rows.sqlite").payloads() == [b"last words"]
+
+
+def test_what_a_restart_cannot_mend_ends_the_run_with_its_code(tmp_path: Path) -> None:
+    with supervised(tmp_path) as running:
+        running.wait_for("listening")
+        folder = Path(running.instance().folder)
+    (folder / "refuse").touch()
+    with supervised(tmp_path) as running:
+        assert running.process.wait(20) == 2
+        assert running.process.stderr is not None
+        assert "certificate cannot be read" in running.process.stderr.read()
+
+
+def test_a_second_run_on_the_same_capture_is_refused(tmp_path: Path) -> None:
+    with supervised(tmp_path) as running:
+        running.wait_for("listening")
+        with supervised(tmp_path) as second:
+            assert second.process.wait(20) == 1             # the ConfigError of this bare process
+            assert second.process.stderr is not None
+            text = second.process.stderr.read()
+        assert re.search(r"ConfigError: ocpp-proxy is already running on the capture .*c\.duckdb \(pid \d+, 127", text)
+        assert dial(running.instance().listen[0])
+
+
+def test_systemd_is_told(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        with supervised(tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify")) as running:
+            assert systemd.recv(100).startswith(b"READY=1")
+            running.process.send_signal(signal.SIGTERM)
+            assert systemd.recv(100) == b"STOPPING=1"
+            assert running.process.wait(20) == 0
+
+
+def test_it_works_as_pid_1_and_reaps_orphans(tmp_path: Path) -> None:
+    unshare = ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", "import os; print(os.getpid())"]
+    try:
+        probe = subprocess.run(unshare, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("no unshare")
+    if probe.stdout.strip() != "1":
+        pytest.skip("this system does not allow a pid namespace")
+    code = (
+        "import subprocess, sys; subprocess.Popen(['sh', '-c', '(sleep 0.2; exit 3) & exit 0']).wait(); "
+        "from tests.supervised import supervisor; sys.exit(supervisor())"
+    )
+    settings = Config(listen=("127.0.0.1:0",), capture=CaptureConfig(path=str(tmp_path / "c.duckdb")))
+    process = subprocess.Popen(
+        ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", code, "--config", msgspec.json.encode(settings).decode()],
+        stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "OCPP_PROXY_RUNTIME": str(tmp_path / "runtime")},
+    )
+    running = Running(process, tmp_path / "runtime")
+    try:
+        running.wait_for("listening")
+        first = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]
+
+        def children() -> list[str]:
+            return Path(f"/proc/{first}/task/{first}/children").read_text().split()
+
+        eventually(lambda: len(children()) == 2)            # relay and recorder; the orphan was reaped
+        os.kill(int(first), signal.SIGTERM)
+        running.wait_for("stopped")
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def refused(config: Config) -> str:
+    """The text with which a configuration is refused before anything is started."""
+    events: list[Event] = []
+    with pytest.raises(ConfigError) as refusal:
+        Supervisor(config, events.append).run()
+    assert events == []
+    return str(refusal.value)
+
+
+def test_a_port_in_use_is_said_with_the_remedy(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = refused(Config(listen=(f"127.0.0.1:{port}",)))
+    assert f"port {port} is in use" in text
+    assert f"--listen {port + 1}" in text
+
+
+def test_keeping_the_spool_with_masked_secrets_is_refused(tmp_path: Path) -> None:
+    text = refused(Config(listen=("127.0.0.1:0",), capture=CaptureConfig(keep_spool=True)))
+    assert "capture.keep_secrets" in text
