@@ -1,0 +1,24 @@
+"""The few answers the relay gives in the CSMS's place. Each says in its body who answers and why."""
+
+import random
+
+REASONS = {
+    400: "Bad Request", 431: "Request Header Fields Too Large", 502: "Bad Gateway", 503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+PLAIN_UPSTREAM = (
+    "the charger came over TLS, but the way to the CSMS is plain ws:// to another host; "
+    "use wss:// or allow it with --allow-plain-upstream"
+)
+RETRY_AFTER = range(1, 6)                   # seconds; spread, so that chargers do not come back all at once
+
+
+def response(status: int, why: str) -> bytes:
+    """A whole answer with the reason as its body."""
+    body = f"ocpp-proxy: {why}\n".encode()
+    retry = f"Retry-After: {random.choice(RETRY_AFTER)}\r\n" if status >= 502 else ""
+    head = (
+        f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\n{retry}Connection: close\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,141 @@
+"""One loop turn: what arrived in it is appended to the spool in one go, and only then passed on.
+
+Every call is guarded on its own, so a side that is closed ends its own link and no other. Keeps the histogram of how
+long turns took, wakes the recorder, and is flushed early when a turn grows.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from ocpp_proxy.relay.spool import MAX_RECORDS, Entry
+from ocpp_proxy.wire.spool import Body, encode_body
+
+EARLY_BYTES = 4 << 20
+NOTIFY_SECONDS = 0.02                       # at most one wake-up of the recorder in that time
+BUCKET_SHIFT = 17                           # histogram of turns: buckets of 2**17 ns (0.13 ms)
+BUCKETS = 1024                              # the last one holds all that took longer than 134 ms
+
+
+class Writer(Protocol):
+    """What a turn needs of the spool writer."""
+
+    def append(self, turn: list[Entry]) -> None:
+        """Append all records; never raises."""
+
+
+class Paused(Protocol):
+    """A leg that stopped reading because this turn holds enough of it."""
+
+    def turn_ended(self) -> None:
+        """Read on, unless something else holds it back."""
+
+
+class Turn:
+    """Collects entries until the end of the loop turn. ``number`` counts turns; ``size`` is the data bytes waiting."""
+
+    __slots__ = (
+        "_loop", "_notify_armed", "_notify_path", "_socket", "_started", "armed", "buckets", "entries", "longest_ns",
+        "number", "on_failure", "size", "stopped", "writer",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, writer: Writer, notify: Path | None = None) -> None:
+        self.entries: list[Entry] = []
+        self.size = 0
+        self.number = 0
+        self.stopped: list[Paused] = []
+        self.writer = writer
+        self.buckets = [0] * BUCKETS
+        self.longest_ns = 0
+        self.on_failure: Callable[[Entry, Exception], None] = lambda entry, error: None
+        self._loop = loop
+        self.armed = False
+        self._started = 0
+        self._notify_path = str(notify) if notify else ""
+        self._notify_armed = False
+        self._socket: socket.socket | None = None
+
+    def add(
+        self, kind: int, direction: int, link: int, offset: int, data: bytes,
+        call: Callable[[Any], object] | None = None, argument: Any = None,
+    ) -> None:
+        """Append a record in this turn; then ``call(argument)``. Bytes of ``kind`` IN waiting count towards an early flush."""
+        entries = self.entries
+        entries.append((kind, direction, link, offset, data, call, argument))
+        self.size += len(data)
+        if not self.armed:
+            self.arm()
+        if len(entries) >= MAX_RECORDS or self.size >= EARLY_BYTES:
+            self.flush()
+
+    def arm(self) -> None:
+        """Flush at the end of this loop turn."""
+        self.armed = True
+        self._started = time.monotonic_ns()
+        self._loop.call_soon(self.flush)
+
+    def body(self, kind: int, direction: int, link: int, body: Body, offset: int = 0) -> None:
+        """Append a record whose data are a struct."""
+        self.add(kind, direction, link, offset, encode_body(body))
+
+    def flush(self) -> None:
+        """Append everything, then pass it on. Also called by hand where an order has to be kept."""
+        self.armed = False
+        entries = self.entries
+        if not entries:
+            return
+        self.entries, self.size = [], 0
+        self.number += 1
+        self.writer.append(entries)
+        for entry in entries:
+            call = entry[5]
+            if call is not None:
+                try:
+                    call(entry[6])
+                except Exception as error:  # this side is closed: ends this link only, all others go on
+                    self.on_failure(entry, error)
+        if self.stopped:
+            legs, self.stopped = self.stopped, []
+            for leg in legs:
+                leg.turn_ended()
+        took = time.monotonic_ns() - self._started
+        if took > self.longest_ns:
+            self.longest_ns = took
+        self.buckets[min(took >> BUCKET_SHIFT, BUCKETS - 1)] += 1
+        if not self._notify_armed and self._notify_path:
+            self._notify_armed = True
+            self._loop.call_later(NOTIFY_SECONDS, self._notify)
+
+    def took(self, nanoseconds: int) -> None:
+        """Count a turn measured elsewhere (the lateness of a timer)."""
+        self.longest_ns = max(self.longest_ns, nanoseconds)
+        self.buckets[min(nanoseconds >> BUCKET_SHIFT, BUCKETS - 1)] += 1
+
+    def quantile_ns(self, share: float) -> int:
+        """Upper bound of the time that ``share`` of all turns stayed within."""
+        total, seen = sum(self.buckets), 0
+        for index, count in enumerate(self.buckets):
+            seen += count
+            if total and seen >= share * total:
+                return min((index + 1) << BUCKET_SHIFT, self.longest_ns) if index < BUCKETS - 1 else self.longest_ns
+        return 0
+
+    def close(self) -> None:
+        """Flush what is there and close the notice socket."""
+        self.flush()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _notify(self) -> None:
+        """One byte that means nothing: the recorder looks at the spool anyway, this only wakes it. Errors mean it is away."""
+        self._notify_armed = False
+        try:
+            if self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+            self._socket.sendto(b"\0", self._notify_path)
+        except OSError:
+            return

@@ -1,0 +1,73 @@
+"""The relay worker process: arguments, inherited descriptors, signals, order of the end."""
+
+import argparse
+import asyncio
+import importlib
+import importlib.util
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+
+from ocpp_proxy.config import Config
+from ocpp_proxy.model import ConfigError
+from ocpp_proxy.relay.relay import Relay
+
+ORPHAN_DRAIN = 1.0                          # seconds for the links once the supervisor has died
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """``python -m ocpp_proxy.relay``: run until SIGTERM or until the supervisor is gone; gives the exit code."""
+    parser = argparse.ArgumentParser("python -m ocpp_proxy.relay", description="One relay worker; started by the supervisor.")
+    parser.add_argument("--instance", type=Path, required=True, help="instance folder with config.json")
+    parser.add_argument("--worker", type=int, default=0)
+    parser.add_argument("--listen-fds", required=True, help="inherited listening sockets, e.g. 5,6")
+    parser.add_argument("--alive-fd", type=int, default=-1, help="read end of a pipe; EOF: the supervisor died")
+    given = parser.parse_args(arguments)
+    try:
+        config = msgspec.json.decode((given.instance / "config.json").read_bytes(), type=Config)
+        sockets = [socket.socket(fileno=int(fd)) for fd in given.listen_fds.split(",")]
+        return _run(config, given.instance, sockets, given.worker, given.alive_fd)
+    except (ConfigError, OSError, ValueError) as error:
+        print(f"ocpp-proxy relay: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(config: Config, folder: Path, sockets: list[socket.socket], worker: int, alive_fd: int) -> int:
+    with asyncio.Runner(loop_factory=fast_loop) as runner:
+        return runner.run(_serve(config, folder, sockets, worker, alive_fd))
+
+
+def fast_loop() -> asyncio.AbstractEventLoop:
+    """uvloop (winloop on Windows) where it is installed, else asyncio's own."""
+    for name in ("uvloop", "winloop"):
+        if importlib.util.find_spec(name) is not None:
+            loop: asyncio.AbstractEventLoop = importlib.import_module(name).new_event_loop()
+            return loop
+    return asyncio.new_event_loop()
+
+
+async def _serve(config: Config, folder: Path, sockets: list[socket.socket], worker: int, alive_fd: int) -> int:
+    loop = asyncio.get_running_loop()
+    drain: asyncio.Future[float] = loop.create_future()
+
+    def end(seconds: float) -> None:
+        if not drain.done():
+            drain.set_result(seconds)
+
+    def orphaned() -> None:
+        if not os.read(alive_fd, 64):
+            loop.remove_reader(alive_fd)
+            end(min(ORPHAN_DRAIN, config.limits.drain_seconds))
+
+    loop.add_signal_handler(signal.SIGTERM, end, config.limits.drain_seconds)
+    loop.add_signal_handler(signal.SIGINT, end, config.limits.drain_seconds)
+    if alive_fd >= 0:
+        loop.add_reader(alive_fd, orphaned)
+    relay = Relay(config, folder, sockets, worker)
+    relay.start()
+    await relay.stop(await drain)
+    return 0
