@@ -43,7 +43,8 @@ def relay() -> int:
         return 2
     writer = Writer(folder / "spool")
     while True:
-        ready, _, _ = select.select([*listeners, alive, stop], [], [])
+        fds = [listener.fileno() for listener in listeners]
+        ready, _, _ = select.select([*fds, alive, stop], [], [])
         if alive in ready or stop in ready:
             note(folder, f"relay {'orphaned' if alive in ready else 'told'}")
             writer.append(b"last words")

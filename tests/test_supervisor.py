@@ -56,7 +56,8 @@ class Running:
 def supervised(tmp_path: Path, config: Config | None = None, **environment: str) -> Iterator[Running]:
     """Start a supervisor in a process; kill what is left of it at the end."""
     runtime = tmp_path / "runtime"
-    settings = config or Config(listen=("127.0.0.1:0",), upstream="ws://csms", capture=CaptureConfig(path=str(tmp_path / "c.duckdb")))
+    capture = CaptureConfig(path=str(tmp_path / "c.duckdb"))
+    settings = config or Config(listen=("127.0.0.1:0",), upstream="ws://csms", capture=capture)
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.supervised", "--config", msgspec.json.encode(settings).decode()],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
@@ -209,7 +210,7 @@ def test_it_works_as_pid_1_and_reaps_orphans(tmp_path: Path) -> None:
     )
     settings = Config(listen=("127.0.0.1:0",), capture=CaptureConfig(path=str(tmp_path / "c.duckdb")))
     process = subprocess.Popen(
-        ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", code, "--config", msgspec.json.encode(settings).decode()],
+        [*unshare[:5], "-c", code, "--config", msgspec.json.encode(settings).decode()],
         stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "OCPP_PROXY_RUNTIME": str(tmp_path / "runtime")},
     )
     running = Running(process, tmp_path / "runtime")

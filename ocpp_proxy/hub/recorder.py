@@ -1,0 +1,62 @@
+"""The recorder process: builds the pipeline of this configuration and records until told to stop."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from ocpp_proxy.checks.settings import Settings
+from ocpp_proxy.config import Config
+from ocpp_proxy.core.link_state import Ids
+from ocpp_proxy.core.masking import Masker
+from ocpp_proxy.core.pipeline import Pipeline
+from ocpp_proxy.hub import log
+from ocpp_proxy.hub.instance import state_folder
+from ocpp_proxy.hub.recording import Recorder
+from ocpp_proxy.hub.store import Store
+from ocpp_proxy.model import ConfigError
+
+KEY_BYTES = 32
+
+
+def main(instance: Path, store: Store | None, config: Config, alive_fd: int) -> int:
+    """Run until told to stop (SIGTERM) or the supervisor is gone; the exit code. ``store`` None: live only."""
+    log.configure("recorder")
+    try:
+        masker = None if config.capture.keep_secrets else Masker(masking_key(instance))
+        pipeline = Pipeline(Settings(call_seconds=config.call_seconds, severities=config.rules), Ids(), masker)
+        return asyncio.run(Recorder(instance, store, config, pipeline).run(alive_fd))
+    except ConfigError as error:
+        log.logger().error(str(error))
+        return 2
+
+
+def masking_key(instance: Path) -> bytes:
+    """The key of this user's pseudonyms, made once: the same secret looks the same in every capture, and only here.
+
+    It lies in the state folder, 0600; where that cannot be written, in the instance folder.
+    """
+    for folder in (state_folder(), instance):
+        path = folder / "pseudonym.key"
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not path.exists():
+                _make(path)
+            key = path.read_bytes()
+            if len(key) >= KEY_BYTES:
+                return key
+    raise ConfigError(f"{path}: no key for masking secrets can be kept there; make the folder writable, or use --keep-secrets")
+
+
+def _make(path: Path) -> None:
+    """Write a fresh key; of two processes at once one wins, and both read the same."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+    finally:
+        fresh.unlink()
