@@ -6,6 +6,7 @@ from ocpp_proxy.checks.settings import Settings
 from ocpp_proxy.cli.line_json import finding_object
 from ocpp_proxy.cli.open_source import open_source
 from ocpp_proxy.cli.printing import MARKS, ascii_json, clock, talk
+from ocpp_proxy.cli.tailing import all_lines
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.analyse import Analyser
 from ocpp_proxy.core.assemble import Ids
@@ -13,9 +14,9 @@ from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields.registry import findings_of
 from ocpp_proxy.model import Finding, Severity
 from ocpp_proxy.records import Derived, Found, Record
+from ocpp_proxy.records import Source as Undecoded
 from ocpp_proxy.source import Source
 
-PAGE = 1000
 SHOWN = 5                                   # examples of one rule and charger; --json has all
 FAULT = {
     "station": "the charger's fault", "csms": "the CSMS's fault", "network": "the network's fault",
@@ -43,9 +44,7 @@ async def check(text: str | None, config: Config, json: bool) -> int:
 async def stored(source: Source) -> list[Finding]:
     """The findings of a running proxy: it has judged already, with the same rules."""
     found: dict[int, Finding] = {}
-    after = 0
-    while page := await source.page(None, after, PAGE):
-        after += len(page)
+    async for page in all_lines(source):
         for line in page:
             found.update((finding.finding_id, finding) for finding in findings_of(line))
     return list(found.values())
@@ -64,7 +63,7 @@ async def judged(source: Source, config: Config) -> list[Finding]:
     return list(found.values())
 
 
-async def _sources(source: Source) -> AsyncIterator[Record]:
+async def _sources(source: Source) -> AsyncIterator[Undecoded]:
     """What came in; what was derived from it is derived anew."""
     async for batch in source.records():
         for record in batch:

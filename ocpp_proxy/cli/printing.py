@@ -25,6 +25,7 @@ MARKS = {Severity.HINT: "·", Severity.INFO: "i", Severity.WARNING: "!", Severit
 _COLOURS = {Severity.HINT: "2", Severity.INFO: "36", Severity.WARNING: "33", Severity.ERROR: "31", Severity.CRITICAL: "1;31"}
 _TYPES = {0: "?", 2: "Call", 3: "Result", 4: "Error", 5: "ResultError", 6: "Send"}
 PAYLOAD_WIDTH = 100
+COLUMN_WIDTH = 80
 
 
 def talk(text: str) -> None:
@@ -168,15 +169,17 @@ def _cell(value: Any) -> SafeText:
 
 
 def _aligned(table: Table) -> Iterator[str]:
-    cells = [[safe_text(name) for name in table.columns], *([_cell(value) for value in row] for row in table.rows)]
-    widths = [min(60, max(len(row[at]) for row in cells)) for at in range(len(table.columns))]
+    """Columns; a wide cell is cut, but not in the last column."""
+    rows = [[_cell(value) for value in row] for row in table.rows]
+    for row in rows:
+        row[:-1] = [safe_text(cell, COLUMN_WIDTH) for cell in row[:-1]]
+    names = [safe_text(name) for name in table.columns]
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
     right = [all(isinstance(row[at], int | float | None) for row in table.rows) for at in range(len(widths))]
-    for number, row in enumerate(cells):
+    for row in (names, [safe_text("-" * min(width, COLUMN_WIDTH)) for width in widths], *rows):
         fitted = [text.rjust(width) if is_right else text.ljust(width)
                   for text, width, is_right in zip(row, widths, right, strict=True)]
         yield "  ".join(fitted).rstrip()
-        if number == 0:
-            yield "  ".join("-" * width for width in widths)
 
 
 def _csv(table: Table) -> Iterator[str]:

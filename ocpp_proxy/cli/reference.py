@@ -110,8 +110,8 @@ back-references, so that matching takes linear time whatever a charger sends |
 `"12.5"`), anything else as text |
 
 A comparison with a missing value is false, so `error != ""` means: there is an error code. `not error == "X"` is also true
-where there is none. A line can have several findings: `rule == R05` is true when one of them is R05, `rule != R05` when there are
-some and none is."""
+where there is none. A line can have several findings: `rule == R05` is true when one of them is R05, `rule != R05` when there
+are some and none is."""
 
 PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "config.md": config_page, "fields.md": fields_page}
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from ocpp_proxy.cli.line_json import line_object
 from ocpp_proxy.cli.open_source import open_source
 from ocpp_proxy.cli.printing import ascii_json, colourful, line_text, talk
-from ocpp_proxy.fields import Filter
+from ocpp_proxy.fields import Filter, compile
 from ocpp_proxy.model import Link
 from ocpp_proxy.records import Handshake, Line, LinkOpened
 from ocpp_proxy.source import Source
@@ -52,7 +52,7 @@ async def tail_source(text: str | None, where: Filter | None, follow: bool, last
 async def show_pages(source: Source, where: Filter | None, last: int, printer: Printer) -> None:
     """Print what is there: all of it page by page, or the last lines only."""
     kept: deque[Line] = deque(maxlen=last or None)
-    async for page in _pages(source, where):
+    async for page in _pages(source, where, printer.links):
         if last:
             kept.extend(page)
         else:
@@ -69,12 +69,22 @@ async def follow_source(source: Source, where: Filter | None, last: int, printer
         printer.show(batch)
 
 
-async def _pages(source: Source, where: Filter | None) -> AsyncIterator[list[Line]]:
+async def _pages(source: Source, where: Filter | None, links: dict[int, Link]) -> AsyncIterator[list[Line]]:
     if not source.live:
         async for batch in source.follow(where):
             yield batch
         return
+    passes = compile(where, links)
+    async for batch in all_lines(source):
+        yield [line for line in batch if passes(line)]
+
+
+async def all_lines(source: Source) -> AsyncIterator[list[Line]]:
+    """What a running proxy has, page by page, unfiltered: only so a position means the same with and without a capture."""
     after = 0
-    while page := await source.page(where, after, PAGE):
+    before: list[Line] = []
+    while page := await source.page(None, after, PAGE):
+        if page[0] in before:               # without a capture only the newest lines are there; they have all been seen
+            return
         yield page
-        after += len(page)
+        after, before = after + len(page), page

@@ -1,0 +1,124 @@
+"""What ``run`` refuses before it starts anything, and what its card says."""
+
+import os
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from ocpp_proxy import model, records
+from ocpp_proxy.cli import display
+from ocpp_proxy.cli.addresses import Address, charger_urls, own_addresses
+from ocpp_proxy.cli.app import run_app
+from ocpp_proxy.cli.card import card
+from ocpp_proxy.cli.running import refuse_own_listener, refuse_unwritable
+from ocpp_proxy.config import CaptureConfig, Config, TlsConfig
+from ocpp_proxy.hub.instance import Instance
+from ocpp_proxy.model import ConfigError
+from ocpp_proxy.records import Line
+
+ADDRESSES = [Address("192.168.8.2", "wlan0"), Address("fd00::2", "eth0")]
+INSTANCE = Instance("x", 1, "/run/x", ("[::]:9000",), "wss://csms/", "/var/cap", "/run/x/control.sock")
+
+
+@pytest.mark.parametrize(("listen", "tls", "urls"), [
+    ("[::]:9000", False, ["ws://192.168.8.2:9000/", "ws://[fd00::2]:9000/"]),
+    ("9000", True, ["wss://192.168.8.2:9000/", "wss://[fd00::2]:9000/"]),
+    ("0.0.0.0:80", False, ["ws://192.168.8.2/"]), ("0.0.0.0:443", True, ["wss://192.168.8.2/"]),
+    ("192.168.8.2:9000", False, ["ws://192.168.8.2:9000/"]), ("[fd00::2]:1", False, ["ws://[fd00::2]:1/"]),
+    ("127.0.0.1:5", False, ["ws://127.0.0.1:5/"]),
+])
+def test_the_urls_to_type_in(listen: str, tls: bool, urls: list[str]) -> None:
+    found = charger_urls(listen, ADDRESSES, tls)
+    assert [plain for _, plain, _ in found] == urls
+    assert all(full == plain + "<id>" for _, plain, full in found)
+
+
+def test_an_address_comes_with_its_interface() -> None:
+    assert [interface for interface, _, _ in charger_urls("9000", ADDRESSES, False)] == ["wlan0", "eth0"]
+    assert charger_urls("192.168.8.2:1", ADDRESSES, False)[0][0] == "wlan0"
+
+
+def test_own_addresses_are_not_loopback() -> None:
+    assert all(address.text not in ("127.0.0.1", "::1") for address in own_addresses())
+
+
+def test_the_card_says_all_that_counts() -> None:
+    config = Config(upstream="wss://csms/", listen=("9000",))
+    text = "\n".join(card(config, INSTANCE, ADDRESSES, False))
+    for words in ("listening on [::]:9000", "wlan0    ws://192.168.8.2:9000/   or   ws://192.168.8.2:9000/<id>",
+                  "leads to   wss://csms/", "host       auto", "handshake  mirror", "capture    /var/cap", "beyond 10 GiB", "/run/x/control.sock"):
+        assert words in text
+    both = "\n".join(card(structs.replace(config, tls=TlsConfig(cert=("x",), key=("y",))), INSTANCE, ADDRESSES, False))
+    assert "ws://192.168.8.2:9000/" in both and "wss://192.168.8.2:9000/" in both
+
+
+def test_the_card_without_network_capture_or_csms() -> None:
+    lonely = "\n".join(card(Config(), structs.replace(INSTANCE, capture=""), [], True))
+    assert "no address but loopback" in lonely and "none (--no-capture)" in lonely and "simulated CSMS" in lonely
+    assert "one file" in "\n".join(card(Config(), structs.replace(INSTANCE, capture="/x/a.duckdb"), [], False))
+
+
+@pytest.mark.parametrize("upstream", ["ws://127.0.0.1:9000/", "ws://localhost:9000/x", "ws://[::1]:9000/"])
+def test_an_upstream_that_is_this_proxy_is_refused(upstream: str) -> None:
+    with pytest.raises(ConfigError, match="would call itself"):
+        refuse_own_listener(Config(upstream=upstream, listen=("9000",)))
+
+
+@pytest.mark.parametrize("upstream", ["ws://127.0.0.1:9001/", "ws://203.0.113.9:9000/", "wss://localhost/"])
+def test_another_port_or_machine_is_not(upstream: str) -> None:
+    refuse_own_listener(Config(upstream=upstream, listen=("9000",)))
+
+
+def test_own_address_as_upstream_is_refused() -> None:
+    for address in own_addresses():
+        with pytest.raises(ConfigError, match="would call itself"):
+            refuse_own_listener(Config(upstream=f"wss://{address.host()}/", listen=("443",)))
+
+
+def test_captures_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "folder.duckdb").mkdir()
+    (tmp_path / "file").write_text("")
+    wrong = {"none/x.duckdb": "there is no folder", "folder.duckdb": "is a folder", "file": r"ends in \.duckdb",
+             "file/x": "cannot write"}
+    for name, told in wrong.items():
+        with pytest.raises(ConfigError, match=told):
+            refuse_unwritable(Config(capture=CaptureConfig(path=str(tmp_path / name))))
+    for name in ("x.duckdb", "new", "new/deep"):
+        refuse_unwritable(Config(capture=CaptureConfig(path=str(tmp_path / name))))
+
+
+def test_a_place_without_the_right_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ConfigError, match="this user cannot write it"):
+        refuse_unwritable(Config(capture=CaptureConfig(path=str(tmp_path / "x.duckdb"))))
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (["run", "csms.example"], "did you mean wss://csms.example?"),
+    (["run", "ws://127.0.0.1:9000/"], "would call itself"),
+    (["run", "ws://x/", "--capture", "/nowhere/a.duckdb"], "there is no folder"),
+    (["run", "ws://x/", "--handshake", "strict"], "handshake"),
+    (["run", "ws://x/", "--set", "limits.linx=5"], "did you mean limits.links?"),
+    (["run", "wss://x/", "--client-cert", "/etc/hostname", "--client-key", "/etc/hostname"], "--allow-from NETWORK"),
+    (["run", "ws://x/", "--listen", "203.0.113.1:9000"], "203.0.113.1"),
+])
+def test_what_run_refuses(
+    arguments: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("OCPP_PROXY_RUNTIME", str(tmp_path))
+    assert run_app(arguments) == 2
+    said = capsys.readouterr()
+    assert told in said.err and said.out == ""
+
+
+def test_waiting_says_how_far_the_first_charger_got() -> None:
+    said: list[str] = []
+    waiting = display.Waiting(said.append)
+    waiting.begin()
+    assert "no TCP connection yet" in said[0] and "ocpp-proxy doctor" in said[0]
+    opened = model.Link(1, 1, "192.168.8.57:1234")
+    waiting.see([Line(records.LinkOpened(opened)), Line(records.LinkOpened(opened))])
+    assert len(said) == 2 and "192.168.8.57 connected, no request" in said[1]
+    waiting.see([Line(records.Handshake(1, opened)), Line(records.LinkOpened(structs.replace(opened, remote="[::9]:1")))])
+    assert waiting.over and len(said) == 2
