@@ -16,7 +16,7 @@ import msgspec
 from ocpp_proxy import records
 from ocpp_proxy.core import http_side
 from ocpp_proxy.core.facts import fact, remark, unreadable
-from ocpp_proxy.core.link_state import Direction, Ended, Ids, LinkState, Stamp, WorkerState
+from ocpp_proxy.core.link_state import Direction, Ended, Ids, LinkState, Seen, Stamp, WorkerState
 from ocpp_proxy.core.messages import follow
 from ocpp_proxy.model import Frame, Link, Opcode, Side
 from ocpp_proxy.wire.deflate import Inflater
@@ -42,6 +42,7 @@ _decode_link = msgspec.msgpack.Decoder(LinkState).decode
 _decode_worker = msgspec.msgpack.Decoder(WorkerState).decode
 _decode_ids = msgspec.msgpack.Decoder(Ids).decode
 MAX_HELD = 1 << 20                      # bytes held of a station that does not wait for the answer to its upgrade
+_IN, _BEAT, _TEXT = Kind.IN, Kind.BEAT, Opcode.TEXT
 Out = list[records.Source]
 Key = tuple[int, int]                   # incarnation, link number of the relay
 
@@ -65,9 +66,9 @@ class Assembler:
         worker = self._workers.get(record.worker)
         if worker is None or worker.incarnation != record.incarnation:
             self._new_worker(record, out)
-        if record.kind is Kind.IN:
+        if record.kind is _IN:
             self._bytes(record, out)
-        elif record.kind is Kind.BEAT:
+        elif record.kind is _BEAT:
             self._beat(record, out)
         else:
             try:
@@ -169,28 +170,22 @@ class Assembler:
         if record.offset != direction.offset:
             data = self._misplaced(key, state, record, out)
         direction.offset = max(direction.offset, record.offset + len(record.data))
-        if direction.reader is None:
-            self._http_bytes(state, direction, Stamp.of(record), data, out)
-        else:
-            self._frames(key, state, direction, Stamp.of(record), data, out)
-
-    def _frames(
-        self, key: Key, state: LinkState, direction: Direction, stamp: Stamp, data: bytes, out: Out,
-    ) -> None:
-        """Read frames and give them out; the quick way is for a whole text message in one faultless frame."""
         reader = direction.reader
         if reader is None:
+            self._http_bytes(state, direction, record, data, out)
             return
         wires: list[WireFrame] = []
         reader.feed(data, wires)
-        self._give(key, state, direction, stamp, wires, out)
+        if wires:
+            self._give(key, state, direction, record, wires, out)
 
     def _give(
-        self, key: Key, state: LinkState, direction: Direction, stamp: Stamp, wires: list[WireFrame], out: Out,
+        self, key: Key, state: LinkState, direction: Direction, stamp: Seen, wires: list[WireFrame], out: Out,
     ) -> None:
+        """Give out frames; the quick way is for a whole text message in one faultless frame."""
         ids, link_id, side = self._ids, state.link.link_id, direction.side
         for wire in wires:
-            opcode, text, faults = Opcode.TEXT, b"", wire.faults
+            opcode, text, faults = _TEXT, b"", wire.faults
             if faults or wire.header[0] != 0x81:
                 opcode = OPCODES.get(wire.opcode, Opcode.RAW) if not wire.raw else Opcode.RAW
                 text, more = follow(direction, wire, self._inflater(key, direction))
@@ -245,12 +240,12 @@ class Assembler:
 
     # ---- HTTP ----
 
-    def _http_bytes(self, state: LinkState, direction: Direction, stamp: Stamp, data: bytes, out: Out) -> None:
+    def _http_bytes(self, state: LinkState, direction: Direction, stamp: Seen, data: bytes, out: Out) -> None:
         """Body bytes, bytes held until a tunnel opens, or bytes that follow no head at all."""
         if not data:
             return
         if direction.side is Side.STATION and any(asked.upgrade for asked in state.asked):
-            direction.held.append((stamp, data))
+            direction.held.append((Stamp(stamp.seq, stamp.time_ns, stamp.mono_ns), data))
             if sum(len(held) for _, held in direction.held) > MAX_HELD:
                 self._give_up(state, direction, out)
             return
@@ -262,7 +257,7 @@ class Assembler:
             self._frame(state, direction, stamp, out, Opcode.RAW, raw=data[taken:], fin=False, faults=("no_head",))
 
     def _frame(
-        self, state: LinkState, direction: Direction, stamp: Stamp, out: Out, opcode: Opcode, *, header: bytes = b"",
+        self, state: LinkState, direction: Direction, stamp: Seen, out: Out, opcode: Opcode, *, header: bytes = b"",
         payload: bytes = b"", raw: bytes = b"", text: bytes = b"", fin: bool = True, faults: tuple[str, ...] = (),
     ) -> int:
         """Give out a frame that is no WebSocket frame; gives its number."""
@@ -297,7 +292,9 @@ class Assembler:
         held, direction.held = direction.held, []
         for stamp, data in held:
             if direction.reader is not None:
-                self._frames(key, state, direction, stamp, data, out)
+                wires: list[WireFrame] = []
+                direction.reader.feed(data, wires)
+                self._give(key, state, direction, stamp, wires, out)
             else:
                 self._http_bytes(state, direction, stamp, data, out)
 
@@ -321,7 +318,7 @@ class Assembler:
         how = next((ended.how for ended in both if ended.first), direction.ended.how)
         self._close(key, stamp, how, by, out)
 
-    def _finish(self, key: Key, place: int, direction: Direction, stamp: Stamp, out: Out) -> None:
+    def _finish(self, key: Key, place: int, direction: Direction, stamp: Seen, out: Out) -> None:
         """No more bytes come in this direction: give out what was begun."""
         state = self._links[key]
         self._give_up(state, direction, out)
@@ -330,7 +327,7 @@ class Assembler:
             direction.reader.end(wires)
             self._give(key, state, direction, stamp, wires, out)
 
-    def _close(self, key: Key, stamp: Stamp, how: str, by: Side | None, out: Out) -> None:
+    def _close(self, key: Key, stamp: Seen, how: str, by: Side | None, out: Out) -> None:
         state = self._links.pop(key)
         out.extend(http_side.unanswered(state, stamp))
         unsent = [end.ended.unsent if end.ended is not None else 0 for end in state.directions]

@@ -4,7 +4,7 @@ from typing import cast
 
 from msgspec import structs
 
-from ocpp_proxy.core.link_state import Asked, Direction, LinkState, Stamp
+from ocpp_proxy.core.link_state import Asked, Direction, LinkState, Seen
 from ocpp_proxy.model import IdentitySource, Side
 from ocpp_proxy.records import Handshake
 from ocpp_proxy.wire.deflate import InflaterState, agreement
@@ -28,7 +28,7 @@ def begin_body(state: LinkState, direction: Direction, head: Head) -> bool:
 MAX_ASKED = 256             # requests of one link that wait for an answer
 
 
-def request(state: LinkState, head: Head, frame_id: int, stamp: Stamp) -> list[Handshake]:
+def request(state: LinkState, head: Head, frame_id: int, stamp: Seen) -> list[Handshake]:
     """A request head came: remember it until its answer, and note what it says about the link.
 
     Gives the handshakes of requests that waited so long that nobody will answer them.
@@ -45,7 +45,7 @@ def request(state: LinkState, head: Head, frame_id: int, stamp: Stamp) -> list[H
     return _unanswered(state, late, stamp)
 
 
-def answer(state: LinkState, head: Head, frame_id: int, stamp: Stamp) -> Handshake | None:
+def answer(state: LinkState, head: Head, frame_id: int, stamp: Seen) -> Handshake | None:
     """An answer head came. None for an interim answer (1xx other than 101); a 101 opens the tunnel."""
     read = parse_response(head.raw, state.asked[0].method if state.asked else "GET")
     status = head.status or read.status
@@ -94,12 +94,12 @@ def assume_tunnel(state: LinkState) -> bool:
     return True
 
 
-def unanswered(state: LinkState, stamp: Stamp) -> list[Handshake]:
+def unanswered(state: LinkState, stamp: Seen) -> list[Handshake]:
     """What a link's end says about requests that never got an answer."""
     return _unanswered(state, state.asked, stamp)
 
 
-def _unanswered(state: LinkState, waiting: list[Asked], stamp: Stamp) -> list[Handshake]:
+def _unanswered(state: LinkState, waiting: list[Asked], stamp: Seen) -> list[Handshake]:
     link = structs.replace(state.link, status=0)
     return [
         Handshake(stamp.time_ns, link, asked.frame_id, 0, asked.repairs, asked.problems, asked.upgrade) for asked in waiting

@@ -22,6 +22,9 @@ class Stamp(Struct, frozen=True, gc=False):
         return cls(record.seq, record.time_ns, record.mono_ns)
 
 
+Seen = Stamp | SpoolRecord              # either tells when bytes were seen
+
+
 class Asked(Struct, gc=False):
     """A request head that waits for its answer."""
 

@@ -4,6 +4,8 @@ Never raises, never allocates by a declared length, and its bytes always rebuild
 masked again``, or ``raw``. ``FrameTracker`` (for forwarding without reading) is in ``wire.frame_tracker``.
 """
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 CAP = 16 << 20              # bytes of one frame, header included; a longer one is given in raw pieces
@@ -62,9 +64,12 @@ _XOR = [bytes(i ^ j for j in range(256)) for i in range(256)]
 
 def unmask(payload: bytes, mask: bytes) -> bytes:
     """XOR ``payload`` with the 4-byte ``mask`` (its own inverse); an empty mask changes nothing."""
+    return _xor(payload, mask) if mask else payload
+
+
+def plain_xor(payload: bytes, mask: bytes) -> bytes:
+    """XOR with a 4-byte mask in pure Python: 0.4 us for 60 bytes, 2 us for 1 KB."""
     size = len(payload)
-    if not mask:
-        return payload
     if size < 640:                     # one big XOR for short payloads, four byte translations for long ones
         key = mask * ((size + 3) >> 2)
         return (_from(payload, "little") ^ _from(key[:size], "little")).to_bytes(size, "little")
@@ -72,6 +77,23 @@ def unmask(payload: bytes, mask: bytes) -> bytes:
     for place in range(4):
         out[place::4] = out[place::4].translate(_XOR[mask[place]])
     return bytes(out)
+
+
+_xor: Callable[[bytes, bytes], bytes] = plain_xor
+
+
+def use_xor(xor: Callable[[bytes, bytes], bytes]) -> bool:
+    """Use a compiled ``xor(payload, mask)`` from here on, which this floor may not import itself (0.14 us for 1 KB).
+
+    It is tried on payloads of every length up to 100 first; False, and nothing changes, when it gives anything else.
+    """
+    global _xor
+    for size in range(101):
+        payload = bytes(range(100, 100 + size))
+        if xor(payload, b"\x01\x82\xff\x10") != plain_xor(payload, b"\x01\x82\xff\x10"):
+            return False
+    _xor = xor
+    return True
 
 
 class FrameReader(Struct, gc=False):
@@ -134,7 +156,7 @@ class FrameReader(Struct, gc=False):
         mask = data[key:body]
         payload = data[body:stop]
         if mask and length:
-            payload = unmask(payload, mask)
+            payload = _xor(payload, mask)
         if (
             first == 0x81 and not self.opened and not self.closed and (second > 127) is self.masked
             and key - at == (2 if length < 126 else 4 if length < 65536 else 10) and (payload.isascii() or _utf8(payload))

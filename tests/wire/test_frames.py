@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocpp_proxy.wire.frames import CAP, FAULTS, RAW, FrameReader, WireFrame, close_faults, unmask
+from ocpp_proxy.wire.frames import CAP, FAULTS, RAW, FrameReader, WireFrame, close_faults, plain_xor, unmask, use_xor
 from tests.core.feeds import wire_frame
 
 MASK = b"\xa1\xb2\xc3\xd4"
@@ -41,6 +41,24 @@ def test_unmask_is_its_own_inverse_and_right(payload: bytes, mask: bytes) -> Non
     masked = unmask(payload, mask)
     assert masked == bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
     assert unmask(masked, mask) == payload
+
+
+def test_a_compiled_xor_is_used_only_when_it_is_right() -> None:
+    calls: list[int] = []
+
+    def counting(payload: bytes, mask: bytes) -> bytes:
+        calls.append(len(payload))
+        return plain_xor(payload, mask)
+
+    assert not use_xor(lambda payload, mask: payload)
+    assert unmask(b"abc", MASK) == plain_xor(b"abc", MASK)
+    try:
+        assert use_xor(counting)
+        calls.clear()
+        assert read(m(TEXT))[0].payload == TEXT
+        assert calls and set(calls) == {len(TEXT)}
+    finally:
+        assert use_xor(plain_xor)
 
 
 FAULTY: list[tuple[str, bytes, tuple[tuple[str, ...], ...]]] = [
