@@ -1,0 +1,93 @@
+"""Findings M: energy registers."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct, field
+
+from ocpp_proxy.checks.context import Context
+from ocpp_proxy.checks.registry import Hit, Hits, rule
+from ocpp_proxy.checks.stamps import UNSET_YEAR, seconds_of
+from ocpp_proxy.checks.state import cut
+from ocpp_proxy.checks.values import dig, number, text
+from ocpp_proxy.model import Severity
+
+REGISTER = "Energy.Active.Import.Register"
+_WH = {"Wh": 1.0, "kWh": 1000.0}
+
+
+class Registers(Struct):
+    """Last reading of each register: Wh, instant of the sample (0: unknown), frame."""
+
+    last: dict[str, tuple[float, float, int]] = field(default_factory=dict)
+
+
+class Reading(Struct, frozen=True):
+    """One sample of the import register in Wh. ``key`` names the meter it belongs to."""
+
+    key: str
+    wh: float
+    seconds: float
+    path: str
+
+
+def readings(payload: dict[str, object], name: str, meter: str) -> Iterator[Reading]:
+    """The samples of the energy import register in a payload of 1.6 or 2.x."""
+    samples = payload.get(name)
+    for i, sample in enumerate(samples if isinstance(samples, list) else ()):
+        values = dig(sample, "sampledValue")
+        stamp = text(dig(sample, "timestamp"))
+        instant = seconds_of(stamp) if not (stamp[:4].isdigit() and int(stamp[:4]) < UNSET_YEAR) else None
+        for j, value in enumerate(values if isinstance(values, list) else ()):
+            if not isinstance(value, dict) or value.get("measurand", REGISTER) != REGISTER:
+                continue
+            wh = in_wh(value) if value.get("format") != "SignedData" else None
+            if wh is not None:
+                key = f"{meter}|{text(value.get('phase'))}|{text(value.get('location'))}"
+                yield Reading(key, wh, instant or 0.0, f"$.{name}[{i}].sampledValue[{j}].value")
+
+
+def in_wh(sample: dict[str, object]) -> float | None:
+    """An energy sample in Wh; None when value or unit cannot be read."""
+    value = number(sample.get("value"))
+    unit = sample.get("unit", dig(sample, "unitOfMeasure", "unit"))
+    factor = _WH.get(text(unit) or "Wh")
+    power = number(dig(sample, "unitOfMeasure", "multiplier")) or 0.0
+    if value is None or factor is None or abs(power) > 12:
+        return None
+    return value * factor * float(10.0**power)
+
+
+def delivered_late(context: Context, hit: Hit) -> bool:
+    """The sample is older than the one before: stored values delivered out of order, no decrease."""
+    return isinstance(hit.fact, tuple) and 0 < hit.fact[0] < hit.fact[1]
+
+
+@rule(
+    "M01", "energy register decreases", severity=Severity.ERROR, blame="station", on=("call",),
+    actions=("MeterValues", "StopTransaction", "TransactionEvent"), unless=(delivered_late,), memory=Registers, scope="station",
+    remedy="Look for a changed unit (kWh, Wh), a meter reset, or values of another connector; check the meter itself.",
+)
+def register_decreases(context: Context) -> Hits:
+    """The energy meter runs backwards within a transaction, or ends below its start: the session cannot be billed."""
+    payload, last = context.object(), context.memory(Registers).last
+    message = context.message
+    if message is None:
+        return
+    frame = context.frame.frame_id if context.frame is not None else 0
+    if message.action == "StopTransaction":
+        stop, tx = number(payload.get("meterStop")), context.transaction
+        if stop is not None and tx is not None and tx.meter_start is not None and stop < tx.meter_start:
+            yield Hit(f"meterStop {stop:g} Wh lies below meterStart {tx.meter_start:g} Wh", path="$.meterStop", cause="stop",
+                      evidence=(tx.frame_id, frame) if tx.frame_id else ())
+        return
+    place = message.evse_id if message.evse_id is not None else message.connector_id
+    for reading in readings(payload, "meterValue", f"{place}|{message.tx_id}"):
+        before = last.pop(reading.key, None)
+        if before is not None and reading.wh < before[0]:
+            yield Hit(f"the register falls from {before[0]:g} to {reading.wh:g} Wh", path=reading.path, cause=reading.key,
+                      evidence=(before[2], frame), fact=(reading.seconds, before[1]))
+            if reading.seconds and reading.seconds < before[1]:
+                last[reading.key] = before
+                continue
+        last[reading.key] = (reading.wh, reading.seconds, frame)
+    cut(last, 32)

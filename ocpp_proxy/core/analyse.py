@@ -1,0 +1,188 @@
+"""The analyser: source records in, the whole stream out. Messages, exchanges, transactions and findings follow their frame.
+
+Pure and restartable: time comes with the records, all state is structs. After ``restore`` of what ``changed`` gave, the
+output goes on as if nothing had happened. This file takes the records apart; messages are ``core.conversation``'s.
+"""
+
+from collections.abc import Mapping
+
+from ocpp_proxy.checks import REGISTRY, Settings
+from ocpp_proxy.checks.registry import Registry
+from ocpp_proxy.checks.state import LIVE_LINKS, LinkState, cut
+from ocpp_proxy.core.conversation import Conversation
+from ocpp_proxy.core.exchanges import abandoned
+from ocpp_proxy.core.link_state import Ids
+from ocpp_proxy.core.masking import Masker
+from ocpp_proxy.model import Frame, Opcode
+from ocpp_proxy.records import (
+    Beat,
+    Found,
+    FrameSeen,
+    Gap,
+    Handshake,
+    LinkClosed,
+    LinkOpened,
+    Note,
+    PluginFinding,
+    Record,
+    Source,
+)
+from ocpp_proxy.wire.http import parse_request
+
+_CONTROL = (Opcode.PING, Opcode.PONG, Opcode.CLOSE)
+_HTTP = (Opcode.HTTP_REQ, Opcode.HTTP_RES)
+_OWN_ANSWER = frozenset({"upstream_failed", "head_refused", "plain_upstream_refused", "refused"})
+
+
+class Analyser:
+    """Judges a stream of source records."""
+
+    def __init__(self, settings: Settings, ids: Ids, masker: Masker | None, registry: Registry = REGISTRY) -> None:
+        self._core = Conversation(settings, ids, masker, registry)
+
+    @property
+    def failures(self) -> int:
+        """How often a rule itself failed: a fault of ours, always 0."""
+        return self._core.judge.failures
+
+    @property
+    def beat(self) -> int:
+        """The time of the last Beat, 0 before the first."""
+        return self._core.beat
+
+    def feed(self, record: Source, out: list[Record]) -> None:
+        """Append the record (its secrets masked) and then what follows from it. What was due before comes first."""
+        core = self._core
+        if isinstance(record, FrameSeen):
+            frame = record.frame
+            if frame.time_ns > core.now:
+                core.now = frame.time_ns
+                if core.deadlines.next_ns <= core.now:
+                    core.fire(out)
+            if frame.opcode is Opcode.TEXT and frame.fin and not frame.faults:
+                core.message(record, frame, frame.text or frame.payload, out)
+            else:
+                self._frame(record, frame, out)
+            return
+        if isinstance(record, Gap) or (isinstance(record, Note) and record.kind == "suspended"):
+            self._blind(record)                     # before anything that fell due meanwhile is judged
+        core.advance(record.link.opened_ns if isinstance(record, LinkOpened) else record.time_ns, out)
+        match record:
+            case LinkOpened():
+                self._opened(record, out)
+            case Handshake():
+                self._handshake(record, out)
+            case Note():
+                self._note(record, out)
+            case LinkClosed():
+                self._closed(record, out)
+            case PluginFinding():
+                out.append(record)
+                out.append(Found(core.foreign(record)))
+            case Beat():
+                core.beat = record.time_ns
+                out.append(record)
+            case Gap():
+                out.append(record)
+
+    # ---- frames that are no plain message ----
+
+    def _frame(self, record: FrameSeen, frame: Frame, out: list[Record]) -> None:
+        core = self._core
+        if frame.opcode in _HTTP:
+            self._http(record, frame, out)
+        elif frame.opcode in _CONTROL:
+            out.append(record)
+            self._control(frame, out)
+        else:
+            core.part(record, frame, out)
+
+    def _http(self, record: FrameSeen, frame: Frame, out: list[Record]) -> None:
+        core = self._core
+        link = core.link_of(frame)
+        masked = core.masker.head(frame) if core.masker is not None else frame
+        out.append(record if masked is frame else FrameSeen(masked))
+        if frame.opcode is Opcode.HTTP_REQ and frame.header:
+            head = parse_request(frame.header)
+            link.authorized = head.get(b"authorization") is not None
+            link.credentials = head.basic_user
+            link.own_answer = False
+
+    def _control(self, frame: Frame, out: list[Record]) -> None:
+        core = self._core
+        link = core.link_of(frame)
+        core.begin("control", link, frame=frame)
+        if frame.opcode is not Opcode.CLOSE:
+            link.last_ns = core.now
+        elif link.closing is None:
+            link.closing = frame.sender
+            link.close_code = int.from_bytes(frame.payload[:2], "big") if len(frame.payload) >= 2 else 1005
+            station = core.station_of(link)
+            if link.link.link_id in station.links:
+                station.links[link.link.link_id] = True
+        core.run("control", out)
+        core.rearm(link)
+
+    # ---- links ----
+
+    def _blind(self, record: Gap | Note) -> None:
+        """The capture misses something here: silence since then proves nothing."""
+        at_ns = max(record.time_ns, record.ended_ns) if isinstance(record, Gap) else record.time_ns
+        for link_id, link in self._core.links.items():
+            if record.link_id in (0, link_id):
+                link.blind_ns = max(link.blind_ns, at_ns)
+                self._core.dirty.add(link_id)
+
+    def _opened(self, record: LinkOpened, out: list[Record]) -> None:
+        core = self._core
+        link = core.add_link(record.link)
+        out.append(record)
+        core.begin("link", link, record)
+        core.run("link", out)
+
+    def _handshake(self, record: Handshake, out: list[Record]) -> None:
+        core = self._core
+        link = core.links.get(record.link.link_id) or core.add_link(record.link)
+        core.rename(link, record.link)
+        out.append(record)
+        station = core.station_of(link)
+        core.begin("handshake", link, record)
+        core.run("handshake", out)
+        if record.link.status == 101:
+            station.links[record.link.link_id] = False
+            cut(station.links, LIVE_LINKS)
+
+    def _note(self, record: Note, out: list[Record]) -> None:
+        core = self._core
+        out.append(record)
+        link = core.links.get(record.link_id) or LinkState()
+        if record.kind in _OWN_ANSWER:
+            link.own_answer = True
+        core.begin("note", link, record)
+        core.run("note", out)
+
+    def _closed(self, record: LinkClosed, out: list[Record]) -> None:
+        core = self._core
+        link = core.links.get(record.link_id)
+        if link is None:
+            out.append(record)
+            return
+        core.release(link, None, out)
+        out.append(record)
+        abandoned(link.directions, record.link_id, out)
+        core.begin("closed", link, record)
+        core.run("closed", out)
+        core.judge.settle(link, out)
+        core.drop_link(link, out)
+
+    # ---- state ----
+
+    def changed(self) -> dict[str, bytes | None]:
+        """State pieces changed since the last call: key -> bytes, None: forget it. Keys start with ``n/``."""
+        return self._core.changed()
+
+    def restore(self, pieces: Mapping[str, bytes]) -> None:
+        """Take over what ``changed`` gave."""
+        self._core.restore(pieces)
+
+

@@ -1,0 +1,54 @@
+"""The pipeline: spool records in, the stream of records out. Live and offline are this one class."""
+
+from collections.abc import Iterable, Mapping
+
+from ocpp_proxy.checks import REGISTRY, Settings
+from ocpp_proxy.checks.registry import Registry
+from ocpp_proxy.core.analyse import Analyser
+from ocpp_proxy.core.assemble import Assembler, Ids
+from ocpp_proxy.core.masking import Masker
+from ocpp_proxy.records import Gap, Record, Source
+from ocpp_proxy.wire.spool import SpoolRecord
+
+
+class Pipeline:
+    """Assembler and analyser behind each other. Feed it in any batches, restore it at any record: same output."""
+
+    def __init__(self, settings: Settings, ids: Ids, masker: Masker | None, registry: Registry = REGISTRY) -> None:
+        self._assembler = Assembler(ids)
+        self._analyser = Analyser(settings, ids, masker, registry)
+
+    @property
+    def beat(self) -> int:
+        """Record time reached everywhere (the last Beat), 0 before the first."""
+        return self._analyser.beat
+
+    def feed(self, spool: Iterable[SpoolRecord]) -> list[Record]:
+        """The records that follow from the next spool records, in their merged order."""
+        assemble, analyse = self._assembler.feed, self._analyser.feed
+        source: list[Source] = []
+        out: list[Record] = []
+        for record in spool:
+            assemble(record, source)
+            for seen in source:
+                analyse(seen, out)
+            source.clear()
+        return out
+
+    def lost(self, worker: int, gap: Gap) -> list[Record]:
+        """A hole in a worker's spool that its reader noticed."""
+        source: list[Source] = []
+        out: list[Record] = []
+        self._assembler.lost(worker, gap, source)
+        for seen in source:
+            self._analyser.feed(seen, out)
+        return out
+
+    def changed(self) -> dict[str, bytes | None]:
+        """State pieces changed since the last call, to be stored with the records: key -> bytes, None: forget it."""
+        return self._assembler.changed() | self._analyser.changed()
+
+    def restore(self, pieces: Mapping[str, bytes]) -> None:
+        """Go on where the stored pieces left off."""
+        self._assembler.restore({key: piece for key, piece in pieces.items() if key.startswith("a/")})
+        self._analyser.restore({key: piece for key, piece in pieces.items() if key.startswith("n/")})
