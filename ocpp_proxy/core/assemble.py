@@ -42,6 +42,8 @@ _decode_link = msgspec.msgpack.Decoder(LinkState).decode
 _decode_worker = msgspec.msgpack.Decoder(WorkerState).decode
 _decode_ids = msgspec.msgpack.Decoder(Ids).decode
 MAX_HELD = 1 << 20                      # bytes held of a station that does not wait for the answer to its upgrade
+LARGE = 64 << 10                        # an unfinished frame or message up to here costs nothing of the budget
+BUDGET = 256 << 20                      # bytes that all unfinished frames and messages may keep together
 _IN, _BEAT, _TEXT = Kind.IN, Kind.BEAT, Opcode.TEXT
 Out = list[records.Source]
 Key = tuple[int, int]                   # incarnation, link number of the relay
@@ -58,6 +60,7 @@ class Assembler:
         self._dirty: set[Key] = set()
         self._dirty_workers: set[int] = set()
         self._gone: set[int] = set()                    # link_ids whose state may be forgotten
+        self._kept = 0                                  # bytes of unfinished frames and messages over LARGE, all links
 
     # ---- records ----
 
@@ -178,6 +181,24 @@ class Assembler:
         reader.feed(data, wires)
         if wires:
             self._give(key, state, direction, record, wires, out)
+        if reader.have > LARGE or direction.message is not None or direction.kept:
+            self._budget(key, state, direction, record, out)
+
+    def _budget(self, key: Key, state: LinkState, direction: Direction, stamp: Seen, out: Out) -> None:
+        """Bound what all links together keep: over the budget, the one that just grew is let go as too large."""
+        weight = direction.weigh()
+        self._kept -= direction.kept
+        direction.kept = weight if weight > LARGE else 0
+        self._kept += direction.kept
+        if self._kept <= BUDGET or direction.reader is None:
+            return
+        self._kept -= direction.kept
+        direction.kept = 0
+        if direction.message is not None:
+            direction.message.cut, direction.message.parts = "too_large", []
+        wires: list[WireFrame] = []
+        direction.reader.let_go("too_large", wires)
+        self._give(key, state, direction, stamp, wires, out)
 
     def _give(
         self, key: Key, state: LinkState, direction: Direction, stamp: Seen, wires: list[WireFrame], out: Out,
@@ -335,6 +356,7 @@ class Assembler:
             stamp.time_ns, state.link.link_id, how, by, state.close_code, state.close_reason, unsent[0], unsent[1],
         ))
         self._gone.add(state.link.link_id)
+        self._kept -= sum(end.kept for end in state.directions)
         self._dirty.discard(key)
         for place in (0, 1):
             self._inflaters.pop((*key, place), None)
@@ -367,6 +389,7 @@ class Assembler:
             elif key.startswith("a/l/"):
                 state = _decode_link(piece)
                 self._links[state.incarnation, state.number] = state
+                self._kept += sum(end.kept for end in state.directions)
 
 
 def _close_code(payload: bytes) -> tuple[int, str]:

@@ -65,6 +65,12 @@ class Direction(Struct, gc=False):
     inflater: InflaterState | None = None
     held: list[tuple[Stamp, bytes]] = []        # came before it was known whether a tunnel opens
     ended: Ended | None = None
+    kept: int = 0                               # bytes of an unfinished frame and message that count in the budget
+
+    def weigh(self) -> int:
+        """Bytes kept of an unfinished frame and message."""
+        begun = self.reader.have if self.reader is not None else 0
+        return begun + (self.message.size if self.message is not None and not self.message.cut else 0)
 
 
 def _directions() -> tuple[Direction, Direction]:

@@ -269,11 +269,7 @@ class FrameReader(Struct, gc=False):
         When the hole lies inside one frame whose length is known, the reader is in step again behind it; else it looks
         for a piece that reads as whole frames from its first to its last byte.
         """
-        if self.need and not self.unreadable:
-            parts, need = b"".join(self.parts), self.need
-            self.parts, self.have, self.need = [], 0, 0
-            self._skip(parts[0], need, "partial")
-            self._piece(parts, out)
+        self.let_go("partial", out)
         self.end(out)
         if self.unreadable or self.lost:
             return
@@ -281,6 +277,14 @@ class FrameReader(Struct, gc=False):
             self.skip -= size
         else:
             self.skip, self.opened, self.lost = 0, False, True
+
+    def let_go(self, fault: str, out: list[WireFrame]) -> None:
+        """Stop keeping the begun frame, if its length is known: it is given raw, in pieces, from here on."""
+        if self.need and not self.unreadable:
+            parts, need = b"".join(self.parts), self.need
+            self.parts, self.have, self.need = [], 0, 0
+            self._skip(parts[0], need, fault)
+            self._piece(parts, out)
 
     def end(self, out: list[WireFrame]) -> None:
         """The direction has ended: what was begun and never completed is given as ``partial``."""

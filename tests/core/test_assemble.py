@@ -6,6 +6,7 @@ import zlib
 import pytest
 
 from ocpp_proxy import records
+from ocpp_proxy.core import assemble, http_side
 from ocpp_proxy.core.assemble import Assembler, Ids
 from ocpp_proxy.core.messages import message_text
 from ocpp_proxy.model import Frame, Opcode, Side
@@ -500,3 +501,59 @@ def test_any_spool_bytes_never_raise() -> None:
             kind, rng.randrange(2), 0, seq, seq, seq, rng.randrange(4), rng.randrange(60), data, 0, rng.choice((1, 1, 1, 2)),
         ), out)
     assert len(out) > 1000
+
+
+def test_all_links_together_keep_no_more_than_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assemble, "BUDGET", 1 << 20)
+    relay, begun = Relay(), wire_frame(b"x" * 500_000, mask=MASK)
+    for link in (1, 2, 3, 4):
+        relay.tunnel(link)
+    for at in range(0, 400_000, 100_000):
+        for link in (1, 2):
+            relay.data(link, STATION, begun[at : at + 100_000])
+        relay.data(3, STATION, wire_frame(b"y" * 99_000, fin=at == 0, opcode=1 if at < 200_000 else 0, mask=MASK))
+    relay.data(4, CSMS, wire_frame(b"z" * 500_000)[:-1])
+    for link in (1, 2):
+        relay.data(link, STATION, begun[400_000:] + wire_frame(CALL, mask=MASK))
+    relay.data(3, STATION, wire_frame(b"", opcode=0, mask=MASK) + wire_frame(CALL, mask=MASK))
+    stored: dict[str, bytes] = {}
+    out: list[records.Source] = []
+    for record in relay.records:
+        assembler = assemble.Assembler(Ids())
+        assembler.restore(stored)
+        assembler.feed(record, out)
+        stored.update({key: piece for key, piece in assembler.changed().items() if piece is not None})
+        assert sum(len(piece) for piece in stored.values()) < (1 << 20) + 10_000
+    found = ws_frames(out)
+    assert out == assembled(relay.records)
+    assert any(frame.faults == ("too_large",) for frame in found)
+    assert [message_text(frame) for frame in found if frame.payload == CALL] == [CALL] * 3
+    for link, data in ((1, begun + wire_frame(CALL, mask=MASK)), (2, begun + wire_frame(CALL, mask=MASK))):
+        assert b"".join(wire(frame) for frame in found if frame.link_id == link) == data
+
+
+def test_what_is_kept_counts_until_the_link_ends() -> None:
+    relay = Relay()
+    relay.tunnel(1)
+    relay.data(1, STATION, wire_frame(b"x" * 500_000, mask=MASK)[:300_000])
+    assembler, out = Assembler(Ids()), list[records.Source]()
+    for record in relay.records:
+        assembler.feed(record, out)
+    assert assembler._kept == 300_000
+    relay.end(1)
+    for record in relay.records[4:]:
+        assembler.feed(record, out)
+    assert assembler._kept == 0
+
+
+def test_requests_that_nobody_answers_are_given_up_in_order() -> None:
+    relay = Relay()
+    relay.open(1)
+    for _ in range(http_side.MAX_ASKED + 3):
+        relay.request(1, b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    out = assembled(relay.records)
+    late = [record for record in out if isinstance(record, records.Handshake)]
+    assert [shake.request_frame for shake in late] == [1, 2, 3]
+    relay.end(1)
+    out = assembled(relay.records)
+    assert len([record for record in out if isinstance(record, records.Handshake)]) == http_side.MAX_ASKED + 3
