@@ -13,7 +13,7 @@ import socket
 import struct
 import termios
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ocpp_proxy.relay.spool import MAX_RECORDS
 from ocpp_proxy.relay.turn import EARLY_BYTES, Turn
@@ -69,10 +69,9 @@ class Leg(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Never pauses reading here: the loop would ignore it."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)     # uvloop's are none by name
         self.closed = False
-        transport.set_write_buffer_limits(0, 0)
+        self.transport.set_write_buffer_limits(0, 0)
         if self.on_made is not None:
             self.on_made()
             self.on_made = None
