@@ -1,0 +1,241 @@
+"""What a capture can be asked: links, lines, the stored stream, queries. The same for a file, a folder and a live store."""
+
+import asyncio
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import duckdb
+
+from ocpp_proxy.fields import Filter
+from ocpp_proxy.fields import compile as compile_filter
+from ocpp_proxy.model import CaptureError, ConfigError, Finding, Frame, Link
+from ocpp_proxy.records import Beat, Found, FrameSeen, Handshake, Line, LinkOpened, MessageSeen, Record
+from ocpp_proxy.source import Table
+from ocpp_proxy_captures import canned, rebuild, sandbox
+from ocpp_proxy_captures.cells import plain
+from ocpp_proxy_captures.database import Connection, capture_files, open_files, refused
+from ocpp_proxy_captures.fields_sql import candidates
+
+QUERY_SECONDS = 30.0                        # then a query of ours is interrupted
+QUERY_ROWS = 100_000                        # more are cut
+PAGE = 2_000                                # lines rebuilt at once
+
+
+class Reader(ABC):
+    """Questions to a capture. Every method blocks and may be called from any thread."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A cursor for one statement after the other."""
+
+    @abstractmethod
+    def closed_files(self) -> AbstractContextManager[list[Path]]:
+        """Files that a child process may open: all that is committed."""
+
+    def links(self) -> list[Link]:
+        """All links, oldest first, each as last known."""
+        with self.reading() as con:
+            rows = con.execute(
+                "SELECT body FROM events WHERE kind IN ('link_opened', 'handshake') ORDER BY no").fetchall()
+        found: dict[int, Link] = {}
+        for (body,) in rows:
+            record = rebuild.event(body)
+            if isinstance(record, LinkOpened | Handshake):
+                found[record.link.link_id] = record.link
+        return list(found.values())
+
+    def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
+        """Up to ``limit`` lines that pass the filter, behind the first ``after`` of those."""
+        if where is None:
+            with self.reading() as con:
+                rows = con.execute("SELECT no FROM lines ORDER BY no LIMIT ? OFFSET ?", [limit, after]).fetchall()
+                return _lines(con, [no for (no,) in rows])
+        out: list[Line] = []
+        for batch in self.lines(where):
+            taken = batch[after:]
+            after = max(0, after - len(batch))
+            out += taken
+            if len(out) >= limit:
+                break
+        return out[:limit]
+
+    def lines(self, where: Filter | None) -> Iterator[list[Line]]:
+        """All lines that pass the filter, in batches."""
+        passes = compile_filter(where, {link.link_id: link for link in self.links()} if where else None)
+        with self.reading() as con:
+            numbers = _candidates(con, where)
+        for start in range(0, len(numbers), PAGE):
+            with self.reading() as con:
+                batch = [line for line in _lines(con, numbers[start : start + PAGE]) if passes(line)]
+            if batch:
+                yield batch
+
+    def records(self) -> Iterator[list[Record]]:
+        """The stored stream without what was derived from it, then the record time it had reached."""
+        with self.reading() as con:
+            beat = con.execute(
+                "SELECT json_extract_string(value, '$.last_beat_ns') FROM meta WHERE key = 'progress'").fetchall()
+            yield from rebuild.source_records(con)
+        if beat and int(beat[0][0] or 0):
+            yield [Beat(int(beat[0][0]))]
+
+    def everything(self) -> Iterator[list[Record]]:
+        """The stored stream with its messages and findings."""
+        with self.reading() as con:
+            yield from rebuild.all_records(con)
+
+    def query(self, query: str, parameters: Mapping[str, str]) -> Table:
+        """A canned query by its name, or SQL, which runs in a locked-down child. Raises ``ConfigError``."""
+        found = canned.find(query.strip())
+        if found is not None:
+            values = found.values(parameters)
+            with self.reading() as con:
+                return _table(con, found.name, found.sql, values)
+        if len(query.split()) == 1:
+            raise canned.unknown(query.strip())
+        if parameters:
+            raise ConfigError("parameters belong to the queries of `ocpp-proxy query --list`; write the values into the SQL")
+        with self.closed_files() as paths:
+            return sandbox.run(paths, query)
+
+
+class FileReader(Reader):
+    """A closed capture: a file, or a folder of segments."""
+
+    def __init__(self, path: Path) -> None:
+        self.paths = capture_files(path)
+        self._con = open_files(self.paths)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A cursor; damage met while reading is a ``CaptureError``."""
+        cursor = self._con.cursor()
+        try:
+            yield cursor
+        except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException) as error:
+            raise refused(self.paths[-1], error) from error
+        finally:
+            cursor.close()
+
+    @contextmanager
+    def closed_files(self) -> Iterator[list[Path]]:
+        """Its files: nobody writes to them."""
+        yield self.paths
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._con.close()
+
+
+class CaptureSource:
+    """A closed capture as a ``source.Source``. Raises ``CaptureError`` when it cannot be opened."""
+
+    live = False
+
+    def __init__(self, path: str | Path) -> None:
+        self._reader = FileReader(Path(path))
+        self.title = str(path)
+
+    @property
+    def reader(self) -> FileReader:
+        """The blocking interface."""
+        return self._reader
+
+    async def links(self) -> list[Link]:
+        """All links, oldest first."""
+        return await asyncio.to_thread(self._reader.links)
+
+    async def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
+        """Up to ``limit`` lines that pass the filter, behind the first ``after`` of those."""
+        return await asyncio.to_thread(self._reader.page, where, after, limit)
+
+    async def follow(self, where: Filter | None) -> AsyncIterator[list[Line]]:
+        """All lines that pass the filter, in batches; then it ends."""
+        for batch in self._reader.lines(where):
+            yield batch
+
+    async def records(self) -> AsyncIterator[list[Record]]:
+        """The stored stream in order, in batches."""
+        for batch in self._reader.records():
+            yield batch
+
+    async def query(self, query: str, parameters: dict[str, str]) -> Table:
+        """A canned query by name, or SQL (in a locked-down child process)."""
+        return await asyncio.to_thread(self._reader.query, query, parameters)
+
+    async def close(self) -> None:
+        """Let go of the files."""
+        self._reader.close()
+
+
+_BAD_VALUE = (
+    duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException, duckdb.NotImplementedException,
+    duckdb.BinderException,
+)
+
+
+def _candidates(con: Connection, where: Filter | None) -> list[int]:
+    condition = candidates(where)
+    rows = con.execute(f"""
+        SELECT no FROM wire w WHERE (msg_no IS NOT NULL OR opcode > 2 OR raw IS NOT NULL) AND {condition.text}
+        UNION ALL SELECT no FROM lines WHERE source <> 'wire' ORDER BY no""", list(condition.parameters)).fetchall()
+    return [no for (no,) in rows]
+
+
+def _lines(con: Connection, numbers: list[int]) -> list[Line]:
+    """The lines with these ordinals, in order."""
+    if not numbers:
+        return []
+    records: dict[int, Record] = {}
+    frames: dict[int, Frame] = {}
+    apart: dict[int, int] = {}              # messages whose frame came in the commit before: frame_id to ordinal
+    for no, body in con.execute(f"SELECT no, body FROM events WHERE {rebuild.among('no', numbers)}").fetchall():
+        records[no] = rebuild.event(body)
+    wire = rebuild.wire_rows(con, rebuild.among("w.no", numbers))
+    called = rebuild.call_times(con, wire)
+    for row in wire:
+        frame, message = rebuild.frame_and_message(row, called)
+        if message is not None:
+            records[row[0]] = MessageSeen(message)
+            if frame is not None:
+                frames[row[0]] = frame
+            else:
+                apart[message.frame_id] = row[0]
+        elif frame is not None:
+            records[row[0]] = FrameSeen(frame)
+    if apart:
+        for row in rebuild.wire_rows(con, rebuild.among("w.frame_id", sorted(apart)) + " AND w.opcode IS NOT NULL"):
+            frame, _ = rebuild.frame_and_message(row)
+            if frame is not None:
+                frames[apart[frame.frame_id]] = frame
+    findings: dict[int, list[Finding]] = {}
+    for row in con.execute(rebuild.found_sql(rebuild.among("line_no", numbers))).fetchall():
+        if row[0] == row[1]:
+            records[row[0]] = Found(rebuild.finding(row))
+        else:
+            findings.setdefault(row[1], []).append(rebuild.finding(row))
+    return [Line(records[no], tuple(findings.get(no, ())), frames.get(no)) for no in numbers if no in records]
+
+
+def _table(con: Connection, name: str, sql: str, values: Mapping[str, str]) -> Table:
+    timer = threading.Timer(QUERY_SECONDS, con.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        con.execute(sql, dict(values))
+        columns = [column[0] for column in con.description or []]
+        rows = con.fetchmany(QUERY_ROWS + 1)
+    except duckdb.InterruptException as error:
+        text = f"query {name}: took longer than {QUERY_SECONDS:.0f} s and was stopped; ask for a smaller part"
+        raise ConfigError(text) from error
+    except _BAD_VALUE as error:
+        given = ", ".join(f"{key}={value!r}" for key, value in values.items())
+        raise ConfigError(f"query {name}: {str(error).splitlines()[0]} (parameters: {given or 'none'})") from error
+    except duckdb.OutOfMemoryException as error:
+        raise CaptureError(f"query {name}: there was not enough memory") from error
+    finally:
+        timer.cancel()
+    return Table(columns, [[plain(value) for value in row] for row in rows[:QUERY_ROWS]], len(rows) > QUERY_ROWS)

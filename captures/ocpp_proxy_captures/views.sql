@@ -1,0 +1,133 @@
+-- Views over the tables of schema.sql. The same text is run inside every capture file and over the union of a folder's segments.
+
+CREATE OR REPLACE VIEW frames AS
+SELECT frame_id, link_id, seq, ts, CASE WHEN station THEN 'station' ELSE 'csms' END AS side,
+       list_extract(['text', 'binary', 'continuation', 'ping', 'pong', 'close', 'http_req', 'http_res', 'raw'], opcode + 1) AS opcode,
+       size, fin, header, mask AS mask_key,
+       CASE WHEN built & 1 = 0 THEN data
+            WHEN prefix IS NOT NULL OR suffix IS NOT NULL OR mtype = 0
+            THEN coalesce(prefix, ''::BLOB) || coalesce(encode(payload::VARCHAR), odd) || coalesce(suffix, ''::BLOB)
+            ELSE encode('[' || mtype || ',"' || message_id || CASE WHEN mtype IN (2, 6) THEN '","' || action || '",'
+                 WHEN mtype = 3 THEN '",' ELSE '","' || coalesce(error_code, '') || '","' || coalesce(error_desc, '') || '",' END)
+                 || coalesce(encode(payload::VARCHAR), odd) || ']'::BLOB END AS payload,
+       raw, faults, cause, verdict, masked, no
+FROM wire WHERE opcode IS NOT NULL;
+
+CREATE OR REPLACE VIEW messages AS
+SELECT msg_no, frame_id, link_id, identity, ts, CASE WHEN station THEN 'station' ELSE 'csms' END AS side, mtype, message_id,
+       action, protocol, msg_no - call_back AS call_no, error_code, error_desc, evse_id, connector_id, tx_id, id_token, payload, masked, no
+FROM wire WHERE msg_no IS NOT NULL;
+
+CREATE OR REPLACE VIEW meter_values AS
+SELECT s.msg_no, m.link_id, m.identity, m.ts, m.tx_id, m.protocol, s.evse, s.sampled_at, s.measurand, s.phase, s.context,
+       s.location, s.value, s.unit
+FROM samples s JOIN messages m ON m.msg_no = s.msg_no;
+
+CREATE OR REPLACE VIEW links AS
+WITH opened AS (SELECT link_id, ts AS opened_at, no, body FROM events WHERE kind = 'link_opened'),
+shaken AS (SELECT link_id, arg_max(body, no) AS body FROM events WHERE kind = 'handshake' GROUP BY link_id),
+closed AS (SELECT link_id, arg_max(ts, no) AS closed_at, arg_max(body, no) AS body FROM events WHERE kind = 'link_closed' GROUP BY link_id),
+known AS (
+  SELECT o.link_id, o.no, o.opened_at, c.closed_at, json_extract(coalesce(s.body, o.body), '$.link') AS link, c.body AS closed
+  FROM opened o LEFT JOIN shaken s USING (link_id) LEFT JOIN closed c USING (link_id))
+SELECT link_id, coalesce(json_extract_string(link, '$.identity'), '') AS identity,
+       nullif(json_extract_string(link, '$.protocol'), '') AS protocol, opened_at, closed_at,
+       TRY_CAST(json_extract_string(closed, '$.close_code') AS INTEGER) AS close_code,
+       json_extract_string(closed, '$.close_reason') AS close_reason, json_extract_string(closed, '$.closed_by') AS closed_by,
+       json_extract_string(closed, '$.how') AS how,
+       json_extract_string(link, '$.remote') AS remote_addr, json_extract_string(link, '$.listener') AS listener,
+       json_extract_string(link, '$.identity_source') AS identity_source,
+       json_extract_string(link, '$.upstream') AS upstream_url, json_extract_string(link, '$.target') AS target,
+       json_extract(link, '$.offered') AS offered, json_extract_string(link, '$.extensions') AS extensions,
+       TRY_CAST(json_extract_string(link, '$.status') AS INTEGER) AS handshake_status,
+       TRY_CAST(json_extract_string(link, '$.handshake_ms') AS DOUBLE) AS handshake_ms,
+       json_extract_string(link, '$.station_tls.version') AS tls_version,
+       json_extract_string(link, '$.station_tls.cipher') AS tls_cipher, no
+FROM known;
+
+CREATE OR REPLACE VIEW notes AS
+SELECT no, ts, link_id, identity, json_extract_string(body, '$.kind') AS kind, json_extract_string(body, '$.side') AS side,
+       json_extract_string(body, '$.text') AS text
+FROM events WHERE kind = 'note';
+
+CREATE OR REPLACE VIEW gaps AS
+SELECT no AS gap_id, nullif(link_id, 0) AS link_id, TRY_CAST(json_extract_string(body, '$.worker') AS INTEGER) AS worker,
+       TRY_CAST(json_extract_string(body, '$.from_seq') AS BIGINT) AS from_seq,
+       TRY_CAST(json_extract_string(body, '$.to_seq') AS BIGINT) AS to_seq,
+       TRY_CAST(json_extract_string(body, '$.frames') AS BIGINT) AS frames,
+       TRY_CAST(json_extract_string(body, '$.bytes') AS BIGINT) AS bytes, ts AS started_at,
+       make_timestamptz(nullif(TRY_CAST(json_extract_string(body, '$.ended_ns') AS BIGINT), 0) // 1000) AS ended_at,
+       json_extract_string(body, '$.reason') AS reason
+FROM events WHERE kind = 'gap';
+
+CREATE OR REPLACE VIEW findings AS
+SELECT finding_id, rule, severity, level, blame, link_id, identity, ts, message, msg_no, evidence, path, spec_ref, count, no, line_no
+FROM found WHERE no IN (SELECT max(no) FROM found GROUP BY finding_id);
+
+-- One row per Call. The joins are aggregated: one row per Call whatever came, and a LIMIT above keeps its meaning on DuckDB 2.0.
+CREATE OR REPLACE VIEW exchanges AS
+SELECT c.msg_no AS call_no, r.msg_no AS answer_no, c.link_id, c.identity, c.protocol, c.side, c.action, c.message_id,
+       c.ts AS called_at, r.ts AS answered_at, date_diff('microsecond', c.ts, r.ts) / 1000.0 AS latency_ms,
+       CASE WHEN r.msg_no IS NULL THEN 'unanswered' WHEN r.mtype = 4 OR e.call_no IS NOT NULL THEN 'error' ELSE 'ok' END AS outcome,
+       coalesce(e.error_code, r.error_code) AS error_code, coalesce(e.error_desc, r.error_desc) AS error_desc,
+       c.evse_id, c.connector_id, coalesce(c.tx_id, r.tx_id) AS tx_id, c.id_token, c.payload AS req, r.payload AS res
+FROM messages c
+LEFT JOIN messages r ON r.call_no = c.msg_no AND r.mtype IN (3, 4)
+LEFT JOIN (SELECT call_no, min(error_code) AS error_code, min(error_desc) AS error_desc
+           FROM messages WHERE mtype = 5 AND call_no IS NOT NULL GROUP BY call_no) e ON e.call_no = c.msg_no
+WHERE c.mtype = 2;
+
+-- 1.6: a Stop belongs to the latest Start with that id before it (some CSMS give every transaction the id 0 or -1).
+CREATE OR REPLACE VIEW transactions AS
+WITH call16 AS (
+  SELECT c.msg_no, c.identity, c.action, c.ts, c.connector_id, c.id_token, c.payload AS req, r.payload AS res,
+         CASE c.action WHEN 'StopTransaction' THEN coalesce(c.tx_id, json_extract_string(c.payload, '$.transactionId'))
+              ELSE coalesce(r.tx_id, json_extract_string(r.payload, '$.transactionId')) END AS tx_id
+  FROM (SELECT * FROM messages WHERE mtype = 2 AND action IN ('StartTransaction', 'StopTransaction')) c
+  LEFT JOIN (SELECT * FROM messages WHERE mtype = 3 AND action IN ('StartTransaction', 'StopTransaction')) r ON r.call_no = c.msg_no),
+start16 AS (
+  SELECT *, lead(msg_no, 1, 9223372036854775807) OVER (PARTITION BY identity, tx_id ORDER BY msg_no) AS next_no
+  FROM call16 WHERE action = 'StartTransaction' AND tx_id IS NOT NULL),
+stop16 AS (
+  SELECT s.msg_no, min(p.ts) AS stopped_at, arg_min(p.req, p.msg_no) AS req
+  FROM start16 s JOIN call16 p ON p.identity = s.identity AND p.tx_id = s.tx_id AND p.action = 'StopTransaction'
+       AND p.msg_no > s.msg_no AND p.msg_no < s.next_no GROUP BY s.msg_no),
+one AS (
+  SELECT s.identity, s.tx_id, '1.6' AS gen, s.connector_id AS evse, s.ts AS started_at, p.stopped_at, s.id_token,
+         json_extract_string(s.res, '$.idTagInfo.status') AS auth_status,
+         TRY_CAST(json_extract_string(s.req, '$.meterStart') AS DOUBLE) AS meter_start,
+         TRY_CAST(json_extract_string(p.req, '$.meterStop') AS DOUBLE) AS meter_stop,
+         CASE WHEN p.msg_no IS NOT NULL THEN coalesce(json_extract_string(p.req, '$.reason'), 'Local') END AS stop_reason,
+         NULL::BIGINT AS missing_seq
+  FROM start16 s LEFT JOIN stop16 p USING (msg_no)),
+event2 AS (
+  SELECT identity, tx_id, evse_id, ts, msg_no, id_token, json_extract_string(payload, '$.eventType') AS what,
+         TRY_CAST(json_extract_string(payload, '$.seqNo') AS BIGINT) AS seq,
+         json_extract_string(payload, '$.transactionInfo.stoppedReason') AS reason
+  FROM messages WHERE mtype = 2 AND action = 'TransactionEvent' AND tx_id IS NOT NULL),
+tx2 AS (
+  SELECT identity, tx_id, arg_min(evse_id, msg_no) AS evse, min(ts) FILTER (what = 'Started') AS started_at,
+         max(ts) FILTER (what = 'Ended') AS stopped_at, arg_min(id_token, msg_no) AS id_token, arg_max(reason, msg_no) AS stop_reason,
+         max(seq) - min(seq) + 1 - count(DISTINCT seq) AS missing_seq
+  FROM event2 GROUP BY identity, tx_id),
+energy2 AS (
+  SELECT identity, tx_id, min(value) AS meter_start, max(value) AS meter_stop FROM meter_values
+  WHERE protocol <> 'ocpp1.6' AND measurand = 'Energy.Active.Import.Register' AND phase IS NULL AND tx_id IS NOT NULL
+  GROUP BY identity, tx_id),
+two AS (
+  SELECT t.identity, t.tx_id, '2.x' AS gen, t.evse, t.started_at, t.stopped_at, t.id_token, NULL::VARCHAR AS auth_status,
+         e.meter_start, e.meter_stop, t.stop_reason, t.missing_seq
+  FROM tx2 t LEFT JOIN energy2 e USING (identity, tx_id))
+SELECT *, (meter_stop - meter_start) / 1000 AS kwh, stopped_at - started_at AS duration
+FROM (SELECT * FROM one UNION ALL SELECT * FROM two);
+
+CREATE OR REPLACE VIEW outages AS
+SELECT identity, closed_at AS down_at, next_open AS up_at, next_open - closed_at AS down_for, close_code, close_reason, closed_by
+FROM (SELECT *, lead(opened_at) OVER (PARTITION BY identity ORDER BY opened_at, link_id) AS next_open FROM links WHERE identity <> '')
+WHERE closed_at IS NOT NULL;
+
+-- The records that are lines of their own in tail, in order.
+CREATE OR REPLACE VIEW lines AS
+SELECT no, 'wire' AS source FROM wire WHERE msg_no IS NOT NULL OR opcode > 2 OR raw IS NOT NULL
+UNION ALL SELECT no, 'event' FROM events WHERE kind <> 'plugin_finding'
+UNION ALL SELECT no, 'found' FROM found WHERE line_no = no;
