@@ -138,7 +138,7 @@ def known_action(context: Context, hit: Hit) -> bool:
 
 @rule(
     "R10", "unknown action", severity=Severity.WARNING, blame="either", on=("stranger", "error"),
-    unless=(not_ocpp, known_action, fits_elsewhere), spec="OCPP-J 1.6, 4.2.3",
+    unless=(known_action, fits_elsewhere), spec="OCPP-J 1.6, 4.2.3",
     remedy="Unknown: check spelling and version on the sender; NotSupported is for known actions, NotImplemented for others.",
 )
 def unknown_action(context: Context) -> Hits:

@@ -53,7 +53,7 @@ def agreed(context: Context, hit: Hit) -> bool:
 
 @rule(
     "T02", "no common or wrongly spelt subprotocol", severity=Severity.ERROR, blame="either", on=("handshake",),
-    unless=(plain_request, agreed), spec="OCPP-J 1.6, 3.1.2",
+    unless=(agreed,), spec="OCPP-J 1.6, 3.1.2",
     remedy="Enable the same OCPP version on both sides; names are lower case.",
 )
 def no_common_subprotocol(context: Context) -> Hits:
@@ -202,7 +202,7 @@ def calm(context: Context, hit: Hit) -> bool:
 
 
 @rule(
-    "T16", "reconnect storm", severity=Severity.WARNING, blame="network", on=("handshake",), unless=(plain_request, calm),
+    "T16", "reconnect storm", severity=Severity.WARNING, blame="network", on=("handshake",), unless=(calm,),
     spec="OCPP 2.0.1 Part 4", memory=Connects, scope="station",
     remedy="Look at what ends the connections (signal, NAT time-out, refusals) and at the charger's retry back-off.",
 )

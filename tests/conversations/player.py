@@ -4,7 +4,8 @@ Header lines ``key: value`` (code, protocol, identity, remote, upstream, tls, cl
 ``> text`` a frame of the station, ``< text`` of the CSMS; ``>{binary}``, ``<{ping}``, ``>{close 1009}``, ``>{hex} 5b5d``,
 ``>{text rsv1,unmasked} x`` other frames (opcode, faults of the frame reader, ``part`` for FIN=0); ``${A*50}`` repeats.
 ``@+30s`` record time goes on. ``| line`` a line of a request head, ``= 101 ocpp1.6`` its answer and the handshake; without
-them the first frame opens the link. ``note KIND [text]``, ``gap``, ``end HOW [SIDE]``, ``link N [identity]`` another link.
+them the first frame opens the link. ``note KIND [text]``, ``gap``, ``end HOW [SIDE]``, ``link N [identity]`` another link, ``trace`` one
+without a handshake (an imported log), ``set KEY VALUE`` a header line for what follows.
 ``! CODE key=value ...`` findings the line above must raise, exactly these and in this order. ``# comment``.
 """
 
@@ -61,6 +62,7 @@ class Stage:
         self.frames, self.links, self.link = 0, dict[int, Link](), 1
         self.shook: set[int] = set()
         self.head: list[str] = []
+        self.asked = b""
 
     def opened(self) -> Iterator[Source]:
         if self.link not in self.links:
@@ -74,7 +76,7 @@ class Stage:
         word, _, rest = line.partition(" ")
         if line[:1] in SIDES:
             yield from self.opened()
-            if self.link not in self.shook and "none" not in self.header.get("handshake", ""):
+            if self.link not in self.shook:
                 yield from self.shake(101, self.header.get("protocol", "ocpp1.6"))
             yield FrameSeen(self.frame(SIDES[line[0]], line[1:]))
         elif word.startswith("@+"):
@@ -88,6 +90,7 @@ class Stage:
             yield from self.shake(int(status), protocol)
         elif word == "note":
             yield from self.opened()
+            yield from self.ask()
             kind, _, text = rest.partition(" ")
             yield Note(self.now, self.link, kind, None, text)
         elif word == "gap":
@@ -95,6 +98,11 @@ class Stage:
         elif word == "end":
             how, _, side = rest.partition(" ")
             yield LinkClosed(self.now, self.link, how, Side(side) if side else None)
+        elif word == "trace":
+            self.shook.add(self.link)
+        elif word == "set":
+            key, _, value = rest.partition(" ")
+            self.header = {**self.header, key: value}
         elif word == "link":
             number, _, identity = rest.partition(" ")
             self.link = int(number)
@@ -107,10 +115,10 @@ class Stage:
         self.shook.add(self.link)
         identity = self.header.get("identity", "CP1")
         offer = f"|Sec-WebSocket-Protocol: {protocol}" if protocol else ""
-        lines = self.head or (HEAD.format(identity) + offer).split("|")
-        self.head = []
-        raw = "\r\n".join([*lines, "", ""]).encode()
-        head = parse_request(raw)
+        if not self.asked:
+            self.head = self.head or (HEAD.format(identity) + offer).split("|")
+        yield from self.ask()
+        head, self.asked = parse_request(self.asked), b""
         name = head.target_text.partition("?")[0].rsplit("/", 1)[-1]
         upstream = self.header.get("upstream", "ws://127.0.0.1:9001/")
         link = structs.replace(
@@ -119,11 +127,18 @@ class Stage:
             status=status,
         )
         self.links[self.link] = link
-        for opcode, data in ((Opcode.HTTP_REQ, raw), (Opcode.HTTP_RES, f"HTTP/1.1 {status} x\r\n\r\n".encode())):
-            self.frames += 1
-            side = Side.STATION if opcode is Opcode.HTTP_REQ else Side.CSMS
-            yield FrameSeen(Frame(self.frames, self.link, self.frames, self.now, self.now, side, opcode, data))
+        yield self.http(Side.CSMS, Opcode.HTTP_RES, f"HTTP/1.1 {status} x\r\n\r\n".encode())
         yield Handshake(self.now, link, self.frames - 1, self.frames, (), head.problems, head.upgrade)
+
+    def ask(self) -> Iterator[Source]:
+        """The request head, once its lines are there."""
+        if self.head:
+            self.asked, self.head = "\r\n".join([*self.head, "", ""]).encode(), []
+            yield self.http(Side.STATION, Opcode.HTTP_REQ, self.asked)
+
+    def http(self, side: Side, opcode: Opcode, head: bytes) -> FrameSeen:
+        self.frames += 1
+        return FrameSeen(Frame(self.frames, self.link, self.frames, self.now, self.now, side, opcode, head))
 
     def frame(self, sender: Side, text: str) -> Frame:
         self.frames += 1
