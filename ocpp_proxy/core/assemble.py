@@ -18,6 +18,7 @@ from ocpp_proxy.core import http_side
 from ocpp_proxy.core.facts import fact, remark, unreadable
 from ocpp_proxy.core.link_state import Direction, Ended, Ids, LinkState, Seen, Stamp, WorkerState
 from ocpp_proxy.core.messages import follow
+from ocpp_proxy.core.pieces import Pieces
 from ocpp_proxy.model import Frame, Link, Opcode, Side
 from ocpp_proxy.wire.deflate import Inflater
 from ocpp_proxy.wire.frames import FrameReader, WireFrame
@@ -60,6 +61,7 @@ class Assembler:
         self._dirty: set[Key] = set()
         self._dirty_workers: set[int] = set()
         self._gone: set[int] = set()                    # link_ids whose state may be forgotten
+        self._pieces = Pieces()
         self._kept = 0                                  # bytes of unfinished frames and messages over LARGE, all links
 
     # ---- records ----
@@ -366,20 +368,25 @@ class Assembler:
     def changed(self) -> dict[str, bytes | None]:
         """State pieces that changed since the last call; None: forget that key. Keys start with ``a/``."""
         pieces: dict[str, bytes | None] = {"a/ids": _encode(self._ids)}
-        pieces.update((f"a/l/{link_id}", None) for link_id in self._gone)
+        for link_id in self._gone:
+            pieces[f"a/l/{link_id}"] = None
+            self._pieces.forget(link_id, pieces)
         pieces.update((f"a/w/{number}", _encode(self._workers[number])) for number in self._dirty_workers)
         for key in self._dirty:
             state = self._links[key]
             for place, direction in enumerate(state.directions):
                 inflater = self._inflaters.get((*key, place))
                 if inflater is not None and direction.inflater is not None:
-                    inflater.window()                   # folds what was given out into direction.inflater
+                    inflater.fold()                     # brings direction.inflater up to date
+            taken = self._pieces.split(state, pieces)
             pieces[f"a/l/{state.link.link_id}"] = _encode(state)
+            self._pieces.join(state, taken)
         self._dirty, self._dirty_workers, self._gone = set(), set(), set()
         return pieces
 
     def restore(self, pieces: Mapping[str, bytes]) -> None:
         """Take up the state of an earlier assembler (keys of others are passed over)."""
+        self._pieces.load(pieces)
         for key, piece in pieces.items():
             if key == "a/ids":
                 ids = _decode_ids(piece)
@@ -388,6 +395,7 @@ class Assembler:
                 self._workers[int(key[4:])] = _decode_worker(piece)
             elif key.startswith("a/l/"):
                 state = _decode_link(piece)
+                self._pieces.restore(state)
                 self._links[state.incarnation, state.number] = state
                 self._kept += sum(end.kept for end in state.directions)
 

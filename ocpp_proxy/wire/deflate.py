@@ -10,6 +10,7 @@ from msgspec import Struct
 
 CAP = 16 << 20                  # bytes of text one message may give
 WINDOW = 32768
+MAX_CHUNKS = 16
 _TAIL = b"\x00\x00\xff\xff"     # RFC 7692 section 7.2.2: taken off by the sender
 
 
@@ -41,10 +42,13 @@ def _bits(value: str) -> int:
 
 
 class InflaterState(Struct, gc=False):
-    """What an inflater needs to go on: ``window`` is the end of what it gave out."""
+    """What an inflater needs to go on: ``chunks`` are the end of what it gave out, at least 32 KiB if there is so much.
+
+    A chunk never changes; new ones come at the end, old ones go at the front (or all become one).
+    """
 
     takeover: bool
-    window: bytes = b""
+    chunks: list[bytes] = []
     lost: str = ""              # why later messages cannot be inflated: bomb, inflate, gap
 
 
@@ -56,7 +60,7 @@ class Inflater:
     def __init__(self, state: InflaterState) -> None:
         self.state = state
         self._z: zlib._Decompress | None = None
-        self._recent: list[bytes] = []              # texts given out since ``state.window`` was made
+        self._recent: list[bytes] = []              # texts given out that are in no chunk yet
         self._recent_size = 0
 
     def inflate(self, data: bytes, cap: int = CAP) -> tuple[bytes, str]:
@@ -88,17 +92,28 @@ class Inflater:
         """Bytes of this direction are missing: with takeover nothing behind them can be inflated."""
         self._lose(why)
 
+    def fold(self) -> None:
+        """Bring ``state`` up to what was given out, so that it can be stored."""
+        if not self._recent:
+            return
+        chunks = self.state.chunks
+        chunks.append(b"".join(self._recent)[-WINDOW:])
+        self._recent, self._recent_size = [], 0
+        size = sum(map(len, chunks))
+        while size - len(chunks[0]) >= WINDOW:
+            size -= len(chunks.pop(0))
+        if len(chunks) > MAX_CHUNKS:
+            chunks[:] = [b"".join(chunks)[-WINDOW:]]
+
     def window(self) -> bytes:
-        """The last 32 KiB given out; also folded into ``state``, which may then be stored."""
-        if self._recent:
-            self.state.window = b"".join([self.state.window, *self._recent])[-WINDOW:]
-            self._recent, self._recent_size = [], 0
-        return self.state.window
+        """The last 32 KiB given out."""
+        self.fold()
+        return b"".join(self.state.chunks)[-WINDOW:]
 
     def _lose(self, why: str) -> str:
         self._z = None
         if self.state.takeover:
-            self.state.lost, self.state.window = why, b""
+            self.state.lost, self.state.chunks = why, []
             self._recent, self._recent_size = [], 0
         return why
 
@@ -106,4 +121,4 @@ class Inflater:
         self._recent.append(text if len(text) <= WINDOW else text[-WINDOW:])
         self._recent_size += len(text)
         if self._recent_size > 2 * WINDOW:
-            self.window()
+            self.fold()
