@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from ocpp_proxy.checks.settings import Settings
 from ocpp_proxy.cli.line_json import finding_object
 from ocpp_proxy.cli.open_source import open_source
-from ocpp_proxy.cli.printing import MARKS, ascii_json, clock, talk
+from ocpp_proxy.cli.printing import MARKS, ascii_json, stamp, talk
 from ocpp_proxy.cli.tailing import all_lines
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.analyse import Analyser
@@ -95,7 +95,7 @@ def _group(identity: str, code: str, group: list[Finding]) -> list[str]:
     lines = [head + (f", {times} times" if times > 1 else "") + (f"   [{safe_text(reference, 80)}]" if reference else "")]
     for finding in group[:SHOWN]:
         path = f" at {safe_text(finding.path, 60)}" if finding.path else ""
-        lines.append(f"       {clock(finding.time_ns)}  {safe_text(finding.message, 200)}{path}")
+        lines.append(f"       {stamp(finding.time_ns)[:19]}Z  {safe_text(finding.message, 200)}{path}")
     if len(group) > SHOWN:
         lines.append(f"       and {len(group) - SHOWN} more (--json has all)")
     return lines

@@ -56,7 +56,7 @@ class Display(threading.Thread):
     def __init__(self, instance: Instance, card: Callable[[], list[str]], lines: bool) -> None:
         super().__init__(name="display", daemon=True)
         self._instance, self._card, self._lines = instance, card, lines
-        self._stop = threading.Event()
+        self._ended = threading.Event()
 
     def run(self) -> None:
         """The thread."""
@@ -65,14 +65,14 @@ class Display(threading.Thread):
 
     def stop(self, seconds: float = 2.0) -> None:
         """Ask it to end; gives it a moment to print what came last."""
-        self._stop.set()
+        self._ended.set()
         self.join(seconds)
 
     async def _work(self) -> None:
         tasks = [asyncio.create_task(self._watch_addresses())]
         if self._lines:
             tasks.append(asyncio.create_task(self._follow()))
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             await asyncio.sleep(0.1)
         for task in tasks:
             task.cancel()

@@ -49,6 +49,11 @@ def clock(time_ns: int) -> str:
     return moment.strftime("%H:%M:%S.") + f"{time_ns // 1_000_000 % 1000:03d}"
 
 
+def date(time_ns: int) -> str:
+    """Local date with the offset from UTC."""
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).astimezone().strftime("%Y-%m-%d (UTC%z)")
+
+
 def stamp(time_ns: int) -> str:
     """UTC time as ISO 8601 with microseconds."""
     seconds, rest = divmod(time_ns, 1_000_000_000)
@@ -58,17 +63,19 @@ def stamp(time_ns: int) -> str:
 def line_text(line: Line, links: Links, colour: bool = False) -> str:
     """One line of ``tail``: time, identity, arrow, type, action, connector, milliseconds, payload; findings below it."""
     identity = safe_text(identity_of(line, links) or "-", 20)
-    first = f"{clock(time_of(line))}  {identity:<12} {_body(line)}"
-    return "\n".join((first, *(finding_text(finding, colour) for finding in findings_of(line))))
+    before = f"{clock(time_of(line))}  {identity:<12} "
+    if isinstance(line.record, records.Found):
+        return before + finding_text(line.record.finding, colour)
+    return "\n".join((before + _body(line), *(f"{'':14}{finding_text(finding, colour)}" for finding in findings_of(line))))
 
 
 def finding_text(finding: model.Finding, colour: bool = False) -> str:
-    """One finding, indented below its line: sign, code, severity, whose fault, what."""
+    """One finding: sign, code, severity, whose fault, what."""
     severity = Severity(finding.severity)
     head = paint(f"{MARKS[severity]} {safe_text(finding.code, 8)} {severity.label}", _COLOURS[severity], colour)
     where = f" at {safe_text(finding.path, 60)}" if finding.path else ""
     times = f" ({finding.count} times)" if finding.count > 1 else ""
-    return f"{'':14}{head}, {finding.blame}: {safe_text(finding.message, 300)}{where}{times}"
+    return f"{head}, {finding.blame}: {safe_text(finding.message, 300)}{where}{times}"
 
 
 def _body(line: Line) -> str:

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterable
 
 from ocpp_proxy.cli.line_json import line_object
 from ocpp_proxy.cli.open_source import open_source
-from ocpp_proxy.cli.printing import ascii_json, colourful, line_text, talk
+from ocpp_proxy.cli.printing import ascii_json, colourful, date, line_text, talk
 from ocpp_proxy.fields import Filter, compile
+from ocpp_proxy.fields.registry import time_of
 from ocpp_proxy.model import Link
 from ocpp_proxy.records import Handshake, Line, LinkOpened
 from ocpp_proxy.source import Source
@@ -21,6 +22,7 @@ class Printer:
     def __init__(self, json: bool, links: Iterable[Link] = ()) -> None:
         self.json = json
         self.links = {link.link_id: link for link in links}
+        self._day = ""
         self.colour = not json and colourful(sys.stdout)
 
     def show(self, lines: Iterable[Line]) -> None:
@@ -29,9 +31,21 @@ class Printer:
             record = line.record
             if isinstance(record, Handshake | LinkOpened):
                 self.links[record.link.link_id] = record.link
-            text = ascii_json(line_object(line, self.links)) if self.json else line_text(line, self.links, self.colour)
+            if self.json:
+                text = ascii_json(line_object(line, self.links))
+            else:
+                text = self._new_day(line) + line_text(line, self.links, self.colour)
             sys.stdout.write(text + "\n")
         sys.stdout.flush()
+
+
+    def _new_day(self, line: Line) -> str:
+        """A heading with the date, before the first line of each day."""
+        day = date(time_of(line))
+        if day == self._day:
+            return ""
+        self._day = day
+        return f"--- {day}\n"
 
 
 async def tail_source(text: str | None, where: Filter | None, follow: bool, last: int, json: bool) -> None:

@@ -55,12 +55,12 @@ def kind_of(line: Line) -> str:
 
 
 def text_of(line: Line) -> str:
-    """The line's text: payload, HTTP head and body, note, close reason, finding."""
+    """The line's text: payload, HTTP head and body, close code and reason, note, finding."""
     match line.record:
         case records.MessageSeen(message):
             return f"{message.error_code} {message.error_desc} {_decode(message.payload)}".lstrip()
         case records.FrameSeen(frame):
-            return _decode(frame.raw or frame.header + frame.payload if "http" in frame.opcode else frame.raw or frame.payload)
+            return _frame_text(frame)
         case records.Handshake() as shake:
             return " ".join((shake.link.target, shake.link.upstream, *shake.problems, *shake.repairs))
         case records.Note() as note:
@@ -75,6 +75,14 @@ def text_of(line: Line) -> str:
             return finding.message
         case _:
             return ""
+
+
+def _frame_text(frame: model.Frame) -> str:
+    if frame.raw:
+        return _decode(frame.raw)
+    if frame.opcode is model.Opcode.CLOSE and len(frame.payload) >= 2:
+        return f"{int.from_bytes(frame.payload[:2])} {_decode(frame.payload[2:])}".rstrip()
+    return _decode(frame.header + frame.payload if "http" in frame.opcode else frame.payload)
 
 
 def link_of(line: Line) -> int:
@@ -227,7 +235,8 @@ _ALL = (
     Field("opcode", "choice", "kind of the frame", _opcode, (), tuple(opcode.value for opcode in model.Opcode)),
     Field("time", "time", "when it was seen: ISO 8601; without a zone it is UTC", lambda line, _: time_of(line), ("ts",)),
     Field("link", "number", "number of the link (one connection of a charger)", lambda line, _: link_of(line) or None),
-    Field("text", "text", "payload, HTTP head and body, note, close reason or finding", lambda line, _: text_of(line) or None),
+    Field("text", "text", "payload, HTTP head and body, close code and reason, note or finding",
+          lambda line, _: text_of(line) or None),
     Field("payload", "text", "the payload's JSON text; payload.connectorId, payload.meterValue[0].timestamp and"
           " payload.meterValue[*].timestamp look into it",
           lambda line, _: _decode(message.payload) if (message := _message(line)) else None),

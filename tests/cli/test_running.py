@@ -47,7 +47,8 @@ def test_the_card_says_all_that_counts() -> None:
     config = Config(upstream="wss://csms/", listen=("9000",))
     text = "\n".join(card(config, INSTANCE, ADDRESSES, False))
     for words in ("listening on [::]:9000", "wlan0    ws://192.168.8.2:9000/   or   ws://192.168.8.2:9000/<id>",
-                  "leads to   wss://csms/", "host       auto", "handshake  mirror", "capture    /var/cap", "beyond 10 GiB", "/run/x/control.sock"):
+                  "leads to   wss://csms/", "host       auto", "handshake  mirror", "capture    /var/cap", "beyond 10 GiB",
+                  "/run/x/control.sock"):
         assert words in text
     both = "\n".join(card(structs.replace(config, tls=TlsConfig(cert=("x",), key=("y",))), INSTANCE, ADDRESSES, False))
     assert "ws://192.168.8.2:9000/" in both and "wss://192.168.8.2:9000/" in both

@@ -99,7 +99,7 @@ def test_every_setting_can_be_given_as_text() -> None:
         assert merged.origins[leaf.key] == "command line"
 
 
-WRONG = {
+WRONG: dict[str, list[tuple[object, str]]] = {
     "upstream": [("", "for example: ocpp-proxy run wss://"), ("csms.example/x", "did you mean wss://csms.example/x?"),
                  ("ftp://x/", "no valid URL"), ("wss://u:p@x/", "no user and password"), ("ws://x:99999/", "no valid URL"),
                  ("ws://[::1/", "no valid URL")],
