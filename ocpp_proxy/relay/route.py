@@ -14,7 +14,7 @@ from ocpp_proxy.model import ConfigError, IdentitySource
 from ocpp_proxy.wire.http import text_of
 
 _URL = re.compile(
-    r"(?:([A-Za-z][A-Za-z0-9+.-]*)://)?(\[[^\]/?#]*\]|[^:/?#\[\]]*)(?::(\d*))?(/[^?#]*)?(?:\?([^#]*))?(#.*)?", re.DOTALL,
+    r"(?:([A-Za-z][A-Za-z0-9+.-]*)://)?(\[[^\]/?#]*\]|[^:/?#\[\]]*)(?::(\d+))?(/[^?#]*)?(?:\?([^#]*))?(#.*)?", re.DOTALL,
 )
 _SCHEMES = {"ws": False, "http": False, "wss": True, "https": True}
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")

@@ -198,11 +198,13 @@ def read_spool(folder: Path) -> list[SpoolRecord]:
     return out
 
 
-def of(records: Iterable[SpoolRecord], *kinds: Kind, link: int | None = None, direction: int | None = None) -> list[SpoolRecord]:
-    return [
-        record for record in records
-        if record.kind in kinds and (link is None or record.link == link) and (direction is None or record.direction == direction)
-    ]
+def of(
+    records: Iterable[SpoolRecord], *kinds: Kind, link: int | None = None, direction: int | None = None,
+) -> list[SpoolRecord]:
+    def wanted(record: SpoolRecord) -> bool:
+        return record.kind in kinds and link in (None, record.link) and direction in (None, record.direction)
+
+    return [record for record in records if wanted(record)]
 
 
 def heads(records: Iterable[SpoolRecord], direction: int = 0, link: int | None = None) -> list[Head]:
