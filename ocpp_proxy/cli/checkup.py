@@ -14,7 +14,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ocpp_proxy.cli.verify import SIMULATE, split_listen
+from ocpp_proxy.cli.verify import split_listen
 from ocpp_proxy.config import Config
 from ocpp_proxy.hub.instance import capture_path, runtime_base
 
@@ -37,14 +37,9 @@ class Outcome(Struct, frozen=True):
     remedy: str = ""
 
 
-def run(config: Config, identity: str) -> list[Outcome]:
-    """All checks that fit the configuration."""
-    outcomes = [outcome for check in (versions, clock, ports, disk, spool) for outcome in check(config)]
-    if config.upstream and config.upstream != SIMULATE:
-        from ocpp_proxy.cli import checkup_upstream
-
-        outcomes += checkup_upstream.run(config, identity)
-    return outcomes
+def run(config: Config) -> list[Outcome]:
+    """All checks of this machine."""
+    return [outcome for check in (versions, clock, ports, disk, spool) for outcome in check(config)]
 
 
 def versions(_: Config, installed: Callable[[str], str] = importlib.metadata.version) -> Iterator[Outcome]:

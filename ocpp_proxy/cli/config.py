@@ -52,7 +52,7 @@ def _toml(value: object) -> str:
 
 
 def check(
-    file: Annotated[str | None, arg("[FILE]", "TOML file with settings.")] = None,
+    file: Annotated[str | None, arg("FILE", "TOML file with settings.")] = None,
     config: CONFIG = None,
 ) -> None:
     """Check a file and the environment: mistakes as file:line: key, with the nearest known key. Exit code 2."""

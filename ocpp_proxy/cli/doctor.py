@@ -21,9 +21,9 @@ def doctor(
     repair: Annotated[str | None, opt("--repair", "FILE", "Repair this capture, and nothing else.")] = None,
 ) -> None:
     """Check port, DNS, TLS, clock, subprotocols, disk and versions. Exit code 1 when a check fails."""
-    from ocpp_proxy.cli import checkup, settings
+    from ocpp_proxy.cli import checkup, checkup_upstream, settings
     from ocpp_proxy.cli.printing import ascii_json, talk
-    from ocpp_proxy.cli.verify import verify
+    from ocpp_proxy.cli.verify import SIMULATE, verify
 
     if repair:
         import ocpp_proxy_captures
@@ -32,7 +32,9 @@ def doctor(
         return
     merged = settings.load(config, settings.environment(), {"upstream": upstream, "listen": listen or None})
     verify(merged, need_upstream=False)
-    outcomes = checkup.run(merged.config, identity)
+    outcomes = checkup.run(merged.config)
+    if merged.config.upstream not in ("", SIMULATE):
+        outcomes += checkup_upstream.run(merged.config, identity)
     for outcome in outcomes:
         if json:
             print(ascii_json(outcome))

@@ -17,7 +17,7 @@ def arg(metavar: str, text: str) -> Any:
 
 Texts = list[str] | None
 SOURCE = Annotated[str | None, arg(
-    "[SOURCE]",
+    "SOURCE",
     "Capture file or folder, JSONL trace, unix:PATH, HOST:PORT; default: the running proxy, else the newest capture.",
 )]
 CONFIG = Annotated[str | None, opt("--config", "FILE", "TOML file with settings.")]

@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
 
 
 def query(
-    words: Annotated[Texts, arg("[SOURCE] NAME|SQL", "Where (as in tail), and what: a name of --list, or a SELECT.")] = None,
+    words: Annotated[Texts, arg("SOURCE NAME|SQL", "Where (as in tail, or left out), and a name of --list or SQL.")] = None,
     list_them: Annotated[bool, opt("--list", None, "Name the ready queries.")] = False,
     param: Annotated[Texts, opt("--param", "K=V", "Parameter of the query; repeatable.")] = None,
     json: JSON = False,

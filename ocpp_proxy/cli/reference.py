@@ -54,7 +54,7 @@ def _cell(text: str) -> str:
 
 def _spelling(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
-        return str(parameter.metavar or parameter.name)
+        return f"[{parameter.metavar}]" if not parameter.required else str(parameter.metavar)
     return ", ".join(parameter.opts) + (f" {parameter.metavar}" if parameter.metavar else "")
 
 

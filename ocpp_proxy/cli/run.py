@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    upstream: Annotated[Text, arg("[UPSTREAM]", "The URL that stood in the charger until now, or `simulate`.")] = None,
+    upstream: Annotated[Text, arg("UPSTREAM", "The URL that stood in the charger until now, or `simulate`.")] = None,
     upstream_option: Annotated[Text, opt("--upstream", "URL", "The same as UPSTREAM.")] = None,
     listen: Annotated[Texts, opt("--listen", "[HOST:]PORT", "Where chargers dial; repeatable, default 9000.")] = None,
     capture: Annotated[Text, opt("--capture", "FILE|FOLDER", "FILE.duckdb, or a folder that rotates.")] = None,

@@ -17,7 +17,7 @@ from ocpp_proxy.cli.addresses import own_addresses
 from ocpp_proxy.cli.card import card
 from ocpp_proxy.cli.display import Display
 from ocpp_proxy.cli.printing import talk
-from ocpp_proxy.cli.summary import summary
+from ocpp_proxy.cli.summary import live_summary, summary
 from ocpp_proxy.cli.verify import SIMULATE, split_listen, verify
 from ocpp_proxy.config import Config
 from ocpp_proxy.hub.instance import Instance, capture_path, write_private
@@ -64,7 +64,7 @@ class Show:
             case "listening" if event.instance is not None:
                 self._listening(event.instance)
             case "stopping":
-                talk("stopping: the links are drained and the capture is closed")
+                self._stopping()
             case "stopped" if self._instance is not None:
                 if self._display is not None:
                     self._display.stop()
@@ -80,6 +80,12 @@ class Show:
             talk(line)
         self._display = Display(instance, self._card, sys.stdout.isatty())
         self._display.start()
+
+    def _stopping(self) -> None:
+        talk("stopping: the links are drained" + (" and the capture is closed" if not self._config.capture.off else ""))
+        if self._instance is not None and not self._instance.capture:
+            for line in live_summary(self._instance):
+                talk(line)
 
     def _card(self) -> list[str]:
         assert self._instance is not None

@@ -211,7 +211,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
 
 
 def test_a_remedy_stands_under_what_it_mends(capsys: pytest.CaptureFixture[str]) -> None:
-    outcomes = checkup.run(structs.replace(Config(), listen=("203.0.113.1:9000",)), "x")
+    outcomes = checkup.run(structs.replace(Config(), listen=("203.0.113.1:9000",)))
     assert [one.remedy for one in outcomes if one.state == "failed"] == ["see `ip address`"]
     assert run_app(["doctor", "--listen", "203.0.113.1:9000"]) == 1
     assert "                 -> see `ip address`" in capsys.readouterr().out

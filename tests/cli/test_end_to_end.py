@@ -156,7 +156,30 @@ def test_without_a_capture_there_are_live_lines_only(machine: Machine) -> None:
         assert refused.returncode == 2 and "--no-capture" in refused.stderr
         assert stop(process) == 0
     assert not (machine.folder / "state/ocpp-proxy/captures").exists()
-    assert "nothing was stored" in machine.log
+    assert "nothing was stored" in machine.log and "6 messages" in machine.log and "V01 error (station) 1 times" in machine.log
+
+
+def test_a_part_is_exported_and_opens_as_a_source_again(machine: Machine) -> None:
+    capture, trace, text, copy = (machine.folder / name for name in ("a.duckdb", "t.jsonl", "t.txt", "copy.duckdb"))
+    with machine.proxy("--capture", str(capture)) as (process, port):
+        asyncio.run(charger(port, "CP1"))
+        asyncio.run(charger(port, "CP2"))
+        until(lambda: len(machine.rows("tail", "--filter", "kind == message")) == 12)
+        assert machine.command("export", "--identity", "CP2", "-o", str(trace)).returncode == 0       # of the running proxy
+        assert stop(process) == 0
+    assert machine.command("export", str(capture), "-o", str(text)).returncode == 0
+    assert machine.command("export", str(capture), "--identity", "CP1", "-o", str(copy)).returncode == 0
+    assert len(trace.read_text().splitlines()) == 6 and "CP1" not in trace.read_text()
+    assert [row["identity"] for row in machine.rows("tail", str(trace), "--filter", "kind == message")] == ["CP2"] * 6
+    assert {row["code"] for row in machine.rows("check", str(trace))} == {"V01"}
+    assert [row["n"] for row in machine.rows("query", str(copy), "SELECT count(*) AS n FROM messages")] == [6]
+    assert text.read_text().count("BootNotification") >= 2
+    none = machine.command("export", str(capture), "--to", "2020-01-01", "-o", str(machine.folder / "none.jsonl"))
+    assert none.returncode == 0 and none.stderr.startswith("0 messages")
+    again = machine.command("export", str(capture), "-o", str(trace))
+    assert again.returncode == 2 and "--force" in again.stderr
+    assert machine.command("export", str(capture), "-o", str(trace), "--force").returncode == 0
+    assert len(trace.read_text().splitlines()) == 12
 
 
 def test_two_on_one_capture_and_two_on_one_port(machine: Machine) -> None:
@@ -170,8 +193,9 @@ def test_two_on_one_capture_and_two_on_one_port(machine: Machine) -> None:
 
 def test_the_display_at_a_terminal(machine: Machine) -> None:
     ours, theirs = os.openpty()
+    status = machine.folder / "s.json"
     command = [sys.executable, "-m", "ocpp_proxy", "run", "simulate", "--listen", "127.0.0.1:0", "--no-capture",
-               "--status-file", str(machine.folder / "s.json")]
+               "--status-file", str(status)]
     environment = {**machine.environment, "TERM": "xterm"}
     process = subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
@@ -179,7 +203,7 @@ def test_the_display_at_a_terminal(machine: Machine) -> None:
     try:
         while b"no TCP connection yet" not in seen:
             seen += os.read(ours, 65536)
-        port = int(json.loads((machine.folder / "s.json").read_text())["listen"][0].rpartition(":")[2])
+        port = int(until(lambda: "".join(json.loads(status.read_text())["listen"])).rpartition(":")[2])
         asyncio.run(charger(port, "CP\x9b2J1"))
         while b"V01" not in seen:
             seen += os.read(ours, 65536)
