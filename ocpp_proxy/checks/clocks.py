@@ -1,13 +1,15 @@
 """Findings C: time stamps and the clocks behind them. A stamp of a clock that was never set takes no part in time rules."""
 
+import re
+
 from msgspec import Struct
 
 from ocpp_proxy.checks.context import Context
+from ocpp_proxy.checks.payload import counts, is_stamp
 from ocpp_proxy.checks.registry import Hit, Hits, at, rule
 from ocpp_proxy.checks.stamps import Read, has_stamps, read
 from ocpp_proxy.model import Severity, Side
-
-_BOTH = ("call", "result")
+from ocpp_proxy.spec.faults import Fault
 
 
 def stamps_of(context: Context) -> list[Read]:
@@ -22,26 +24,26 @@ def stamps_of(context: Context) -> list[Read]:
 
 def legal_iso(context: Context, hit: Hit) -> bool:
     """ISO 8601 with a zone allows it (+02), though RFC 3339 does not."""
-    return isinstance(hit.fact, Read) and hit.fact.legal
+    return isinstance(hit.fact, Fault) and not counts(context, hit.fact)
 
 
 def clock_unset(context: Context, hit: Hit) -> bool:
     """A clock that was never set is C03."""
-    return isinstance(hit.fact, Read) and hit.fact.unset
+    return isinstance(hit.fact, Fault) and _OLD_TEXT.match(hit.fact.value) is not None
 
 
 @rule(
-    "C01", "time stamp without zone or not ISO 8601", severity=Severity.WARNING, blame="either", on=_BOTH, where=has_stamps,
+    "C01", "time stamp without zone or not ISO 8601", severity=Severity.WARNING, blame="either", on=("faults",),
     unless=(legal_iso, clock_unset), spec="OCPP 1.6, 3.15",
     remedy="Sender: UTC with Z, as in 2026-01-02T03:04:05Z.",
 )
 def bad_stamp(context: Context) -> Hits:
     """A time stamp has no time zone or is no date of ISO 8601, so its instant is a guess."""
-    message = context.message
+    action = context.message.action if context.message is not None else ""
     return [
-        Hit(f"{stamp.path[2:]}: {stamp.fault} ({stamp.text[:40]!r})", path=stamp.path, blame=at(context.sender),
-            cause=f"{message.action if message else ''}{stamp.path.rpartition('.')[2]}", fact=stamp)
-        for stamp in stamps_of(context) if stamp.fault
+        Hit(f"{fault.path[2:]}: {fault.message} ({fault.value})", path=fault.path, blame=at(context.sender),
+            cause=f"{action}{fault.path.rpartition('.')[2]}", fact=fault)
+        for fault in context.faults if fault.kind == "format" and is_stamp(fault)
     ]
 
 
@@ -50,13 +52,19 @@ def planned_time(context: Context, hit: Hit) -> bool:
     return isinstance(hit.fact, Read) and not hit.fact.clock
 
 
+_OLD = re.compile(rb'"(?:[01]\d{3}|200\d)-\d\d-')
+_OLD_TEXT = re.compile(r'"(?:[01]\d{3}|200\d)-\d\d-')
+
+
 @rule(
-    "C03", "clock not set", severity=Severity.WARNING, blame="station", on=_BOTH, where=has_stamps, unless=(planned_time,),
+    "C03", "clock not set", severity=Severity.WARNING, blame="station", on=("call",), where=has_stamps, unless=(planned_time,),
     spec="OCPP 1.6 errata v4.0, 3.11",
     remedy="Let the station take currentTime from BootNotification and Heartbeat before it stamps; check its clock battery.",
 )
 def clock_not_set(context: Context) -> Hits:
     """A time stamp is from before OCPP existed (1970, 2000): the sender's clock has not been set since power-up."""
+    if context.message is None or _OLD.search(context.message.payload) is None:
+        return ()
     return [
         Hit(f"{stamp.path[2:]} is {stamp.text[:40]!r}: the clock is not set", path=stamp.path, blame=at(context.sender),
             cause="unset", fact=stamp)

@@ -59,10 +59,10 @@ class Judge:
             message = context.message
             number = hit.msg_no if hit.msg_no is not None else message.msg_no if message is not None else None
             severity = self.severities[rule.code]
-            if hit.severity is not None and severity is rule.severity:      # a severity the user set stays
-                severity = hit.severity
+            if severity is None or severity is rule.severity:               # a severity the user set stays
+                severity = rule.severity if hit.severity is None else hit.severity
             finding = Finding(
-                self.number(), rule.code, severity or rule.severity, blame, context.link.link.link_id,
+                self.number(), rule.code, severity, blame, context.link.link.link_id,
                 context.link.link.identity or context.station.identity, hit.at_ns or context.now, hit.message, number,
                 evidence[:EVIDENCE], hit.path, rule.spec,
             )
@@ -94,5 +94,4 @@ class Judge:
 def _again(cause: Cause) -> Found:
     finding = cause.finding
     evidence = finding.evidence + tuple(frame for frame in cause.last[-1:] if frame not in finding.evidence)
-    cause.finding = structs.replace(finding, count=cause.count, evidence=evidence)
-    return Found(cause.finding)
+    return Found(structs.replace(finding, count=cause.count, evidence=evidence))

@@ -35,7 +35,7 @@ def _hits(context: Context, faults: list[Fault]) -> list[Hit]:
 
 
 def _value(fault: Fault) -> str:
-    return f" ({fault.value})" if fault.value else ""
+    return f" ({fault.value})" if fault.value and not fault.value.startswith("(") else ""
 
 
 def _place(path: str) -> str:
@@ -161,12 +161,13 @@ def wrong_type(context: Context) -> Hits:
     known = ("enum", "required", "additional", "maxLength", "minLength", "maxItems", "minItems", "multipleOf")
     return _hits(context, [
         fault for fault in context.faults
-        if fault.kind not in known and not (fault.kind == "format" and _stamp(fault)) and fault.path + fault.value != "$null"
+        if fault.kind not in known and not (fault.kind == "format" and is_stamp(fault)) and fault.path + fault.value != "$null"
     ])
 
 
-def _stamp(fault: Fault) -> bool:
-    return "uri" not in fault.message               # date-time is C01
+def is_stamp(fault: Fault) -> bool:
+    """A format fault of a time stamp (C01), not of a URI."""
+    return "uri" not in fault.message
 
 
 @rule(

@@ -1,32 +1,28 @@
-"""Owns the time stamps of a message: where they are, whether they are well formed, what instant they mean."""
+"""Owns the time stamps of a message: where they are, and what instant they mean."""
 
-import re
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
-from ocpp_proxy.spec.errata import stamp_fault
 from ocpp_proxy.spec.terms import EACH, Path, stamps
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 _SECOND = timedelta(seconds=1)
 UNSET_YEAR = 2010           # OCPP is younger: an earlier stamp is a clock that was never set
 _paths: dict[tuple[str, str, bool], tuple[tuple[Path, bool], ...]] = {}
 
 
 class Read(Struct, frozen=True, gc=False):
-    """A time stamp as read. ``fault`` says why it is not RFC 3339, ``legal`` that ISO 8601 with a zone allows it.
-
-    ``seconds`` since the epoch, None when it cannot be told; ``clock``: it is the sender's "now".
-    """
+    """A time stamp as read. ``clock``: it is the sender's "now"."""
 
     path: str
     text: str
     clock: bool
-    seconds: float | None
-    fault: str = ""
-    legal: bool = True
+
+    @property
+    def seconds(self) -> float | None:
+        """Since the epoch, None when it cannot be told."""
+        return seconds_of(self.text)
 
     @property
     def unset(self) -> bool:
@@ -67,17 +63,9 @@ def read(version: str, action: str, answer: bool, payload: object) -> list[Read]
 def _walk(value: object, path: Path, at: int, place: str, clock: bool, found: list[Read]) -> None:
     if at == len(path):
         if isinstance(value, str):
-            found.append(_read(place, value, clock))
+            found.append(Read(place, value, clock))
     elif path[at] == EACH:
         for index, item in enumerate(value if isinstance(value, list) else ()):
             _walk(item, path, at + 1, f"{place}[{index}]", clock, found)
     elif isinstance(value, dict) and path[at] in value:
         _walk(value[path[at]], path, at + 1, f"{place}.{path[at]}", clock, found)
-
-
-def _read(place: str, text: str, clock: bool) -> Read:
-    seconds = seconds_of(text)
-    if seconds is not None and _RFC_3339.fullmatch(text) is not None:
-        return Read(place, text, clock, seconds)
-    fault, legal = stamp_fault(text)
-    return Read(place, text, clock, seconds, fault, legal)

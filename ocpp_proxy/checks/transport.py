@@ -101,7 +101,7 @@ def wrong_path(context: Context) -> Hits:
     path = record.link.target.partition("?")[0]
     if path.endswith("/") and path.strip("/"):
         yield Hit("the path ends with a slash behind the identity", cause="end", evidence=_frames(record), severity=severity)
-    elif not path.strip("/"):
+    elif path and not path.strip("/"):
         yield Hit("the path names no identity", cause="identity", evidence=_frames(record), severity=severity)
 
 

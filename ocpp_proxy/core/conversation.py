@@ -66,6 +66,8 @@ class Conversation(Memory):
             link = self.links.get(link_id)
             station = self.stations.get(name)
             if link is not None:
+                if not (link.deadlines or link.directions[0].waiting or link.directions[1].waiting):
+                    continue                            # all it waited for has come
                 self._ring_link(link, out)
                 self._arm((link_id, ""), link)
             elif station is not None:
@@ -111,7 +113,10 @@ class Conversation(Memory):
         """Fill the context for a record that is no message."""
         context = self.context
         context.event, context.record, context.frame, context.link = event, record, frame, link
-        context.station = self.station_of(link) if link.link.link_id else StationState()
+        context.station = StationState()
+        if link.link.link_id:
+            context.station = self.station_of(link)
+            self.dirty.add(link.link.link_id)
         context.now = self.now
         context.message = context.call = context.transaction = context.payload = context.stamps = None
         context.faults, context.notes, context.why = (), (), ""
@@ -216,49 +221,21 @@ class Conversation(Memory):
         self, record: FrameSeen, frame: Frame, text: bytes, envelope: Envelope, link: LinkState, place: int, out: list[Record],
     ) -> None:
         news = self._guess(link, envelope) if not link.version or link.link.protocol_guessed else None
-        version = link.version
-        plan = self.plans.of(version, place, envelope.action)
+        plan = self.plans.of(link.version, place, envelope.action)
         shown = envelope
         if plan.secret and self.masker is not None:
             record, shown = self._masked(record, frame, text, envelope, plan.action)
         payload = envelope.value if envelope.value is not UNSET else None
         message = self._make(frame, shown, link, plan, payload, None, plan.action, shown is not envelope)
-        self._show(record, link, shown is not envelope, out)
+        if link.held:
+            self.release(link, shown is not envelope, out)
+        out.append(record)
         out.append(MessageSeen(message))
-        faults = () if plan.is_valid is None or payload is None else self._validate(plan, version, False, payload)
+        faults = () if plan.is_valid is None or payload is None else self._validate(plan, link.version, False, payload)
         station = self.stations.get(link.station) or self.station_of(link)
-        direction = link.directions[place]
-        crc = crc32(envelope.payload, plan.seed)
-        message_id, waiting = envelope.message_id, direction.waiting
-        recent = station.recent[place]
-        before = recent.get(message_id)
-        if before is None:
-            recent[message_id] = crc
-            if len(recent) > RECENT_IDS:
-                del recent[next(iter(recent))]
-        pending = next(reversed(waiting.values())) if waiting else None
-        repeat = crc == direction.last_crc and not direction.last_ok
-        call = None
-        if envelope.mtype == 2:
-            direction.last_crc, direction.last_ok = crc, False
-            kept = shown.payload if plan.keep and len(shown.payload) <= KEPT_PAYLOAD else b""
-            call = OpenCall(
-                message.msg_no, frame.frame_id, self.now, plan.action, message_id, message.identity, message.protocol, crc,
-                bool(faults) and any(fault.grade in self._counted for fault in faults), False, 0, kept,
-            )
-            if not waiting:
-                self.deadlines.arm((frame.link_id, ""), self.now + self.limit_ns)
-            opened(direction, call, frame.link_id, frame.sender, out)
-        transaction = follow(message, payload, None, station, out) if plan.follow else None
         todo: list[tuple[str, str]] = []
-        if envelope.faults or envelope.mtype == 6:
-            todo.append(("envelope", envelope.error))
-        if before is not None:
-            todo.append(("reused", "retry" if before == crc else ""))
-        if pending is not None:
-            todo.append(("overlap", "retry" if pending.message_id == message_id and pending.crc == crc else ""))
-        if repeat and call is not None:
-            todo.append(("repeat", ""))
+        pending, call = self._register(message, envelope, shown, link, station, place, plan, faults, todo, out)
+        transaction = follow(message, payload, None, station, out) if plan.follow else None
         if not plan.known:
             todo.append(("stranger", ""))
         if station.registration and place == 0:
@@ -268,38 +245,82 @@ class Conversation(Memory):
         if todo or plan.rules:
             self._fill(message, frame, link, station, payload, faults, envelope.faults)
             self.context.call, self.context.transaction = pending, transaction
-            if self._judge(todo, version, plan.rules, "call", link, out) and call is not None:
+            if self._judge(todo, link.version, plan.rules, "call", link, out) and call is not None:
                 call.found = True
         if news is not None:
             out.append(news)
 
+    def _register(
+        self, message: Message, envelope: Envelope, shown: Envelope, link: LinkState, station: StationState, place: int,
+        plan: Plan, faults: tuple[Fault, ...], todo: list[tuple[str, str]], out: list[Record],
+    ) -> tuple[OpenCall | None, OpenCall | None]:
+        """Note the Call's id and open it. Gives the Call that was pending before it, and the one it is now."""
+        direction = link.directions[place]
+        crc = crc32(envelope.payload, plan.seed)
+        message_id, waiting = message.message_id, direction.waiting
+        recent = station.recent[place]
+        before = recent.get(message_id)
+        if envelope.faults or message.mtype == 6:
+            todo.append(("envelope", envelope.error))
+        if before is not None:
+            todo.append(("reused", "retry" if before == crc else ""))
+        else:
+            recent[message_id] = crc
+            if len(recent) > RECENT_IDS:
+                del recent[next(iter(recent))]
+        pending = next(reversed(waiting.values())) if waiting else None
+        if pending is not None:
+            todo.append(("overlap", "retry" if pending.message_id == message_id and pending.crc == crc else ""))
+        if message.mtype == 6:
+            return pending, None
+        if crc == direction.last_crc and not direction.last_ok:
+            todo.append(("repeat", ""))
+        direction.last_crc, direction.last_ok = crc, False
+        call = OpenCall(
+            message.msg_no, message.frame_id, self.now, plan.action, message_id, message.identity, message.protocol, crc,
+            bool(faults) and any(fault.grade in self._counted for fault in faults), False, 0,
+            shown.payload if plan.keep and len(shown.payload) <= KEPT_PAYLOAD else b"",
+        )
+        if not waiting:
+            self.deadlines.arm((message.link_id, ""), self.now + self.limit_ns)
+        opened(direction, call, message.link_id, message.sender, out)
+        return pending, call
+
     def _answer(
         self, record: FrameSeen, frame: Frame, text: bytes, envelope: Envelope, link: LinkState, place: int, out: list[Record],
     ) -> None:
-        mtype, version = envelope.mtype, link.version
+        mtype = envelope.mtype
         direction = link.directions[place if mtype == 5 else 1 - place]         # of the side that called
-        call, why = answered(direction, envelope.message_id) if mtype != 5 else (None, "spare")
+        call, why = answered(direction, envelope.message_id) if mtype != 5 else (None, "")
         before = direction.answered.get(envelope.message_id)
         if mtype == 5 and before is None:
             why = "unknown"
-        action = before.action if before is not None else ""
-        plan = self.plans.of(version, place + 2, action)
+        plan = self.plans.of(link.version, place + 2, before.action if before is not None else "")
         shown = envelope
         if self.masker is not None and (plan.secret or mtype > 3):
-            record, shown = self._masked(record, frame, text, envelope, action)
+            record, shown = self._masked(record, frame, text, envelope, plan.action)
         payload = envelope.value if envelope.value is not UNSET else None
         message = self._make(
-            frame, shown, link, plan if mtype == 3 else None, payload, call, action, shown is not envelope,
+            frame, shown, link, plan if mtype == 3 else None, payload, call, plan.action, shown is not envelope,
             before.msg_no if mtype == 5 and before is not None else None,
         )
-        self._show(record, link, shown is not envelope, out)
+        if link.held:
+            self.release(link, shown is not envelope, out)
+        out.append(record)
         out.append(MessageSeen(message))
         if call is not None:
             out.append(done(call, message, _SIDES[1 - place], "ok" if mtype == 3 else "error"))
             if mtype == 3 and call.crc == direction.last_crc:
                 direction.last_ok = True
+        self._weigh_answer(message, frame, envelope, link, plan, payload, call, why, out)
+
+    def _weigh_answer(
+        self, message: Message, frame: Frame, envelope: Envelope, link: LinkState, plan: Plan, payload: object,
+        call: OpenCall | None, why: str, out: list[Record],
+    ) -> None:
+        mtype = message.mtype
         checked = mtype == 3 and plan.is_valid is not None and payload is not None
-        faults = self._validate(plan, version, True, payload) if checked else ()
+        faults = self._validate(plan, link.version, True, payload) if checked else ()
         station = self.stations.get(link.station) or self.station_of(link)
         transaction = follow(message, payload, call, station, out) if mtype == 3 and plan.follow and call is not None else None
         todo: list[tuple[str, str]] = []
@@ -317,7 +338,7 @@ class Conversation(Memory):
         if todo or rules:
             self._fill(message, frame, link, station, payload, faults, envelope.faults)
             self.context.call, self.context.transaction = call, transaction
-            self._judge(todo, version, rules, "result", link, out)
+            self._judge(todo, link.version, rules, "result", link, out)
 
     def _unreadable(
         self, record: FrameSeen, frame: Frame, text: bytes, envelope: Envelope, link: LinkState, place: int, out: list[Record],
@@ -326,7 +347,9 @@ class Conversation(Memory):
         if self.masker is not None:
             record, shown = self._masked(record, frame, text, envelope, "")
         message = self._make(frame, shown, link, None, None, None, envelope.action, shown is not envelope)
-        self._show(record, link, shown is not envelope, out)
+        if link.held:
+            self.release(link, shown is not envelope, out)
+        out.append(record)
         out.append(MessageSeen(message))
         self._fill(message, frame, link, self.station_of(link), None, (), envelope.faults)
         at = f"{envelope.error} at character {envelope.error_at}" if envelope.error_at >= 0 else envelope.error
@@ -351,11 +374,6 @@ class Conversation(Memory):
             envelope.error_desc, evse, connector, tx_id, token, envelope.prefix, envelope.suffix, masked,
         )
         return message
-
-    def _show(self, record: FrameSeen, link: LinkState, masked: bool, out: list[Record]) -> None:
-        if link.held:
-            self.release(link, masked, out)
-        out.append(record)
 
     def _masked(
         self, record: FrameSeen, frame: Frame, text: bytes, envelope: Envelope, action: str,

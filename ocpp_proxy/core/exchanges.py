@@ -1,6 +1,6 @@
 """Owns the pairing of Calls and answers, per connection and direction: what waits, and what becomes of it."""
 
-from ocpp_proxy.checks.state import ANSWERED_IDS, EXPIRED_CALLS, OPEN_CALLS, Answered, Direction, OpenCall, cut
+from ocpp_proxy.checks.state import ANSWERED_IDS, EXPIRED_CALLS, OPEN_CALLS, Answered, Direction, OpenCall
 from ocpp_proxy.model import Exchange, Message, Outcome, Side
 from ocpp_proxy.records import ExchangeDone, Record
 
@@ -48,7 +48,7 @@ def answered(direction: Direction, message_id: str) -> tuple[OpenCall | None, st
     if call is not None:
         direction.answered[message_id] = Answered(call.msg_no, call.action, call.resent)
         if len(direction.answered) > ANSWERED_IDS:
-            cut(direction.answered, ANSWERED_IDS)
+            del direction.answered[next(iter(direction.answered))]
         return call, why
     before = direction.answered.get(message_id)
     if before is None:

@@ -18,7 +18,7 @@ from ocpp_proxy.spec.terms import may_hold_secrets, secret_places, secret_spans
 from ocpp_proxy.wire.http_edit import mask_authorization
 from ocpp_proxy.wire.ocppj import Envelope
 
-_VALUE_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"(?!\s*:)', re.DOTALL)
+_TEXT = re.compile(rb'("(?:[^"\\]|\\.)*")(\s*:)?', re.DOTALL)      # a string; followed by a colon it is a name, no value
 _SOAP_KEY = re.compile(
     rb"(<(?:\w+:)?key>\s*(?:AuthorizationKey|\w*[Pp]assword\w*)\s*</(?:\w+:)?key>(?:(?!</?(?:\w+:)?key>).)*?<(?:\w+:)?value>)([^<]+)",
     re.DOTALL,
@@ -75,7 +75,7 @@ class Masker:
                 place.put(self._new(place.value, place.how))
             return orjson.dumps(value)
         changes = {str(place.value): self._new(place.value, place.how) for place in places}
-        return _VALUE_TEXT.sub(lambda found: _swap(found[0], changes), envelope.payload)
+        return _TEXT.sub(lambda found: found[0] if found[2] else _swap(found[1], changes), envelope.payload)
 
     def _new(self, value: object, how: str) -> str:
         words = value if isinstance(value, str) else orjson.dumps(value).decode()

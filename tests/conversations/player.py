@@ -4,8 +4,8 @@ Header lines ``key: value`` (code, protocol, identity, remote, upstream, tls, cl
 ``> text`` a frame of the station, ``< text`` of the CSMS; ``>{binary}``, ``<{ping}``, ``>{close 1009}``, ``>{hex} 5b5d``,
 ``>{text rsv1,unmasked} x`` other frames (opcode, faults of the frame reader, ``part`` for FIN=0); ``${A*50}`` repeats.
 ``@+30s`` record time goes on. ``| line`` a line of a request head, ``= 101 ocpp1.6`` its answer and the handshake; without
-them the first frame opens the link. ``note KIND [text]``, ``gap``, ``end HOW [SIDE]``, ``link N [identity]`` another link, ``trace`` one
-without a handshake (an imported log), ``set KEY VALUE`` a header line for what follows.
+them the first frame opens the link. ``note KIND [text]``, ``gap``, ``end HOW [SIDE]``, ``link N [identity]`` another link,
+``trace`` one without a handshake (an imported log), ``set KEY VALUE`` a header line for what follows.
 ``! CODE key=value ...`` findings the line above must raise, exactly these and in this order. ``# comment``.
 """
 
@@ -176,8 +176,8 @@ def differences(part: Part, header: dict[str, str], analyser: Analyser) -> str:
         actual.append(line)
         wanted = list(_until_other(expected[index + 1 :]))
         out: list[Record] = []
-        for record in stage.records(line):
-            analyser.feed(record, out)
+        for source in stage.records(line):
+            analyser.feed(source, out)
         for record in out:
             if isinstance(record, Found) and record.finding.finding_id not in seen:
                 seen.add(record.finding.finding_id)
