@@ -52,7 +52,12 @@ class Proxy:
 
     def recorder(self) -> int:
         """The pid of the recorder that runs now (Linux)."""
-        return self._wait(self._recorder, "start a recorder")
+        return self.child("recorder")
+
+    def child(self, name: str) -> int:
+        """The pid of the ``recorder`` or ``relay`` that runs now (Linux)."""
+        module = b"ocpp_proxy.cli.recorder" if name == "recorder" else b"ocpp_proxy.relay"
+        return self._wait(lambda: self._child(module), f"start a {name}")
 
     def stop(self) -> None:
         """Let it drain and close the capture."""
@@ -65,12 +70,13 @@ class Proxy:
 
     def _running(self) -> instance.Instance | None:
         found = instance.read(self._folder)
-        return found if found and found.pid == self.process.pid and found.listen and not found.listen[0].endswith(":0") else None
+        ready = found and found.pid == self.process.pid and found.listen and not found.listen[0].endswith(":0")
+        return found if ready else None
 
-    def _recorder(self) -> int | None:
+    def _child(self, module: bytes) -> int | None:
         for child in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
             with contextlib.suppress(OSError):
-                if b"ocpp_proxy.cli.recorder" in Path(f"/proc/{child}/cmdline").read_bytes():
+                if module in Path(f"/proc/{child}/cmdline").read_bytes():
                     return int(child)
         return None
 

@@ -12,7 +12,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 3.0
+ANSWERS: dict[str, dict[str, Any]] = {
+    "GetConfiguration": {"configurationKey": [{"key": "HeartbeatInterval", "readonly": False, "value": "300"}]},
+}
 
 
 class Station:
@@ -77,7 +80,7 @@ class Station:
                 self.received += 1
                 message = orjson.loads(text)
                 if message[0] == 2 and message[2] not in self.silent:
-                    await self._send([3, message[1], {"status": "Accepted"}])
+                    await self._send([3, message[1], ANSWERS.get(message[2], {"status": "Accepted"})])
                 elif message[0] in (3, 4) and (waiter := self._waiting.get(message[1])) and not waiter.done():
                     waiter.set_result(message[2] if message[0] == 3 else None)
         except Exception:                   # a cut connection is part of the play; Close ends the loop by itself
