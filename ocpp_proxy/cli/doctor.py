@@ -26,9 +26,9 @@ def doctor(
     from ocpp_proxy.cli.verify import SIMULATE, verify
 
     if repair:
-        import ocpp_proxy_captures
+        from ocpp_proxy.cli import repairing
 
-        print(ocpp_proxy_captures.repair(repair))
+        print(repairing.repair(repair))
         return
     merged = settings.load(config, settings.environment(), {"upstream": upstream, "listen": listen or None})
     verify(merged, need_upstream=False)
