@@ -6,6 +6,7 @@ A subscriber that does not keep up loses the oldest lines and is told how many. 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 from msgspec import Struct
 
@@ -116,16 +117,15 @@ class Live:
             subscriber.end()
 
     def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
-        """Up to ``limit`` lines of the ring that pass, behind the ``after``-th line since the start."""
-        first = self.line_count - len(self._ring.lines)
-        passes = compile(where, self.links)
-        found: list[Line] = []
-        for number, line in enumerate(self._ring.lines, first + 1):
-            if len(found) >= limit:
-                break
-            if number > after and passes(line):
-                found.append(line)
-        return found
+        """Up to ``limit`` lines of the ring that pass, behind the first ``after`` that pass.
+
+        Without a filter ``after`` counts from the start of the recorder, also lines that have left the ring since.
+        """
+        if where is None:
+            skip = max(0, after - (self.line_count - len(self._ring.lines)))
+            return list(islice(self._ring.lines, skip, skip + limit))
+        passing = filter(compile(where, self.links), self._ring.lines)
+        return list(islice(passing, after, after + limit))
 
     def _remember(self, link: Link) -> None:
         self.links[link.link_id] = link

@@ -6,7 +6,7 @@ the positions of the last commit goes on behind them.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -38,14 +38,17 @@ class Tail:
     """Tails a spool folder. One thread; every call returns at once with what is there."""
 
     def __init__(self, folder: Path, positions: Iterable[Position] = ()) -> None:
+        """``positions``: the newest of each worker; those of its earlier incarnations may stand beside it."""
         self._folder = folder
         self._boot = _this_boot()
-        self._streams: dict[int, _Stream] = {p.worker: _Stream(folder, self._boot, p) for p in positions}
+        self._streams: dict[int, _Stream] = {
+            worker: _Stream(folder, self._boot, worker, reached) for worker, reached in _by_worker(positions).items()
+        }
 
     def read(self, limit: int) -> list[Item]:
         """The next items in order, at most ``limit``; empty when nothing more can be given out now."""
         for worker in sorted({name.worker for name in scan(self._folder)} - self._streams.keys()):
-            self._streams[worker] = _Stream(self._folder, self._boot, Position(worker, 0, 0))
+            self._streams[worker] = _Stream(self._folder, self._boot, worker, {})
         streams = list(self._streams.values())
         for stream in streams:
             stream.fill(limit)
@@ -76,7 +79,7 @@ class Tail:
 
     def finished(self, positions: Sequence[Position]) -> list[Path]:
         """The segments nobody appends to whose records all lie behind ``positions``; oldest of each worker first."""
-        at = {position.worker: position for position in positions}
+        at = _by_worker(positions)
         return [
             path for worker, stream in self._streams.items() if worker in at
             for path in stream.finished(at[worker])
@@ -108,28 +111,26 @@ class _Done(Struct, frozen=True, gc=False):
 class _Stream:
     """One worker's segments: its incarnations one after the other, each segment drained before the next."""
 
-    def __init__(self, folder: Path, boot: bytes, position: Position) -> None:
+    def __init__(self, folder: Path, boot: bytes, worker: int, reached: Mapping[int, int]) -> None:
+        """``reached``: incarnation -> seq up to which it was committed."""
         self.buffer: deque[tuple[_Key, Item]] = deque()
         self.live = False                   # a segment is open and its writer may append
         self.last_key: _Key = (0, 0, 0)
-        self.given = position
         self.done: list[_Done] = []
         self._folder = folder
         self._boot = boot
-        self._worker = position.worker
+        self._worker = worker
         self._reader: SegmentReader | None = None
         self._held_bytes = 0                # data of the buffer
-        self._incarnation = position.incarnation
-        self._seq = position.seq            # the last one accounted for
+        self._orders: dict[int, int] = {}
+        self._seen: set[Path] = set()
+        self._incarnation = self._skip_before(reached)
+        self._seq = reached.get(self._incarnation, 0)       # the last one accounted for
         self._read_seq = 0                  # the last one seen in the files of this incarnation
         self._time_ns = 0                   # its record time
         self._damaged = 0                   # bytes of damage since then
         self._torn = 0                      # records that seem to begin in them
-        self._orders: dict[int, int] = {}
-        self._seen: set[Path] = set()
-        if position.incarnation:
-            self._orders[position.incarnation] = 0
-            self._skip_before(position.incarnation)
+        self.given = Position(worker, self._incarnation, self._seq)
 
     def head(self) -> _Key:
         """The key of the next item."""
@@ -169,12 +170,13 @@ class _Stream:
                 self._reader = None
                 self.done.append(_Done(reader.name, self._orders[self._incarnation], max(self._seq, self._read_seq)))
 
-    def finished(self, position: Position) -> list[Path]:
+    def finished(self, reached: Mapping[int, int]) -> list[Path]:
         """See ``Tail.finished``."""
-        reached = self._orders.get(position.incarnation, -1)
+        newest = max(reached, key=lambda incarnation: self._orders.get(incarnation, -1))
+        order = self._orders.get(newest, -1)
         paths = []
         for done in self.done:
-            if done.order > reached or (done.order == reached and done.last_seq > position.seq):
+            if done.order > order or (done.order == order and done.last_seq > reached[newest]):
                 break
             paths.append(done.name.path)
         return paths
@@ -261,14 +263,25 @@ class _Stream:
         begun = self._begun(names)
         return [name for name in names if name.incarnation == min(begun, key=begun.__getitem__)] if begun else []
 
-    def _skip_before(self, incarnation: int) -> None:
-        """What began before the position's incarnation was committed; if that one is gone, so is all before it."""
+    def _skip_before(self, reached: Mapping[int, int]) -> int:
+        """The incarnation to go on with: the newest that was begun. What began before it in the folder was committed.
+
+        If none of them is in the folder any more, all there is began later: segments are deleted in order.
+        """
         names = [name for name in scan(self._folder) if name.worker == self._worker]
         begun = self._begun(names)
-        for name in names:
-            if incarnation in begun and name.incarnation in begun and begun[name.incarnation] < begun[incarnation]:
-                self._seen.add(name.path)
-                self.done.append(_Done(name, -1, 0))
+        known = [incarnation for incarnation in reached if incarnation in begun]
+        if not known:
+            newest = next(iter(reached), 0)
+        else:
+            newest = max(known, key=begun.__getitem__)
+            for name in names:
+                if name.incarnation in begun and begun[name.incarnation] < begun[newest]:
+                    self._seen.add(name.path)
+                    self.done.append(_Done(name, -1, 0))
+        if newest:
+            self._orders[newest] = 0
+        return newest
 
     def _begun(self, names: list[SegmentName]) -> dict[int, tuple[int, int]]:
         begun: dict[int, tuple[int, int]] = {}
@@ -281,6 +294,13 @@ class _Stream:
     def _rank(self, header: spool.Segment) -> int:
         """Earlier boots sort before this one, among themselves by their wall clock."""
         return 1 << 63 if header.boot_id == self._boot else header.wall_ns
+
+
+def _by_worker(positions: Iterable[Position]) -> dict[int, dict[int, int]]:
+    found: dict[int, dict[int, int]] = {}
+    for position in positions:
+        found.setdefault(position.worker, {})[position.incarnation] = position.seq
+    return found
 
 
 def size_of(path: Path) -> int:

@@ -257,6 +257,27 @@ def test_incarnations_follow_each_other_in_the_order_they_began(tmp_path: Path) 
     middle.close()
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_positions_of_earlier_incarnations_may_stand_beside_the_newest(tmp_path: Path, turned: bool) -> None:
+    """A store may keep them all; which one is the newest is seen in the folder, not in their order."""
+    first = Writer(tmp_path, incarnation=0xF000)
+    first.append(b"a")
+    first.die()
+    second = Writer(tmp_path, incarnation=0x1000, mono=first.mono + 1000)
+    second.append(b"b")
+    second.append(b"c")
+    second.die()
+    positions = [Position(0, 0xF000, 1), Position(0, 0x1000, 1), Position(0, 0xEEEE, 9)]
+    if turned:
+        positions.reverse()
+    tail = Tail(tmp_path, positions)
+    assert [item.data for item in everything(tail) if not isinstance(item, Lost)] == [b"c"]
+    assert tail.positions() == [Position(0, 0x1000, 2)]
+    assert tail.finished(positions) == [first.path]
+    assert tail.finished([*positions, *tail.positions()]) == [first.path, second.path]
+    tail.close()
+
+
 def test_an_earlier_boot_comes_first_whatever_its_monotonic_clock_says(tmp_path: Path) -> None:
     now = Writer(tmp_path, incarnation=1, mono=50)
     now.append(b"now")
