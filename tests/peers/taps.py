@@ -104,12 +104,15 @@ class Rig:
             seen["csms"] += _envelopes(outer.down)
         return seen
 
+    def rows(self, sql: str) -> list[dict[str, object]] | None:
+        """Rows of the capture, once the proxy has ended; None when another proxy is under test, which captures nothing."""
+        return None if "OCPP_PROXY_UNDER_TEST" in os.environ else query(self.folder / "c.duckdb", sql)
+
     def assert_captured(self) -> None:
         """The capture has every message exactly once, per sender in order. Only after the proxy has ended."""
-        capture = self.folder / "c.duckdb"
-        if "OCPP_PROXY_UNDER_TEST" in os.environ:       # another proxy: it captures nothing
+        rows = self.rows("SELECT side, mtype, message_id, action FROM messages ORDER BY msg_no")
+        if rows is None:
             return
-        rows = query(capture, "SELECT side, mtype, message_id, action FROM messages ORDER BY msg_no")
         captured: dict[str, list[list[object]]] = {"station": [], "csms": []}
         for row in rows:
             names = [row["action"]] if row["mtype"] in (2, 6) else []
@@ -132,8 +135,7 @@ def query(capture: Path, sql: str) -> list[dict[str, object]]:
     command = [sys.executable, "-m", "ocpp_proxy", "query", str(capture), sql, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, env=targets.environment(capture.parent))
     assert done.returncode == 0, done.stderr
-    rows: list[dict[str, object]] = json.loads(done.stdout)
-    return rows
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @contextlib.contextmanager

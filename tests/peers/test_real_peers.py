@@ -139,3 +139,6 @@ def test_a_soap_station_and_csms_pass_as_plain_http(tmp_path: Path) -> None:
     assert saw == [["v1.5-soap", "BootNotification"], ["v1.5-soap", "Heartbeat"]]
     posts = sum(bytes(inner.up).count(b"POST / HTTP/1.1\r\n") for _, inner in rig.passages())
     assert posts == 2
+    captured = rig.rows("SELECT count(*) AS n FROM frames WHERE opcode = 'http_req' AND octet_length(header) > 0")
+    asked = sum(bytes(inner.up).count(b" HTTP/1.1\r\n") for _, inner in rig.passages())
+    assert captured in (None, [{"n": asked}])
