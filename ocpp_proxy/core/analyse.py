@@ -142,12 +142,15 @@ class Analyser:
 
     def _handshake(self, record: Handshake, out: list[Record]) -> None:
         core = self._core
+        if record.link.protocol_guessed and not record.request_frame:
+            return                                      # our own guess, read back from a capture: it is made anew
         link = core.links.get(record.link.link_id) or core.add_link(record.link)
         core.rename(link, record.link)
         out.append(record)
         station = core.station_of(link)
-        core.begin("handshake", link, record)
-        core.run("handshake", out)
+        if record.request_frame:                        # a log without handshakes says nothing about them
+            core.begin("handshake", link, record)
+            core.run("handshake", out)
         if record.link.status == 101:
             station.links[record.link.link_id] = False
             cut(station.links, LIVE_LINKS)

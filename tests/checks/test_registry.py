@@ -47,7 +47,7 @@ def test_the_issue_has_all_its_codes() -> None:
 
 def test_causes_are_counted_at_powers_of_ten_and_at_the_end() -> None:
     feed = Feed()
-    feed.open()
+    feed.begin()
     for number in range(123):
         feed.station(f'[2,"{number}","Authorize",{{"idTag":5}}]')
         feed.csms(f'[3,"{number}",{{"idTagInfo":{{"status":"Accepted"}}}}]')
@@ -63,7 +63,7 @@ def test_causes_are_counted_at_powers_of_ten_and_at_the_end() -> None:
 
 def test_causes_are_bounded() -> None:
     feed = Feed()
-    feed.open()
+    feed.begin()
     for number in range(CAUSES + 40):
         feed.station(f'[2,"{number}","NoSuch{number}",{{}}]')
         feed.csms(f'[4,"{number}","NotImplemented","",{{}}]')

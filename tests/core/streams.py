@@ -36,13 +36,14 @@ class Feed:
         self.now, self.frames = START, 0
         self.records: list[Source] = []
 
-    def open(self, link_id: int = 1, identity: str = "CP1", protocol: str = "ocpp1.6", status: int = 101) -> None:
+    def begin(self, link_id: int = 1, identity: str = "CP1", protocol: str = "ocpp1.6", status: int = 101) -> None:
         self.records.append(LinkOpened(Link(link_id, self.now, "192.168.8.57:4711")))
         offered = (protocol,) if protocol else ()
         self.records.append(Handshake(self.now, Link(
             link_id, self.now, "192.168.8.57:4711", identity=identity, identity_source="path", target=f"/{identity}",
             upstream="ws://127.0.0.1:9/", protocol=protocol, offered=offered, status=status,
-        )))
+        ), request_frame=self.frames + 1, response_frame=self.frames + 2))
+        self.frames += 2
 
     def send(self, sender: Side, sent: bytes | str, link_id: int = 1, **facts: object) -> Frame:
         self.now += SECOND // 100
@@ -124,7 +125,7 @@ def random_stream(seed: int, length: int = 200) -> list[Source]:
         if not live or pick.random() < 0.03:
             number += 1
             protocol = pick.choice(("ocpp1.6", "ocpp1.6", "ocpp2.0.1", "", "mqtt"))
-            feed.open(number, pick.choice(("CP1", "CP2", "")), protocol, pick.choice((101, 101, 101, 404)))
+            feed.begin(number, pick.choice(("CP1", "CP2", "")), protocol, pick.choice((101, 101, 101, 404)))
             live.append(number)
         link, side, key = pick.choice(live), pick.choice((Side.STATION, Side.CSMS)), pick.randrange(12)
         kind = pick.random()

@@ -66,7 +66,7 @@ def authorize(token: str) -> bytes:
 @given(st.lists(st.binary(max_size=60) | st.text(max_size=60).map(authorize)))
 def test_no_bytes_make_it_fail(texts: list[bytes]) -> None:
     feed = Feed()
-    feed.open()
+    feed.begin()
     for text in texts:
         feed.station(text)
         feed.csms(text)
