@@ -128,22 +128,29 @@ class Metrics:
         self._counts["ocpp_connects"][(status,)] += 1
 
     def _relay(self) -> Iterator[Metric]:
-        """Numbers the relay workers leave beside the spool: one flat JSON object a worker."""
         families: dict[str, GaugeMetricFamily] = {}
-        for path in sorted(self._instance.glob("relay-*.json")):
-            try:
-                numbers = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-            except (OSError, msgspec.DecodeError):
-                continue
+        for worker, numbers in relay_numbers(self._instance):
             for key, value in numbers.items():
-                if not isinstance(value, int | float) or not key.isidentifier():
+                if not isinstance(value, int | float) or not key.isidentifier() or key in _NO_GAUGES:
                     continue
                 name = f"ocpp_relay_{key}"
                 family = families.setdefault(name, GaugeMetricFamily(name, f"{key} of a relay worker.", labels=("worker",)))
-                family.add_metric((path.stem.removeprefix("relay-"),), value)
+                family.add_metric((worker,), value)
         yield from families.values()
 
 
+def relay_numbers(instance: Path) -> list[tuple[str, dict[str, Any]]]:
+    """What the relay workers leave beside the spool: one flat JSON object each, by worker."""
+    found = []
+    for path in sorted(instance.glob("relay-*.json")):
+        try:
+            found.append((path.stem.removeprefix("relay-"), msgspec.json.decode(path.read_bytes(), type=dict[str, Any])))
+        except (OSError, msgspec.DecodeError):
+            continue
+    return found
+
+
+_NO_GAUGES = ("pid", "incarnation", "time_ns")
 _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ocpp_connects": ("HTTP answers to chargers, by status.", ("status",)),
     "ocpp_disconnects": ("Links that ended.", ("how", "by")),

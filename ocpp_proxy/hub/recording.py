@@ -11,12 +11,13 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from ocpp_proxy import __version__
 from ocpp_proxy.config import Config
 from ocpp_proxy.hub import instance as instances
 from ocpp_proxy.hub import log
+from ocpp_proxy.hub.care import Care, Feed
 from ocpp_proxy.hub.commits import (
     FLUSH_ROWS,
     FLUSH_SECONDS,
@@ -24,15 +25,17 @@ from ocpp_proxy.hub.commits import (
     Committer,
     StoreThread,
     Work,
+    aside,
     has_rows,
 )
 from ocpp_proxy.hub.control import Control
-from ocpp_proxy.hub.metrics import Metrics
+from ocpp_proxy.hub.kept import keep, kept_folder
+from ocpp_proxy.hub.metrics import Metrics, relay_numbers
 from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.hub.store import Position, Store
 from ocpp_proxy.hub.tail import Item, Lost, Tail
 from ocpp_proxy.model import ConfigError
-from ocpp_proxy.records import Gap, Record
+from ocpp_proxy.records import Record
 from ocpp_proxy.wire.spool import SpoolRecord
 
 READ_ITEMS = 500                            # spool records between two turns of the event loop
@@ -41,22 +44,6 @@ POLL_SECONDS = 0.25
 PAUSE_SECONDS = 0.02                        # between two reads when there is little: wake-ups are gathered
 HUNG_SECONDS = 10.0                         # a commit that takes longer turns /healthz red
 STOP_SECONDS = 30.0                         # how long the end waits for the store
-
-
-class Feed(Protocol):
-    """The pipeline (``core.pipeline.Pipeline``), as far as the recorder uses it."""
-
-    def feed(self, spool_records: Sequence[SpoolRecord]) -> list[Record]:
-        """What follows from records, in order."""
-
-    def lost(self, worker: int, gap: Gap) -> list[Record]:
-        """A hole in a worker's records."""
-
-    def changed(self) -> dict[str, bytes | None]:
-        """State changed since the last call."""
-
-    def restore(self, pieces: Mapping[str, bytes]) -> None:
-        """Go on from a stored state."""
 
 
 class Recorder:
@@ -68,6 +55,7 @@ class Recorder:
         if store is not None:
             pipeline.restore(store.state())
             positions = [Position(p.worker, p.incarnation, p.seq) for p in store.positions()]
+        self._care = Care(pipeline, instance)
         self._known = instances.read(instance)
         self._tail = Tail(instance / "spool", positions)
         self._live = Live()
@@ -143,12 +131,12 @@ class Recorder:
         run: list[SpoolRecord] = []
         for item in items:
             if isinstance(item, Lost):
-                fresh += self._pipeline.feed(run) if run else []
+                fresh += self._care.feed(run)
                 run = []
                 fresh += self._pipeline.lost(item.worker, item.gap)
             else:
                 run.append(item)
-        fresh += self._pipeline.feed(run) if run else []
+        fresh += self._care.feed(run)
         self._live.publish(fresh)
         self._metrics.count(fresh)
         if not has_rows(self._pending):
@@ -163,7 +151,10 @@ class Recorder:
         positions = self._tail.positions()
         if self._committer is None:
             self._pending.clear()
-            self._delete(positions)
+            for path in self._tail.finished(positions):
+                path.unlink(missing_ok=True)
+                self._tail.forget(path)
+            self._care.committed()
             return
         age = monotonic() - self._pending_since
         due = len(self._pending) >= FLUSH_ROWS or age >= (FLUSH_SECONDS if has_rows(self._pending) else IDLE_SECONDS)
@@ -175,15 +166,21 @@ class Recorder:
     async def _write(self, committer: Committer, work: Work, last: bool) -> None:
         await committer.commit(work)
         if last or self._tail.finished(work.positions):
-            stored = await committer.checkpoint()
-            self._delete(stored or ())
+            await self._clear(await committer.checkpoint() or ())
+        self._care.committed()
         self._wake.set()
 
-    def _delete(self, positions: Sequence[Position]) -> None:
+    async def _clear(self, positions: Sequence[Position]) -> None:
         """Segments go when their rows are in the file proper and the position read back covers them."""
+        capture = self._config.capture
         for path in self._tail.finished(positions):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+            if capture.keep_spool:
+                try:
+                    await aside(keep, path, kept_folder(capture.path), capture.retention_bytes)
+                except OSError as error:    # it stays where it is, and is tried again
+                    log.logger().error("a segment could not be kept", segment=path.name, reason=str(error))
+                    return
+            path.unlink(missing_ok=True)
             self._tail.forget(path)
 
     async def _finish(self) -> int:
@@ -247,6 +244,9 @@ class Recorder:
                 problems.append(f"capture: {committer.error}")
             elif committer.began_at and now - committer.began_at > HUNG_SECONDS:
                 problems.append(f"capture: a commit has been running for {now - committer.began_at:.0f} s")
+        for worker, numbers in relay_numbers(self._instance):
+            if numbers.get("in_gap"):
+                problems.append(f"spool: worker {worker} has no room and counts what it cannot keep")
         if now - self._read_at > 5.0:
             problems.append(f"relay: nothing heard of it for {now - self._read_at:.0f} s")
         gauges = {name.removeprefix("ocpp_"): value for name, (_, value) in self._gauges().items()}

@@ -6,18 +6,19 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from ocpp_proxy.config import Config
+from ocpp_proxy.config import CaptureConfig, Config
 from ocpp_proxy.hub import commits, recording
 from ocpp_proxy.hub.client import LiveSource, answers
 from ocpp_proxy.hub.instance import Instance, write
 from ocpp_proxy.hub.recording import Recorder
 from ocpp_proxy.hub.store import Store
-from ocpp_proxy.wire.spool import Kind
+from ocpp_proxy.records import Record
+from ocpp_proxy.wire.spool import Kind, SpoolRecord
 from tests.hub.doubles import CountingPipeline, SqliteStore, TroubledStore, eventually
 from tests.hub.writing import Writer
 
@@ -205,6 +206,65 @@ def test_beats_alone_are_not_written_all_the_time(tmp_path: Path) -> None:
 
     assert recorded(tmp_path, store, during) == 0
     assert store.positions()[0].seq == 6
+
+
+def test_a_record_that_breaks_decoding_costs_itself_only(tmp_path: Path) -> None:
+    """The first recorder ends on it; the next one leaves it out, as a gap, and goes on."""
+    class Fragile(CountingPipeline):
+        def feed(self, spool_records: Sequence[SpoolRecord]) -> list[Record]:
+            if any(record.data == b"poison" for record in spool_records):
+                raise RecursionError
+            return super().feed(spool_records)
+
+    writer = Writer(tmp_path / "spool")
+    for data in (b"1", b"2", b"poison", b"3"):
+        writer.append(data)
+    writer.die()
+    store = SqliteStore(tmp_path / "rows.sqlite")
+    with pytest.raises(RecursionError):
+        asyncio.run(Recorder(tmp_path, store, Config(), Fragile()).run(-1))
+    recorder = Recorder(tmp_path, store, Config(), Fragile())
+    recorder._stop(0.0)
+    assert asyncio.run(recorder.run(-1)) == 0
+    assert store.payloads() == [b"1", b"2", b"3"]
+    assert store.payloads("gap") == [b"1"]
+    assert not (tmp_path / "careful").exists()
+
+
+def test_kept_segments_lie_beside_the_capture_within_their_limit(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "rows.sqlite")
+    writer = Writer(tmp_path / "spool")
+    images = {}
+    for n in range(4):
+        writer.append(b"%d" % n * 1000)
+        images[writer.path.name] = writer.path.read_bytes()
+        os.utime(writer.path, ns=(n, n))
+        writer.rotate()
+    writer.die()
+    capture = CaptureConfig(path=str(tmp_path / "c.duckdb"), keep_spool=True, keep_secrets=True, retention_bytes=2500)
+    recorder = Recorder(tmp_path, store, Config(capture=capture), CountingPipeline())
+    recorder._stop(0.0)
+    assert asyncio.run(recorder.run(-1)) == 0
+    assert list((tmp_path / "spool").iterdir()) == []
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "c.duckdb.spool").iterdir()}
+    assert set(kept) <= {*images, writer.path.name}
+    assert len(kept) == 3                   # two of a thousand bytes, and the empty last one
+    assert all(images.get(name, data) == data for name, data in kept.items())
+    assert next(iter(images)) not in kept
+    assert oct((tmp_path / "c.duckdb.spool").stat().st_mode)[-3:] == "700"
+    assert {oct(path.stat().st_mode)[-3:] for path in (tmp_path / "c.duckdb.spool").iterdir()} == {"600"}
+
+
+def test_health_is_red_while_the_relay_has_no_room(tmp_path: Path) -> None:
+    Writer(tmp_path / "spool").append(b"1")
+    (tmp_path / "relay-0.json").write_text('{"in_gap": true}')
+
+    async def during(recorder: Recorder, source: LiveSource) -> None:
+        assert (await source.health())["problems"] == ["spool: worker 0 has no room and counts what it cannot keep"]
+        (tmp_path / "relay-0.json").write_text('{"in_gap": false}')
+        assert (await source.health())["problems"] == []
+
+    assert recorded(tmp_path, None, during) == 0
 
 
 def test_kill_9_at_random_points_stores_everything_once_in_order(tmp_path: Path) -> None:
