@@ -18,6 +18,7 @@ from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.records import Handshake, Line, LinkOpened
 
 PAUSE_SECONDS = 0.5                         # until the recorder is asked again after it went
+HOSTS = 20                                  # hosts that are told as connected without a request; a scan may bring thousands
 LOOK_SECONDS = 5.0                          # between two looks at the machine's addresses
 
 
@@ -42,7 +43,7 @@ class Waiting:
                     self.over = True
                 case LinkOpened(link) if not self.over:
                     host = link.remote.rpartition(":")[0].strip("[]")
-                    if host not in self._seen:
+                    if host not in self._seen and len(self._seen) < HOSTS:
                         self._seen.add(host)
                         self._say(f"waiting: {safe_text(host, 60)} connected, no request. ws:// and wss:// mixed up?"
                                   " Or something that only looks whether the port is open")

@@ -14,6 +14,7 @@ from ocpp_proxy.records import Handshake, Line, LinkOpened
 from ocpp_proxy.source import Source
 
 PAGE = 1000
+KEPT_LINKS = 100_000                        # links a printer remembers; of older ones pings show no identity any more
 
 
 class Printer:
@@ -31,6 +32,8 @@ class Printer:
             record = line.record
             if isinstance(record, Handshake | LinkOpened):
                 self.links[record.link.link_id] = record.link
+                if len(self.links) > KEPT_LINKS:
+                    self.links.pop(next(iter(self.links)))
             if self.json:
                 text = ascii_json(line_object(line, self.links))
             else:

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -115,9 +116,14 @@ def _numbers(config: Config) -> Problems:
 
 
 def _rules(config: Config) -> Problems:
+    if not config.rules:
+        return
+    from ocpp_proxy.checks import REGISTRY
+
     words = ["off", *(severity.label for severity in Severity)]
     for code, word in config.rules.items():
-        if not re.fullmatch(r"[A-Z]\d{2}", code):
-            yield f"rules.{code}", f"{code} is no finding code: they look like R05"
+        if code not in REGISTRY.rules:
+            close = get_close_matches(code.upper(), REGISTRY.rules, 1)
+            yield f"rules.{code}", f"{code} is no finding code" + (f": did you mean {close[0]}?" if close else "")
         elif word not in words:
             yield f"rules.{code}", f"{word} is none of " + ", ".join(words)

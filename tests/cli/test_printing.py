@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from ocpp_proxy import model, records
+from ocpp_proxy.cli import tailing
 from ocpp_proxy.cli.line_json import line_object
 from ocpp_proxy.cli.printing import ascii_json, line_text, render, stamp
 from ocpp_proxy.cli.tailing import Printer
@@ -157,6 +158,16 @@ def test_the_printer_learns_who_a_link_is(capsys: pytest.CaptureFixture[str]) ->
     day, *lines = capsys.readouterr().out.splitlines()
     assert day.startswith("--- 2026-01-01 (UTC") or day.startswith("--- 2025-12-31 (UTC")
     assert [line.split()[1] for line in lines] == ["-", "CP1", "CP1"]
+
+
+def test_the_printer_remembers_a_bounded_number_of_links(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(tailing, "KEPT_LINKS", 3)
+    printer = Printer(json=False)
+    printer.show(Line(records.LinkOpened(structs.replace(LINK, link_id=number))) for number in range(10))
+    assert list(printer.links) == [7, 8, 9]
+    assert len(capsys.readouterr().out.splitlines()) == 11
 
 
 @pytest.mark.parametrize(("variables", "coloured"), [({}, False), ({"NO_COLOR": "1"}, False)])

@@ -1,5 +1,6 @@
 """What ``run`` refuses before it starts anything, and what its card says."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -123,3 +124,33 @@ def test_waiting_says_how_far_the_first_charger_got() -> None:
     assert len(said) == 2 and "192.168.8.57 connected, no request" in said[1]
     waiting.see([Line(records.Handshake(1, opened)), Line(records.LinkOpened(structs.replace(opened, remote="[::9]:1")))])
     assert waiting.over and len(said) == 2
+
+
+def test_a_port_scan_does_not_flood_the_screen() -> None:
+    said: list[str] = []
+    waiting = display.Waiting(said.append)
+    waiting.see([Line(records.LinkOpened(model.Link(1, 1, f"10.0.{n // 250}.{n % 250}:1"))) for n in range(1000)])
+    assert len(said) == display.HOSTS
+
+
+def test_the_card_comes_again_when_an_address_changes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    seen = iter([ADDRESSES, ADDRESSES, ADDRESSES[:1]])
+    monkeypatch.setattr(display, "own_addresses", lambda: next(seen))
+    monkeypatch.setattr(display, "LOOK_SECONDS", 0)
+    shown = display.Display(INSTANCE, lambda: ["the card"], lines=False)
+    with pytest.raises(RuntimeError):           # the addresses have run out
+        asyncio.run(shown._watch_addresses())
+    assert capsys.readouterr().err == "the addresses of this machine have changed:\nthe card\n"
+
+
+def test_a_display_that_breaks_is_not_seen_as_a_broken_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> list[Address]:
+        raise OSError("no interfaces")
+
+    monkeypatch.setattr(display, "own_addresses", fail)
+    shown = display.Display(INSTANCE, lambda: [], lines=False)
+    shown.start()
+    shown.stop(30)
+    assert not shown.is_alive()

@@ -112,7 +112,7 @@ WRONG: dict[str, list[tuple[object, str]]] = {
     "tls.upstream_ca": [("/nowhere.pem", "no such file")],
     "limits.head_seconds": [(0, "more than 0")], "limits.links": [(-1, "cannot be negative")],
     "spool.segment_bytes": [(100, "at least 65536")], "call_seconds": [(-1, "more than 0")],
-    "rules.R5": [("off", "no finding code")], "rules.R05": [("loud", "none of off, hint")],
+    "rules.r05": [("off", "R05?")], "rules.Q9": [("off", "no finding code")], "rules.R05": [("loud", "none of off, hint")],
 }
 
 
