@@ -23,7 +23,7 @@ class Context:
     """
 
     __slots__ = (
-        "call", "code", "due_key", "event", "faults", "frame", "link", "message", "notes", "now", "payload", "record", "scope",
+        "call", "code", "due_key", "elsewhere", "event", "faults", "frame", "link", "message", "notes", "now", "payload", "record", "scope",
         "settings", "stamps", "station", "transaction", "why",
     )
 
@@ -45,6 +45,7 @@ class Context:
         self.transaction: Tx | None = None
         self.why = ""                                   # event detail: "late", "again" or "unknown" answer; "retry"
         self.due_key = ""
+        self.elsewhere: tuple[str, ...] | None = None   # versions the payload fits, once a rule has asked
         self.stamps: list[Read] | None = None           # of the message, once a rule has asked
 
     def memory(self, kind: type[Memory]) -> Memory:

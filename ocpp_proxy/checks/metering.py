@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.registry import Hit, Hits, rule
-from ocpp_proxy.checks.stamps import UNSET_YEAR, seconds_of
+from ocpp_proxy.checks.stamps import is_unset, seconds_of
 from ocpp_proxy.checks.state import cut
 from ocpp_proxy.checks.values import dig, number, text
 from ocpp_proxy.model import Severity
@@ -36,7 +36,7 @@ def readings(payload: dict[str, object], name: str, meter: str) -> Iterator[Read
     for i, sample in enumerate(samples if isinstance(samples, list) else ()):
         values = dig(sample, "sampledValue")
         stamp = text(dig(sample, "timestamp"))
-        instant = seconds_of(stamp) if not (stamp[:4].isdigit() and int(stamp[:4]) < UNSET_YEAR) else None
+        instant = seconds_of(stamp) if not is_unset(stamp) else None
         for j, value in enumerate(values if isinstance(values, list) else ()):
             if not isinstance(value, dict) or value.get("measurand", REGISTER) != REGISTER:
                 continue

@@ -25,13 +25,14 @@ def _note(context: Context, words: str) -> Hits:
         yield Hit(f"{words}{text}", cause=record.kind)
 
 
-def hung_up(context: Context, hit: Hit) -> bool:
-    """The peer went away before it said anything: a port check, not a TLS failure."""
-    return hit.message.endswith("before a ClientHello")
+def not_reached(context: Context, hit: Hit) -> bool:
+    """The CSMS was not reached for another reason (T24)."""
+    record = context.record
+    return isinstance(record, Note) and record.kind == "upstream_failed" and not record.text.startswith("tls")
 
 
 @rule(
-    "T09", "TLS failed", severity=Severity.ERROR, blame="either", on=("note",), unless=(hung_up,), spec="OCPP 2.0.1",
+    "T09", "TLS failed", severity=Severity.ERROR, blame="either", on=("note",), unless=(not_reached,), spec="OCPP 2.0.1",
     remedy="`ocpp-proxy doctor` checks chain and name; install the CA in the charger, and look at the alert in the text.",
 )
 def tls_failed(context: Context) -> Hits:
@@ -42,8 +43,8 @@ def tls_failed(context: Context) -> Hits:
     if record.kind == "tls_failed":
         blame: Blame = "csms" if record.side is Side.CSMS else "either"
         yield Hit(f"TLS failed: {record.text[:200]}", blame=blame, cause=blame)
-    elif record.kind == "upstream_failed" and record.text.startswith("tls"):
-        yield Hit(f"TLS to the CSMS failed: {record.text[3:].lstrip(': ')[:200]}", blame="csms", cause="csms")
+    elif record.kind == "upstream_failed":
+        yield Hit(f"TLS to the CSMS failed: {record.text.partition(': ')[2][:200]}", blame="csms", cause="csms")
 
 
 def far_away(context: Context, hit: Hit) -> bool:

@@ -47,9 +47,11 @@ def other_versions(context: Context) -> tuple[str, ...]:
     message = context.message
     if message is None or not context.link.version:
         return ()
-    return tuple(
-        version for version in fits(message.action, message.mtype == 3, context.payload) if version != context.link.version
-    )
+    if context.elsewhere is None:
+        context.elsewhere = tuple(
+            version for version in fits(message.action, message.mtype == 3, context.payload) if version != context.link.version
+        )
+    return context.elsewhere
 
 
 def _foreign(context: Context) -> bool:

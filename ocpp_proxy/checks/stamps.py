@@ -27,7 +27,12 @@ class Read(Struct, frozen=True, gc=False):
     @property
     def unset(self) -> bool:
         """From before OCPP: the clock was not set."""
-        return self.text[:4].isdigit() and int(self.text[:4]) < UNSET_YEAR
+        return is_unset(self.text)
+
+
+def is_unset(text: str) -> bool:
+    """A stamp from before OCPP: the clock was never set, and no rule about time may use it."""
+    return text[:4].isdecimal() and text[:4].isascii() and int(text[:4]) < UNSET_YEAR
 
 
 def seconds_of(text: str) -> float | None:

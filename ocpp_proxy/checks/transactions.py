@@ -4,7 +4,7 @@ from msgspec import Struct, field
 
 from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.registry import V1, Hit, Hits, rule
-from ocpp_proxy.checks.stamps import seconds_of
+from ocpp_proxy.checks.stamps import is_unset, seconds_of
 from ocpp_proxy.checks.state import cut
 from ocpp_proxy.checks.values import answer_status, dig, member, number, text
 from ocpp_proxy.model import Severity
@@ -69,7 +69,8 @@ def accepted(context: Context, hit: Hit) -> bool:
 
 def began_before(context: Context, hit: Hit) -> bool:
     """The start is delivered late: by its time stamp it lies before the refusal (an offline start)."""
-    began = seconds_of(text(context.object().get("timestamp")))
+    stamp = text(context.object().get("timestamp"))
+    began = seconds_of(stamp) if not is_unset(stamp) else None
     return isinstance(hit.fact, tuple) and began is not None and began + 1 < hit.fact[1] / 1e9
 
 

@@ -118,7 +118,8 @@ class Conversation(Memory):
             context.station = self.station_of(link)
             self.dirty.add(link.link.link_id)
         context.now = self.now
-        context.message = context.call = context.transaction = context.payload = context.stamps = None
+        context.message = context.call = context.transaction = context.payload = None
+        context.stamps = context.elsewhere = None
         context.faults, context.notes, context.why = (), (), ""
 
     def run(self, event: str, out: list[Record], version: str = "") -> bool:
@@ -402,7 +403,7 @@ class Conversation(Memory):
         context = self.context
         context.record, context.message, context.frame, context.link, context.station = None, message, frame, link, station
         context.now, context.payload, context.faults, context.notes = self.now, payload, faults, notes
-        context.call = context.transaction = context.stamps = None
+        context.call = context.transaction = context.stamps = context.elsewhere = None
         context.why = ""
 
     def _judge(

@@ -4,7 +4,7 @@ A 1.6 stop finds its start by id; with -1 or 0 it takes the latest open one of t
 """
 
 from ocpp_proxy.checks.metering import readings
-from ocpp_proxy.checks.stamps import UNSET_YEAR, seconds_of
+from ocpp_proxy.checks.stamps import is_unset, seconds_of
 from ocpp_proxy.checks.state import TRANSACTIONS, OpenCall, StationState, Tx
 from ocpp_proxy.checks.values import dig, number, text
 from ocpp_proxy.model import Message, Transaction
@@ -103,7 +103,7 @@ def _instant(payload: dict[str, object], arrived_ns: int) -> int:
     """The station's own time stamp (an offline transaction comes late), or the arrival where that cannot be one."""
     stamp = text(payload.get("timestamp"))
     seconds = seconds_of(stamp)
-    if seconds is None or not stamp[:4].isdigit() or int(stamp[:4]) < UNSET_YEAR or seconds > 9e9:
+    if seconds is None or is_unset(stamp) or not 0 < seconds < 9e9:
         return arrived_ns
     return round(seconds * 1_000_000) * 1000
 

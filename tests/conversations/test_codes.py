@@ -16,6 +16,7 @@ from tests.conversations.player import Script, differences, parse
 
 CODES = Path(__file__).parent / "codes"
 FILES = sorted(CODES.glob("*.txt"))
+OTHERS = sorted(CODES.parent.glob("*.txt"))
 RULES = sorted(REGISTRY.rules)
 GUARDS = [(code, index) for code in RULES for index in range(len(REGISTRY.rules[code].unless))]
 
@@ -42,7 +43,7 @@ def with_rule(rule: Rule) -> Registry:
     return registry
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*FILES, *OTHERS], ids=lambda path: path.stem)
 def test_conversation_plays_as_written(path: Path) -> None:
     assert "\n".join(faults(parse(path.read_text())).values()) == ""
 
