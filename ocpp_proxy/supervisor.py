@@ -23,9 +23,9 @@ from msgspec import Struct, structs
 from ocpp_proxy import __version__
 from ocpp_proxy.config import Config
 from ocpp_proxy.hub import instance as instances
-from ocpp_proxy.hub.client import answers
 from ocpp_proxy.hub.instance import Instance
 from ocpp_proxy.hub.listeners import Listener, listen
+from ocpp_proxy.hub.probe import answers
 from ocpp_proxy.hub.segments import has_writer
 from ocpp_proxy.model import ConfigError
 

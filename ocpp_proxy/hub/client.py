@@ -1,26 +1,21 @@
-"""The other end of the control API: a running proxy as a ``source.Source``, and which proxies run."""
+"""The other end of the control API: a running proxy as a ``source.Source``."""
 
-import http.client
-import os
-import socket
-from collections.abc import AsyncIterator, Iterable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
 from ocpp_proxy.fields import Filter
-from ocpp_proxy.hub import instance as instances
-from ocpp_proxy.hub.guard import split_address
-from ocpp_proxy.hub.instance import Instance
+from ocpp_proxy.hub.probe import answers, find_instances
 from ocpp_proxy.hub.sinks import Batch
 from ocpp_proxy.model import CaptureError, ConfigError, Link
 from ocpp_proxy.records import Line, MessageSeen, Note, Record
 from ocpp_proxy.source import Table
 
-PROBE_SECONDS = 2.0
 T = TypeVar("T")
+
+__all__ = ["LiveSource", "answers", "find_instances"]
 
 
 class LiveSource:
@@ -132,65 +127,10 @@ class _Request:
         await self._request.__aexit__(*error)
 
 
-def find_instances(bases: Path | Iterable[Path] | None = None) -> list[Instance]:
-    """The proxies that run and answer, oldest first. ``bases`` None: every place this user may look."""
-    places = instances.search_bases() if bases is None else [bases] if isinstance(bases, Path) else list(bases)
-    found: dict[str, Instance] = {}
-    for base in places:
-        try:
-            folders = sorted(folder for folder in base.iterdir() if folder.is_dir())
-        except OSError:
-            continue
-        for folder in folders:
-            known = instances.read(folder)
-            if known is not None and _lives(known.pid) and answers(known):
-                found[os.path.realpath(folder)] = known
-    return sorted(found.values(), key=lambda known: known.started_ns)
-
-
-def answers(instance: Instance, seconds: float = PROBE_SECONDS) -> bool:
-    """Whether the control API of an instance answers (also when it says that all is not well)."""
-    connection = _Connection(instance, seconds)
-    try:
-        connection.request("GET", "/healthz", headers={"Authorization": f"Bearer {instance.token}"})
-        return connection.getresponse().status in (200, 503)
-    except (OSError, http.client.HTTPException, ConfigError):
-        return False
-    finally:
-        connection.close()
-
-
-class _Connection(http.client.HTTPConnection):
-    """http.client over a socket path or to a TCP address."""
-
-    def __init__(self, instance: Instance, seconds: float) -> None:
-        host, port = split_address(instance.control) if instance.by_tcp else ("localhost", 80)
-        super().__init__(host, port, timeout=seconds)
-        self._path = "" if instance.by_tcp else instance.control
-
-    def connect(self) -> None:
-        if not self._path:
-            super().connect()
-            return
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 def _dropped(batch: Batch) -> Line:
     times = [line.record.message.time_ns for line in batch.lines if isinstance(line.record, MessageSeen)]
     text = f"{batch.dropped} lines were dropped: this reader was too slow for them; they are in the capture"
     return Line(Note(times[0] if times else 0, 0, "dropped", text=text))
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid > 0
 
 
 async def _checked(response: aiohttp.ClientResponse) -> bytes:

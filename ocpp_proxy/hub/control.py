@@ -16,6 +16,7 @@ from aiohttp import web
 from ocpp_proxy.fields import Filter, parse
 from ocpp_proxy.hub import guard
 from ocpp_proxy.hub.commits import aside
+from ocpp_proxy.hub.instance import join_address, split_address
 from ocpp_proxy.hub.metrics import Metrics
 from ocpp_proxy.hub.queries import AT_ONCE, MAX_LINES, QUERY_SECONDS, History, Queries, cut
 from ocpp_proxy.hub.sinks import Batch, Live
@@ -64,9 +65,9 @@ class Control:
             finally:
                 os.umask(mask)
             return address
-        host, port = guard.split_address(address)
+        host, port = split_address(address)
         await web.TCPSite(self._runner, host, port, reuse_address=True).start()
-        return guard.join_address(host, self._runner.addresses[0][1])
+        return join_address(host, self._runner.addresses[0][1])
 
     async def stop(self) -> None:
         """End: followers come to their end, nothing new is taken."""

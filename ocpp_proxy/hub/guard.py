@@ -15,24 +15,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ocpp_proxy.escape import safe_text
+from ocpp_proxy.hub.instance import split_address
 from ocpp_proxy.hub.log import logger
 from ocpp_proxy.model import CaptureError, ConfigError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """``HOST:PORT`` or ``[V6]:PORT``; without a host it is the loopback. Raises ``ConfigError``."""
-    host, _, port = address.rpartition(":")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"control address {safe_text(address)!r}: HOST:PORT is wanted, as 127.0.0.1:9100")
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
-def join_address(host: str, port: int) -> str:
-    """The reverse of ``split_address``."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def middleware(address: str, token: str) -> Any:

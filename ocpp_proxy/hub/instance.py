@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from ocpp_proxy.config import Config
+from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import ConfigError
 
 RUNTIME_VARIABLE = "OCPP_PROXY_RUNTIME"
@@ -174,6 +175,19 @@ def control_address(folder: Path, wanted: str) -> str:
         return wanted
     path = str(folder / "control.sock")
     return path if len(os.fsencode(path)) <= SOCKET_PATH and sys.platform != "win32" else "127.0.0.1:0"
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """``HOST:PORT`` or ``[V6]:PORT``; without a host it is the loopback. Raises ``ConfigError``."""
+    host, _, port = address.rpartition(":")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"control address {safe_text(address)!r}: HOST:PORT is wanted, as 127.0.0.1:9100")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def join_address(host: str, port: int) -> str:
+    """The reverse of ``split_address``."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _survives_logout() -> bool:

@@ -138,15 +138,15 @@ class _Stream:
 
     def give(self, out: list[Item], most: int) -> None:
         """Move up to ``most`` items to ``out``."""
-        buffer = self.buffer
+        buffer, released, item = self.buffer, 0, None
         for _ in range(min(most, len(buffer))):
-            _, item = buffer.popleft()
+            item = buffer.popleft()[1]
             out.append(item)
-            if isinstance(item, Lost):
-                seq = item.gap.to_seq
-            else:
-                seq = item.seq
-                self._held_bytes -= len(item.data)
+            if isinstance(item, SpoolRecord):
+                released += len(item.data)
+        if item is not None:
+            self._held_bytes -= released
+            seq = item.gap.to_seq if isinstance(item, Lost) else item.seq
             self.given = Position(self._worker, item.incarnation, seq)
 
     def fill(self, enough: int) -> None:
@@ -157,12 +157,7 @@ class _Stream:
                 return
             self.live = reader.held()       # first this, then the reading: what a dead writer left is then complete
             items, end = reader.read(closed=not self.live)
-            for item in items:
-                if isinstance(item, Damage):
-                    self._damaged += item.end - item.start
-                    self._torn += reader.beginnings(item)
-                else:
-                    self._take(reader, item)
+            self._sort(reader, items)
             if end:
                 if self.live:
                     return
@@ -187,8 +182,24 @@ class _Stream:
             self._reader.close()
             self._reader = None
 
-    def _take(self, reader: SegmentReader, item: SpoolRecord) -> None:
-        key = (self._rank(reader.header), item.mono_ns, self._worker)
+    def _sort(self, reader: SegmentReader, items: list[SpoolRecord | Damage]) -> None:
+        rank, worker, push = self._rank(reader.header), self._worker, self.buffer.append
+        for item in items:
+            if isinstance(item, Damage):
+                self._damaged += item.end - item.start
+                self._torn += reader.beginnings(item)
+                continue
+            seq = item.seq
+            key = (rank, item.mono_ns, worker)
+            if seq == self._seq + 1 and item.kind is not Kind.GAP and not self._damaged:
+                self._seq = self._read_seq = seq            # the usual case: the next one
+                self._time_ns, self.last_key = item.time_ns, key
+                self._held_bytes += len(item.data)
+                push((key, item))
+            else:
+                self._take(key, item)
+
+    def _take(self, key: _Key, item: SpoolRecord) -> None:
         if item.seq > self._seq:            # else committed before
             expected = self._seq + 1
             if item.kind is Kind.GAP:

@@ -1,0 +1,68 @@
+"""Which proxies run on this machine and answer. Blocking and light: the supervisor asks so too."""
+
+import http.client
+import os
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from ocpp_proxy.hub import instance as instances
+from ocpp_proxy.hub.instance import Instance, split_address
+from ocpp_proxy.model import ConfigError
+
+PROBE_SECONDS = 2.0
+
+
+def find_instances(bases: Path | Iterable[Path] | None = None) -> list[Instance]:
+    """The proxies that run and answer, oldest first. ``bases`` None: every place this user may look."""
+    places = instances.search_bases() if bases is None else [bases] if isinstance(bases, Path) else list(bases)
+    found: dict[str, Instance] = {}
+    for base in places:
+        try:
+            folders = sorted(folder for folder in base.iterdir() if folder.is_dir())
+        except OSError:
+            continue
+        for folder in folders:
+            known = instances.read(folder)
+            if known is not None and _lives(known.pid) and answers(known):
+                found[os.path.realpath(folder)] = known
+    return sorted(found.values(), key=lambda known: known.started_ns)
+
+
+def answers(instance: Instance, seconds: float = PROBE_SECONDS) -> bool:
+    """Whether the control API of an instance answers (also when it says that all is not well)."""
+    connection = _Connection(instance, seconds)
+    try:
+        connection.request("GET", "/healthz", headers={"Authorization": f"Bearer {instance.token}"})
+        return connection.getresponse().status in (200, 503)
+    except (OSError, http.client.HTTPException, ConfigError):
+        return False
+    finally:
+        connection.close()
+
+
+class _Connection(http.client.HTTPConnection):
+    """http.client over a socket path or to a TCP address."""
+
+    def __init__(self, instance: Instance, seconds: float) -> None:
+        host, port = split_address(instance.control) if instance.by_tcp else ("localhost", 80)
+        super().__init__(host, port, timeout=seconds)
+        self._path = "" if instance.by_tcp else instance.control
+
+    def connect(self) -> None:
+        if not self._path:
+            super().connect()
+            return
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid > 0
