@@ -20,10 +20,11 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from ocpp_proxy.config import CaptureConfig, Config, LimitsConfig
+from ocpp_proxy.fields import parse
 from ocpp_proxy.hub.client import LiveSource, find_instances
 from ocpp_proxy.hub.instance import Instance
-from ocpp_proxy.model import Opcode, Side
-from ocpp_proxy.records import FrameSeen, Gap, MessageSeen, Record
+from ocpp_proxy.model import ConfigError, Opcode, Side
+from ocpp_proxy.records import FrameSeen, Gap, Line, MessageSeen, Record
 
 ROOT = Path(__file__).parent.parent.parent
 CODE = """
@@ -127,6 +128,9 @@ def test_a_conversation_is_live_then_stored_and_the_file_is_whole(tmp_path: Path
                     while sum(isinstance(line.record, MessageSeen) for line in await source.page(None, 0, 1000)) < 40:
                         await asyncio.sleep(0.05)
                 assert (await source.query("overview", {})).rows
+                assert (await source.query("SELECT count(*) FROM messages", {})).rows == [[40]]
+                with pytest.raises(ConfigError):
+                    await source.query("SELECT * FROM read_csv('/etc/passwd')", {})
                 assert [link.identity for link in await source.links()] == ["CP1"]
                 lines = await source.page(None, 0, 1000)
                 messages = [line.record.message for line in lines if isinstance(line.record, MessageSeen)]
@@ -144,6 +148,44 @@ def test_a_conversation_is_live_then_stored_and_the_file_is_whole(tmp_path: Path
             frames = [record.frame for record in records if isinstance(record, FrameSeen)]
             assert [frame.opcode for frame in frames].count(Opcode.TEXT) == 40
             assert not any(isinstance(record, Gap) for record in records)
+
+    asyncio.run(play())
+
+
+def test_without_a_capture_lines_and_findings_are_live_and_nothing_is_stored(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with serve(csms, "127.0.0.1", 0, subprotocols=[websockets.Subprotocol("ocpp1.6")]) as server:
+            server.received = []            # type: ignore[attr-defined]
+            with running(tmp_path, settings(tmp_path, server.sockets[0].getsockname()[1], off=True)) as proxy:
+                await proxy.wait_for("listening")
+                known = proxy.instance()
+                assert known.name == f"live-{known.listen[0].rpartition(':')[2]}"
+                source = await LiveSource.connect(known.control, known.token)
+                got: list[Line] = []
+
+                async def follow() -> None:
+                    async for batch in source.follow(parse("kind == message")):
+                        got.extend(batch)
+
+                following = asyncio.create_task(follow())
+                async with asyncio.timeout(20):
+                    while (await source.health())["subscribers"] < 1:
+                        await asyncio.sleep(0.02)
+                async with connect(f"ws://{known.listen[0]}/CP1", subprotocols=[websockets.Subprotocol("ocpp1.6")]) as station:
+                    await station.send(json.dumps([2, "m1", "NoSuchAction", {}]))
+                    await station.recv()
+                    async with asyncio.timeout(20):
+                        while len(got) < 2:
+                            await asyncio.sleep(0.02)
+                assert [line.record.message.message_id for line in got if isinstance(line.record, MessageSeen)] == ["m1", "m1"]
+                assert got[0].findings          # an action that 1.6 does not know
+                proxy.process.send_signal(signal.SIGTERM)
+                await proxy.wait_for("stopped")
+                await following             # the stream came to its end
+                await source.close()
+                assert await asyncio.to_thread(proxy.process.wait, 30) == 0
+            assert list(tmp_path.rglob("*.duckdb")) == []
+            assert list((Path(known.folder) / "spool").iterdir()) == []
 
     asyncio.run(play())
 
