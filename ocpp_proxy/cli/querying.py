@@ -1,8 +1,10 @@
 """The body of ``query``: which word is the source, which the question; did-you-mean for names."""
 
 from difflib import get_close_matches
+from pathlib import Path
 
 from ocpp_proxy.cli.open_source import open_source
+from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.source import Table
 
@@ -32,6 +34,9 @@ def check_question(question: str) -> None:
     """A single word has to be a ready query. Raises ``ConfigError`` with the nearest name."""
     if len(question.split()) != 1:
         return
+    if Path(question).exists():
+        name = safe_text(question)
+        raise ConfigError(f"what is the question to {name}? For example: ocpp-proxy query {name} overview")
     names = [str(row[0]) for row in ready().rows]
     if question not in names:
         close = get_close_matches(question, names, 1)

@@ -40,7 +40,10 @@ def start(flags: dict[str, Any], config_file: str | None, status_file: str | Non
             from ocpp_proxy.demo.csms import simulated as simulate
 
             config = structs.replace(config, upstream=stack.enter_context(simulate()))
-        show = Show(config, simulated, Path(status_file).absolute() if status_file else None)
+        status = Path(status_file).absolute() if status_file else None
+        if status is not None:
+            stack.callback(status.unlink, missing_ok=True)
+        show = Show(config, simulated, status)
         return supervisor.run(config, show.event)
 
 

@@ -19,7 +19,7 @@ from ocpp_proxy.model import ConfigError
 
 PREFIX = "OCPP_PROXY_"
 DEFAULT = "default"
-_OTHER_NAMES = {"OCPP_PROXY_CONFIG", "OCPP_PROXY_RUNTIME", "OCPP_PROXY_CORPUS"}
+_OTHER_NAMES = {"OCPP_PROXY_CONFIG", "OCPP_PROXY_RUNTIME", "OCPP_PROXY_TOKEN", "OCPP_PROXY_CORPUS"}
 
 
 class Leaf(Struct, frozen=True):

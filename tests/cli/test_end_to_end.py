@@ -156,6 +156,7 @@ def test_without_a_capture_there_are_live_lines_only(machine: Machine) -> None:
         assert refused.returncode == 2 and "--no-capture" in refused.stderr
         assert stop(process) == 0
     assert not (machine.folder / "state/ocpp-proxy/captures").exists()
+    assert not (machine.folder / "status.json").exists()
     assert "nothing was stored" in machine.log and "6 messages" in machine.log and "V01 error (station) 1 times" in machine.log
 
 
