@@ -5,12 +5,18 @@ from pathlib import Path
 from ocpp_proxy.model import CaptureError
 from ocpp_proxy.source import Source
 from ocpp_proxy_captures.canned import query_list
+from ocpp_proxy_captures.exporters.export import export
+from ocpp_proxy_captures.importers.trace import TraceSource
 from ocpp_proxy_captures.reader import CaptureSource
+from ocpp_proxy_captures.repair import repair
 from ocpp_proxy_captures.writer import DuckStore, open_store
 
-__all__ = ["CaptureError", "CaptureSource", "DuckStore", "Source", "open_source", "open_store", "query_list"]
+__all__ = [
+    "CaptureError", "CaptureSource", "DuckStore", "TraceSource", "export", "open_source", "open_store", "query_list", "repair",
+]
+TRACES = (".jsonl", ".ndjson")
 
 
 def open_source(path: str | Path) -> Source:
-    """Open a capture file or folder. Raises ``CaptureError``."""
-    return CaptureSource(path)
+    """Open a capture file, a folder of segments, or a trace. Raises ``CaptureError``."""
+    return TraceSource(path) if Path(path).suffix in TRACES else CaptureSource(path)

@@ -188,6 +188,7 @@ class DuckStore(Reader, Generic[P]):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             existing = segments(folder) if self._folder else [self._path] if self._path.exists() else []
             if existing:
+                existing[-1].chmod(0o600)   # a closed one, when the newest was set aside
                 return existing[-1]
             path = rotate.next_path(folder, None) if self._folder else self._path
             rotate.create(con, path)

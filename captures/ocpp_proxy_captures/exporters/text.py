@@ -1,0 +1,27 @@
+"""One readable line per message, each with its findings below it. Every text of a peer goes through ``safe_text``."""
+
+from ocpp_proxy.escape import safe_text
+from ocpp_proxy.model import Side
+from ocpp_proxy.records import Line, MessageSeen
+from ocpp_proxy_captures.exporters.trace import stamp
+
+_TYPES = {0: "?", 2: "CALL", 3: "RESULT", 4: "ERROR", 5: "RESULTERROR", 6: "SEND"}
+
+
+def text_line(line: Line) -> bytes | None:
+    """The line of a message with its findings; None for any other line."""
+    if not isinstance(line.record, MessageSeen):
+        return None
+    message = line.record.message
+    arrow = "->" if message.sender is Side.STATION else "<-"
+    words = [
+        stamp(message.time_ns), safe_text(message.identity, 48) or "-", arrow, _TYPES.get(message.mtype, "?"),
+        safe_text(message.action, 64), safe_text(message.message_id, 48), safe_text(message.error_code, 64),
+        safe_text(message.error_desc, 255), safe_text(message.payload),
+    ]
+    out = [" ".join(word for word in words if word)]
+    for finding in line.findings:
+        where = f" at {safe_text(finding.path, 200)}" if finding.path else ""
+        out.append(f"    ! {safe_text(finding.code, 8)} {finding.severity.label}, {finding.blame}:"
+                   f" {safe_text(finding.message, 1000)}{where}")
+    return ("\n".join(out) + "\n").encode()

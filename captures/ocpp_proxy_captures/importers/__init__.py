@@ -1,0 +1,1 @@
+"""Readers of foreign logs: each gives records as if the traffic had been seen."""

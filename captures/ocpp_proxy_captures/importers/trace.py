@@ -1,0 +1,216 @@
+"""Reads OCPP trace JSONL (v1.1, ours and foreign) and bare logs of ``ts identity sender raw``: one JSON object per line.
+
+A trace holds messages, not bytes of a network: its frames are made up around the text. A line that cannot be read is
+counted and named, the rest goes on.
+"""
+
+import base64
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from ocpp_proxy.checks.settings import Settings
+from ocpp_proxy.core.analyse import Analyser
+from ocpp_proxy.core.assemble import Ids
+from ocpp_proxy.escape import safe_text
+from ocpp_proxy.fields import Filter
+from ocpp_proxy.model import CaptureError, Frame, Link, Opcode, Side
+from ocpp_proxy.records import Beat, FrameSeen, Line, LinkOpened, Record, Source
+from ocpp_proxy.source import Table
+from ocpp_proxy.spec.versions import SUBPROTOCOLS
+from ocpp_proxy_captures.envelope import short_header, short_text
+from ocpp_proxy_captures.progress import Position
+from ocpp_proxy_captures.reader import CaptureSource
+from ocpp_proxy_captures.writer import open_store
+
+PROBLEMS = 20                               # so many bad lines are kept by name; all are counted
+LINE_BYTES = 64 << 20
+BATCH = 5_000
+_SENDERS = {"cp-to-csms": Side.STATION, "csms-to-cp": Side.CSMS, "station": Side.STATION, "csms": Side.CSMS}
+_TYPES = {"CALL": 2, "CALLRESULT": 3, "CALLERROR": 4, "CALLRESULTERROR": 5, "SEND": 6}
+_VERSIONS = {version: token for token, version in SUBPROTOCOLS.items()} | {"1.6J": "ocpp1.6", "1.6-J": "ocpp1.6"}
+
+
+class _Bad(Exception):
+    """What is wrong with a line."""
+
+
+class _Row(msgspec.Struct):
+    """One line; the payload keeps its own spelling. Unknown fields are ignored."""
+
+    timestamp: str | None = None
+    ts: str | None = None
+    direction: str | None = None
+    sender: str | None = None
+    messageType: str | None = None
+    ocppVersion: str | None = None
+    chargePointId: str | None = None
+    identity: str | None = None
+    messageId: str | None = None
+    action: str | None = None
+    payload: msgspec.Raw | None = None
+    raw: str | None = None
+    error: dict[str, Any] | None = None
+    meta: Any = None
+
+
+_row = msgspec.json.Decoder(_Row)
+
+
+class TraceReader:
+    """Turns the lines of a trace into records. ``bad`` counts unreadable lines, ``problems`` names the first of them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.bad, self.read = path, 0, 0
+        self.problems: list[str] = []
+        self._links: dict[tuple[str, object], Link] = {}
+        self._now = 0
+
+    def records(self) -> Iterator[Source]:
+        """The records, in the order of the lines; at the end the record time reached."""
+        try:
+            with self.path.open("rb") as file:
+                number = 0
+                while line := file.readline(LINE_BYTES):
+                    number += 1
+                    if line.strip():
+                        yield from self._line(line, number)
+        except OSError as error:
+            raise CaptureError(f"{self.path}: cannot be read: {error.strerror}") from error
+        if not self.read:
+            first = self.problems[0] if self.problems else f"{self.path}: is empty"
+            raise CaptureError(f"{first}. No line of it is OCPP trace JSONL (see `ocpp-proxy export --help`).")
+        yield Beat(self._now)
+
+    def _line(self, line: bytes, number: int) -> Iterator[Source]:
+        try:
+            row = _row.decode(line)
+            text, sender = _raw(row), _SENDERS.get(row.direction or row.sender or "")
+            if sender is None:
+                raise _Bad(f"no direction (cp-to-csms, csms-to-cp), no sender (station, csms): {row.direction or row.sender}")
+            time_ns = _time(row)
+        except (msgspec.MsgspecError, _Bad, UnicodeError, ValueError) as error:
+            self.bad += 1
+            if len(self.problems) < PROBLEMS:
+                self.problems.append(f"{self.path}:{number}: {safe_text(str(error), 200)}")
+            return
+        self.read += 1
+        self._now = max(self._now, time_ns)
+        key = (row.chargePointId or row.identity or "", _ours(row).get("link"))
+        if key not in self._links:
+            link = Link(len(self._links) + 1, time_ns, "", identity=key[0], identity_source="trace",
+                        protocol=_VERSIONS.get(row.ocppVersion or "", ""))
+            self._links[key] = link
+            yield LinkOpened(link)
+        yield FrameSeen(Frame(
+            self.read, self._links[key].link_id, self.read, time_ns, time_ns, sender, Opcode.TEXT,
+            short_header(Opcode.TEXT, len(text), False), b"", text, masked=bool(_ours(row).get("masked"))))
+
+
+class TraceSource:
+    """A trace as a ``source.Source``: judged once while it is read into a capture of its own, which goes with it.
+
+    Raises ``CaptureError`` when not one line can be read.
+    """
+
+    live = False
+
+    def __init__(self, path: str | Path) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="ocpp-proxy-trace-")
+        reader = TraceReader(Path(path))
+        try:
+            file = Path(self._folder.name) / "trace.duckdb"
+            _import(reader, file)
+            self._source = CaptureSource(file)
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        self.problems, self.bad = tuple(reader.problems), reader.bad
+        self.title = str(path) + (f" ({reader.bad} lines could not be read; {reader.problems[0]})" if reader.bad else "")
+
+    async def links(self) -> list[Link]:
+        """One link for each charger (each link, in a trace of ours)."""
+        return await self._source.links()
+
+    async def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
+        """Up to ``limit`` lines that pass the filter, behind the first ``after`` of those."""
+        return await self._source.page(where, after, limit)
+
+    async def follow(self, where: Filter | None) -> AsyncIterator[list[Line]]:
+        """All lines that pass the filter, in batches; then it ends."""
+        async for batch in self._source.follow(where):
+            yield batch
+
+    async def records(self) -> AsyncIterator[list[Record]]:
+        """The records, in the order of the lines."""
+        async for batch in self._source.records():
+            yield batch
+
+    async def query(self, query: str, parameters: dict[str, str]) -> Table:
+        """A canned query by name, or SQL (in a locked-down child process)."""
+        return await self._source.query(query, parameters)
+
+    async def close(self) -> None:
+        """Delete the capture that was made of it."""
+        await self._source.close()
+        self._folder.cleanup()
+
+
+def _import(reader: TraceReader, file: Path) -> None:
+    store = open_store(file, Position)
+    try:
+        analyser = Analyser(Settings(), Ids(), None)
+        out: list[Record] = []
+        for record in reader.records():
+            analyser.feed(record, out)
+            if len(out) >= BATCH:
+                store.commit(out, (), {})
+                out = []
+        store.commit(out, (), {})
+    finally:
+        store.close()
+
+
+def _ours(row: _Row) -> dict[str, Any]:
+    ours = row.meta.get("ocppProxy") if isinstance(row.meta, dict) else None
+    return ours if isinstance(ours, dict) else {}
+
+
+def _time(row: _Row) -> int:
+    exact = _ours(row).get("timeNs")
+    if isinstance(exact, int) and not isinstance(exact, bool):
+        return exact
+    text = row.timestamp or row.ts
+    if not text:
+        raise _Bad("no timestamp")
+    moment = datetime.fromisoformat(text)
+    past = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (past.days * 86400 + past.seconds) * 1_000_000_000 + past.microseconds * 1000
+
+
+def _raw(row: _Row) -> bytes:
+    """The text of the message: as it was, or put together from the fields of a foreign trace."""
+    exact = _ours(row).get("rawBase64")
+    if isinstance(exact, str):
+        return base64.b64decode(exact, validate=True)
+    if row.raw is not None:
+        return row.raw.encode()
+    mtype = _TYPES.get(row.messageType or "")
+    if mtype is None:
+        raise _Bad(f"neither raw nor a known messageType: {row.messageType}")
+    payload = bytes(row.payload) if row.payload is not None else b"{}"
+    error = row.error or {}
+    code, description = str(error.get("code", "")), str(error.get("description", ""))
+    if mtype in (4, 5) and row.payload is None:
+        payload = orjson.dumps(error.get("details") or {})
+    return short_text(mtype, _inside(row.messageId), _inside(row.action), _inside(code), _inside(description), payload)
+
+
+def _inside(text: str | None) -> str:
+    """Text as it stands between the quotes of a JSON string."""
+    return orjson.dumps(text or "").decode()[1:-1]
