@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -42,6 +43,7 @@ class SimulatedCsms:
         self.script = script
         self.sent = 0
         self.received = 0
+        self.open: Counter[str] = Counter()             # links that stand, by identity
         self._transactions = itertools.count(1001)
         self._ids = itertools.count(1)
 
@@ -53,10 +55,15 @@ class SimulatedCsms:
         """Serve one charger until it goes."""
         identity = unquote((socket.request.path if socket.request else "/").split("?")[0].rsplit("/", 1)[-1])
         calls = list(self.script(identity)) if self.script else []
-        with contextlib.suppress(ConnectionClosed):
+        self.open[identity] += 1
+        try:
             async for text in socket:
                 self.received += 1
                 await self._message(socket, identity, text, calls)
+        except ConnectionClosed:
+            return
+        finally:
+            self.open[identity] -= 1
 
     async def _message(self, socket: ServerConnection, identity: str, text: str | bytes, calls: list[Call]) -> None:
         try:

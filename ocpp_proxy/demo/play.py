@@ -101,7 +101,7 @@ def proxy(upstream: str, capture: Path, *options: str, show: bool) -> Iterator[P
         running.stop()
 
 
-async def first_run(running: Proxy, seed: int, seconds: float, say: Say) -> tuple[int, int]:
+async def first_run(running: Proxy, csms: SimulatedCsms, seed: int, seconds: float, say: Say) -> tuple[int, int]:
     """Acts (a) to (f) in mirror mode. Gives the OCPP messages sent by the chargers, and the Autel-class one's status."""
     url = f"ws://{running.host}:{running.port}"
     raw = RawStation(running.host, running.port, scripts.AUTEL)
@@ -127,7 +127,7 @@ async def first_run(running: Proxy, seed: int, seconds: float, say: Say) -> tupl
                 await scripts.healthy_day(healthy, seed + 10, 1)
             await played
     say(f"(e) {scripts.RESTLESS}: a reconnect loop")
-    sent, _ = await scripts.restless(f"{url}/{scripts.RESTLESS}", seed + 3)
+    sent = await scripts.restless(f"{url}/{scripts.RESTLESS}", seed + 3, csms)
     return sent + sum(station.sent for station in stations), status
 
 
@@ -146,7 +146,7 @@ def play(capture: Path, seed: int, seconds: float, *, show: bool, say: Say) -> R
     csms = SimulatedCsms(scripts.fault, scripts.script)
     with simulated(csms) as upstream:
         with proxy(upstream, capture, show=show) as running:
-            sent, refused = asyncio.run(first_run(running, seed, seconds, say))
+            sent, refused = asyncio.run(first_run(running, csms, seed, seconds, say))
         with proxy(upstream, capture, "--handshake", "lenient", show=show) as running:
             more, let_in = asyncio.run(second_run(running, say))
     rows = _command("query", str(capture), "SELECT count(*) AS n FROM messages", "--json")

@@ -110,6 +110,9 @@ class RawStation:
                 writer.write(Frame(Opcode.TEXT, orjson.dumps(call)).serialize(mask=True))
                 self.sent += 1
                 await asyncio.wait_for(self._frame(reader), ANSWER_SECONDS)
+            if status == 101:
+                writer.write(Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True))
+            await asyncio.wait_for(reader.read(), ANSWER_SECONDS)
             return status
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
             return 0
