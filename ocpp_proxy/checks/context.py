@@ -23,8 +23,8 @@ class Context:
     """
 
     __slots__ = (
-        "call", "code", "due_key", "elsewhere", "event", "faults", "frame", "link", "message", "notes", "now", "payload", "record", "scope",
-        "settings", "stamps", "station", "transaction", "why",
+        "call", "code", "due_key", "elsewhere", "event", "faults", "frame", "link", "message", "notes", "now", "payload",
+        "record", "scope", "settings", "stamps", "station", "transaction", "why",
     )
 
     def __init__(self, settings: Settings) -> None:

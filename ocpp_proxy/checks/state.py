@@ -12,8 +12,8 @@ from ocpp_proxy.model import Finding, Link, Side
 
 OPEN_CALLS = 1024           # waiting Calls of one direction of one link
 EXPIRED_CALLS = 64          # Calls past their time limit that may still be answered late
-ANSWERED_IDS = 64           # answered message ids of one direction, to tell a second answer from a foreign one
-RECENT_IDS = 64             # message ids of one sender of one station, to see one used again
+ANSWERED_IDS = 16           # answered message ids of one direction, to tell a second answer from a foreign one
+RECENT_IDS = 32             # message ids of one sender of one station, to see one used again
 CAUSES = 128                # different findings of one link or station that are being counted
 DEADLINES = 64              # of one link or station
 TRANSACTIONS = 64           # of one station, ended ones included
@@ -47,7 +47,7 @@ class Answered(Struct, array_like=True):
 
 
 class Direction(Struct, array_like=True):
-    """The Calls of one sender on one link."""
+    """What one sender of one link has said: its Calls, and the message that is not complete yet."""
 
     waiting: dict[str, OpenCall] = field(default_factory=dict)
     expired: dict[str, OpenCall] = field(default_factory=dict)
@@ -56,6 +56,8 @@ class Direction(Struct, array_like=True):
     last_ok: bool = True        # it got a CALLRESULT
     unreadable: bool = False    # the last message of this sender could not be decoded
     overflow: int = 0           # Calls that fell out of ``waiting`` because there were too many
+    held: list[bytes] = field(default_factory=list)     # fragments that wait for the end of their message (encoded frames)
+    held_bytes: int = 0
 
 
 class Cause(Struct, array_like=True):
@@ -99,8 +101,6 @@ class LinkState(Scope):
     credentials: str = ""       # scheme and, where it can be read, user of the request's Authorization
     authorized: bool = False    # the request carried an Authorization header
     own_answer: bool = False    # the HTTP answer is the proxy's (CSMS not reached, head refused)
-    held: list[bytes] = field(default_factory=list)     # fragments that wait for the end of their message (encoded frames)
-    held_bytes: int = 0
 
 
 class Tx(Struct):

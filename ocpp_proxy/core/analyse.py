@@ -170,7 +170,8 @@ class Analyser:
         if link is None:
             out.append(record)
             return
-        core.release(link, None, out)
+        for place in (0, 1):
+            core.release(link, place, None, out)
         out.append(record)
         abandoned(link.directions, record.link_id, out)
         core.begin("closed", link, record)

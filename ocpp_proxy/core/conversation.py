@@ -159,19 +159,21 @@ class Conversation(Memory):
     def part(self, record: FrameSeen, frame: Frame, out: list[Record]) -> None:
         """A fragment, a binary frame, a frame with faults, bytes nobody can read."""
         link = self.link_of(frame)
+        place = 1 if frame.sender is Side.CSMS else 0
+        direction = link.directions[place]
         if self.masker is not None and not frame.fin and not frame.raw and frame.opcode in _DATA:
-            link.held.append(msgspec.msgpack.encode(frame))
-            link.held_bytes += len(frame.payload)
-            if link.held_bytes > HELD_BYTES:
-                self.release(link, True, out)
+            direction.held.append(msgspec.msgpack.encode(frame))
+            direction.held_bytes += len(frame.payload)
+            if direction.held_bytes > HELD_BYTES:
+                self.release(link, place, True, out)
             return
         text = message_text(frame)
         self._last = None
         if text is not None:
             self.message(record, frame, text, out)
         else:
-            if link.held and frame.fin:
-                self.release(link, None, out)
+            if direction.held and frame.fin:
+                self.release(link, place, None, out)
             out.append(record)
         self._frame_rules(link, frame, self._last, out)
 
@@ -181,15 +183,16 @@ class Conversation(Memory):
             self.context.message = message
             self.run("frame", out)
 
-    def release(self, link: LinkState, secret: bool | None, out: list[Record]) -> None:
-        """Give the fragments that were held back; without their payload when the message holds a secret.
+    def release(self, link: LinkState, place: int, secret: bool | None, out: list[Record]) -> None:
+        """Give the fragments of one side that were held back; without their payload when the message holds a secret.
 
-        None: the message will never be whole; then they are looked into one by one.
+        None: the message will never be whole; then what there is of it is looked into.
         """
-        if not link.held:
+        direction = link.directions[place]
+        if not direction.held:
             return
-        frames = [_frame_of(piece) for piece in link.held]
-        link.held, link.held_bytes = [], 0
+        frames = [_frame_of(piece) for piece in direction.held]
+        direction.held, direction.held_bytes = [], 0
         if secret is None and self.masker is not None:
             joined = b"".join(frame.payload for frame in frames)
             secret = bool(frames[0].header[:1] and frames[0].header[0] & 0x40) or self.masker.text(joined) is not None
@@ -228,8 +231,8 @@ class Conversation(Memory):
             record, shown = self._masked(record, frame, text, envelope, plan.action)
         payload = envelope.value if envelope.value is not UNSET else None
         message = self._make(frame, shown, link, plan, payload, None, plan.action, shown is not envelope)
-        if link.held:
-            self.release(link, shown is not envelope, out)
+        if link.directions[place].held:
+            self.release(link, place, shown is not envelope, out)
         out.append(record)
         out.append(MessageSeen(message))
         faults = () if plan.is_valid is None or payload is None else self._validate(plan, link.version, False, payload)
@@ -305,8 +308,8 @@ class Conversation(Memory):
             frame, shown, link, plan if mtype == 3 else None, payload, call, plan.action, shown is not envelope,
             before.msg_no if mtype == 5 and before is not None else None,
         )
-        if link.held:
-            self.release(link, shown is not envelope, out)
+        if link.directions[place].held:
+            self.release(link, place, shown is not envelope, out)
         out.append(record)
         out.append(MessageSeen(message))
         if call is not None:
@@ -348,8 +351,8 @@ class Conversation(Memory):
         if self.masker is not None:
             record, shown = self._masked(record, frame, text, envelope, "")
         message = self._make(frame, shown, link, None, None, None, envelope.action, shown is not envelope)
-        if link.held:
-            self.release(link, shown is not envelope, out)
+        if link.directions[place].held:
+            self.release(link, place, shown is not envelope, out)
         out.append(record)
         out.append(MessageSeen(message))
         self._fill(message, frame, link, self.station_of(link), None, (), envelope.faults)

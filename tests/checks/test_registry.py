@@ -97,4 +97,4 @@ def test_answered_ids_are_bounded() -> None:
         assert answered(direction, str(number))[1] == ""
     assert len(direction.answered) == ANSWERED_IDS
     assert answered(direction, "0") == (None, "unknown")
-    assert answered(direction, "60") == (None, "again")
+    assert answered(direction, str(ANSWERED_IDS)) == (None, "again")

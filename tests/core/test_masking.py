@@ -112,6 +112,29 @@ def test_a_secret_in_fragments_is_masked_in_all_of_them() -> None:
     assert frames[0].payload == b""
 
 
+def test_what_the_other_side_says_meanwhile_gives_no_fragment_away() -> None:
+    feed = Feed()
+    feed.begin()
+    text = f'[2,"1","ChangeConfiguration",{{"key":"AuthorizationKey","value":"{SECRET}"}}]'
+    feed.csms(text[:-3], fin=False)
+    feed.station('[2,"1","Heartbeat",{}]')
+    feed.station('[2,"2","Data', fin=False)
+    feed.station('Transfer",{"vendorId":"V"}]', opcode=Opcode.CONTINUATION, text=b'[2,"2","DataTransfer",{"vendorId":"V"}]')
+    feed.csms(text[-3:], opcode=Opcode.CONTINUATION, text=text.encode())
+    out = play(feed.records, MASKER)
+    assert "hunter" not in repr(out)
+    assert [record.frame.masked for record in out if isinstance(record, FrameSeen)] == [False, False, False, True, True]
+
+
+def test_fragments_beyond_the_bound_are_given_without_payload() -> None:
+    feed = Feed()
+    feed.begin()
+    for _ in range(5):
+        feed.station(b"x" * 300_000, fin=False)
+    frames = [record.frame for record in play(feed.records, MASKER) if isinstance(record, FrameSeen)]
+    assert [(frame.masked, frame.payload) for frame in frames] == [(True, b"")] * 4
+
+
 def test_fragments_without_a_secret_keep_their_bytes_and_order() -> None:
     feed = fragments('[2,"1","DataTransfer",{"vendorId":"hunters"}]')
     frames = [record.frame for record in play(feed.records, MASKER) if isinstance(record, FrameSeen)]
