@@ -29,6 +29,7 @@ from ocpp_proxy.records import (
 )
 from ocpp_proxy.wire.http import parse_request
 
+_TEXT = Opcode.TEXT                     # looked up once: this runs for every frame
 _CONTROL = (Opcode.PING, Opcode.PONG, Opcode.CLOSE)
 _HTTP = (Opcode.HTTP_REQ, Opcode.HTTP_RES)
 _OWN_ANSWER = frozenset({"upstream_failed", "head_refused", "plain_upstream_refused", "refused"})
@@ -39,6 +40,7 @@ class Analyser:
 
     def __init__(self, settings: Settings, ids: Ids, masker: Masker | None, registry: Registry = REGISTRY) -> None:
         self._core = Conversation(settings, ids, masker, registry)
+        self._message = self._core.message
 
     @property
     def failures(self) -> int:
@@ -59,8 +61,8 @@ class Analyser:
                 core.now = frame.time_ns
                 if core.deadlines.next_ns <= core.now:
                     core.fire(out)
-            if frame.opcode is Opcode.TEXT and frame.fin and not frame.faults:
-                core.message(record, frame, frame.text or frame.payload, out)
+            if frame.opcode is _TEXT and frame.fin and not frame.faults:
+                self._message(record, frame, frame.text or frame.payload, out)
             else:
                 self._frame(record, frame, out)
             return

@@ -29,6 +29,7 @@ SURE = 50                               # votes for a version after which an act
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION)
 _frame_of = msgspec.msgpack.Decoder(Frame).decode
 _SIDES = (Side.STATION, Side.CSMS)
+_CSMS = Side.CSMS
 
 
 class Conversation(Memory):
@@ -211,7 +212,7 @@ class Conversation(Memory):
         if not link.first_ns:
             link.first_ns = self.now
         envelope = decode(text)
-        place = 1 if frame.sender is Side.CSMS else 0
+        place = 1 if frame.sender is _CSMS else 0
         mtype = envelope.mtype
         if mtype == 2 or mtype == 6:
             self._call(record, frame, text, envelope, link, place, out)
