@@ -31,7 +31,7 @@ from ocpp_proxy.model import ConfigError
 
 RELAY, RECORDER = "ocpp_proxy.relay", "ocpp_proxy.cli.recorder"
 BACK_OFF = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before a restart; the last one repeats
-WELL_SECONDS = 10.0                         # a child that lived so long starts anew without waiting
+WELL_SECONDS = 2.0                          # a child that lived so long starts anew without waiting
 READY_SECONDS = 20.0                        # how long the recorder may take to answer before we say `listening`
 RECORDER_SECONDS = 60.0                     # what the recorder has to drain and checkpoint in
 START_ATTEMPTS = 4                          # deaths before anything answered, until we give up

@@ -49,7 +49,8 @@ class Running:
 
     def order(self, folder: Path) -> list[str]:
         """The story the children wrote."""
-        return (folder / "order").read_text().splitlines()
+        story = folder / "order"
+        return story.read_text().splitlines() if story.exists() else []
 
 
 @contextmanager

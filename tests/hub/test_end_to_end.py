@@ -1,6 +1,7 @@
 """The real thing: supervisor, relay, recorder and DuckDB as processes, a CSMS behind and a charger in front of them."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -147,6 +148,67 @@ def test_a_conversation_is_live_then_stored_and_the_file_is_whole(tmp_path: Path
             records = await stored(tmp_path / "c.duckdb")
             frames = [record.frame for record in records if isinstance(record, FrameSeen)]
             assert [frame.opcode for frame in frames].count(Opcode.TEXT) == 40
+            assert not any(isinstance(record, Gap) for record in records)
+
+    asyncio.run(play())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MB; skipped where none may be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no file system may be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_capture_disk_stops_no_traffic_and_costs_no_row(tmp_path: Path, small_disk: Path) -> None:
+    async def play() -> None:
+        async with serve(csms, "127.0.0.1", 0, subprotocols=[websockets.Subprotocol("ocpp1.6")]) as server:
+            server.received = []            # type: ignore[attr-defined]
+            config = settings(tmp_path, server.sockets[0].getsockname()[1], path=str(small_disk / "c.duckdb"))
+            with running(tmp_path, config) as proxy:
+                await proxy.wait_for("listening")
+                known = proxy.instance()
+                source = await LiveSource.connect(known.control, known.token)
+
+                async def until(status: str) -> None:
+                    async with asyncio.timeout(30):
+                        while (await source.health())["status"] != status:
+                            await asyncio.sleep(0.05)
+
+                async with connect(f"ws://{known.listen[0]}/CP1", subprotocols=[websockets.Subprotocol("ocpp1.6")]) as station:
+                    async def exchange(first: int) -> None:
+                        for number in range(first, first + 100):
+                            await station.send(json.dumps([2, f"m{number}", "Heartbeat", {}]))
+                            assert json.loads(await station.recv())[1] == f"m{number}"
+
+                    await exchange(0)
+                    await until("ok")
+                    with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+                        while filler.write(bytes(4096)):
+                            pass
+                    await exchange(100)
+                    await until("failing")
+                    await exchange(200)     # traffic goes on, the spool holds it
+                    assert "No space left" in (await source.health())["problems"][0]
+                    (small_disk / "filler").unlink()
+                    await until("ok")
+                    await exchange(300)
+                await source.close()
+                proxy.process.send_signal(signal.SIGTERM)
+                await proxy.wait_for("stopped")
+                assert await asyncio.to_thread(proxy.process.wait, 60) == 0
+            records = await stored(small_disk / "c.duckdb")
+            frames = [record.frame for record in records if isinstance(record, FrameSeen)]
+            texts = [frame.text or frame.payload for frame in frames if frame.opcode is Opcode.TEXT]
+            assert [json.loads(text)[1] for text in texts] == [f"m{number}" for number in range(400) for _ in Side]
             assert not any(isinstance(record, Gap) for record in records)
 
     asyncio.run(play())
