@@ -24,8 +24,9 @@ OPCODE_NUMBERS = {opcode: number for number, opcode in enumerate(Opcode)}       
 _TABLE = {"frames": "wire"}
 _KINDS: dict[type, str] = {
     records.LinkOpened: "link_opened", records.Handshake: "handshake", records.LinkClosed: "link_closed",
-    records.Note: "note", records.Gap: "gap", records.PluginFinding: "plugin_finding",
+    records.Note: "note", records.Gap: "gap", records.PluginFinding: "plugin_finding", records.Beat: "beat",
 }
+_SILENT = ("plugin_finding", "beat")        # kinds that are no lines
 _encode = msgspec.json.Encoder().encode
 _header = lru_cache(maxsize=8192)(short_header)
 
@@ -61,10 +62,15 @@ _NO_FRAME: Any = _NoMessage()
 
 
 class Batch:
-    """Rows of one commit. ``no`` is the ordinal of the last record; ``last`` the last line."""
+    """Rows of one commit. ``no`` is the ordinal of the last record; ``last`` the last line.
 
-    def __init__(self, no: int, last: LastLine) -> None:
-        self.no, self.last = no, structs.replace(last)
+    Beats are no rows, as what comes after one says that its time has passed. Only where a record that came later is older
+    (the clock was set back, a gap that began earlier) the Beat is kept before it: without it, what had fallen due by then
+    would be judged differently when the capture is checked. ``ahead_ns``: the last Beat that no record has reached yet.
+    """
+
+    def __init__(self, no: int, last: LastLine, ahead_ns: int = 0) -> None:
+        self.no, self.last, self.ahead_ns = no, structs.replace(last), ahead_ns
         self.frames: list[Frame] = []
         self.messages: list[Message] = []   # beside each frame: the message it completed, or _NO_MESSAGE
         self.nos: list[int] = []
@@ -85,8 +91,12 @@ class Batch:
         line: Frame | Message | None = None
         for record in batch:                # type() is: three times as quick as isinstance, once per record
             if type(record) is records.FrameSeen:
-                no += 1
                 frame = record.frame
+                if self.ahead_ns:
+                    self.no, line = self._settle(no, line), None
+                    self._reached(frame.time_ns)
+                    no = self.no
+                no += 1
                 frames.append(frame)
                 messages.append(_NO_MESSAGE)
                 nos.append(no)
@@ -103,7 +113,7 @@ class Batch:
                     messages.append(line)
                     nos.append(no)
             elif type(record) is records.Beat:
-                self.beat_ns = record.time_ns
+                self.beat_ns = self.ahead_ns = record.time_ns
             elif type(record) is records.Found or type(record) in _KINDS:
                 self.no, line = self._settle(no, line), None
                 self._finding(record.finding) if type(record) is records.Found else self._event(record, _KINDS[type(record)])
@@ -125,11 +135,19 @@ class Batch:
             self.last = LastLine(self.no, "other")
         self.found.append((self.no, self.last.no, finding))
 
+    def _reached(self, time_ns: int) -> None:
+        """A record of that time follows the last Beat."""
+        beat_ns, self.ahead_ns = self.ahead_ns, 0
+        if time_ns < beat_ns:
+            self._event(records.Beat(beat_ns), "beat")
+
     def _event(self, record: Any, kind: str) -> None:
-        self.no += 1
         link = record.link if kind in ("link_opened", "handshake") else None
         time_ns = record.link.opened_ns if kind == "link_opened" else record.time_ns
-        link_id = link.link_id if link is not None else record.link_id
+        if self.ahead_ns:
+            self._reached(time_ns)
+        self.no += 1
+        link_id = link.link_id if link is not None else getattr(record, "link_id", 0)
         identity = link.identity if link is not None else getattr(record, "identity", "")
         try:
             body = _encode(record)
@@ -137,7 +155,7 @@ class Batch:
             body = _encode(_printable(msgspec.to_builtins(record)))
             identity = _printable(identity)
         self.events.append((self.no, time_ns, link_id, identity, kind, body))
-        if kind != "plugin_finding":
+        if kind not in _SILENT:
             self.last = LastLine(self.no, "link" if kind in ("handshake", "link_closed", "note") else "other", link_id)
 
     def tables(self) -> dict[str, pa.Table]:

@@ -38,12 +38,16 @@ P = TypeVar("P", bound=Mark)
 
 
 class Progress(Struct):
-    """Where the capture stands; written with every commit. ``commits`` tells whether a commit happened."""
+    """Where the capture stands; written with every commit. ``commits`` tells whether a commit happened.
+
+    ``last_beat_ns`` is the record time reached, ``ahead_ns`` the same where no row has reached it yet, else 0.
+    """
 
     commits: int = 0
     no: int = 0
     last: LastLine = msgspec.field(default_factory=LastLine)
     last_beat_ns: int = 0
+    ahead_ns: int = 0
     segment_messages: int = 0
     segment_since_ns: int = 0
 

@@ -129,5 +129,5 @@ WHERE closed_at IS NOT NULL;
 -- The records that are lines of their own in tail, in order.
 CREATE OR REPLACE VIEW lines AS
 SELECT no, 'wire' AS source FROM wire WHERE msg_no IS NOT NULL OR opcode > 2 OR raw IS NOT NULL
-UNION ALL SELECT no, 'event' FROM events WHERE kind <> 'plugin_finding'
+UNION ALL SELECT no, 'event' FROM events WHERE kind NOT IN ('plugin_finding', 'beat')
 UNION ALL SELECT no, 'found' FROM found WHERE line_no = no;

@@ -86,7 +86,7 @@ class DuckStore(Reader, Generic[P]):
         self, records: Sequence[Record], positions: Sequence[P], changed: Mapping[str, bytes | None],
     ) -> None:
         """Write rows, positions and changed state in one transaction. Raises ``CaptureError``: then nothing was written."""
-        batch = Batch(self._progress.no, self._progress.last)
+        batch = Batch(self._progress.no, self._progress.last, self._progress.ahead_ns)
         batch.add(records)
         progress = self._advanced(batch)
         try:
@@ -218,7 +218,7 @@ class DuckStore(Reader, Generic[P]):
     def _advanced(self, batch: Batch) -> Progress:
         old = self._progress
         return Progress(
-            old.commits + 1, batch.no, batch.last, batch.beat_ns or old.last_beat_ns,
+            old.commits + 1, batch.no, batch.last, batch.beat_ns or old.last_beat_ns, batch.ahead_ns,
             old.segment_messages + batch.message_count, old.segment_since_ns or batch.first_ns)
 
     def _transaction(

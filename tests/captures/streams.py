@@ -56,7 +56,8 @@ def call(number: int, text: bytes, header: bytes, mask: bytes = b"", **more: obj
     frame = Frame(number, 1, number, number * 1000 + 7, number * 900, Side.STATION, Opcode.TEXT, header, mask, text)
     message = Message(
         number, number, 1, "CP-1", frame.time_ns, Side.STATION, int(str(values["mtype"])), str(values["message_id"]),
-        str(values["action"]), "ocpp1.6", _bytes(values["payload"]), prefix=_bytes(values["prefix"]), suffix=_bytes(values["suffix"]))
+        str(values["action"]), "ocpp1.6", _bytes(values["payload"]),
+        prefix=_bytes(values["prefix"]), suffix=_bytes(values["suffix"]))
     return [FrameSeen(frame), MessageSeen(message)]
 
 

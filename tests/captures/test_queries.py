@@ -16,7 +16,8 @@ from ocpp_proxy.records import MessageSeen, Record
 
 def shipped_sql() -> dict[str, str]:
     root = files("ocpp_proxy_captures")
-    found = {item.name: item for folder in (root, root / "queries") for item in folder.iterdir() if item.name.endswith(".sql")}
+    items = [item for folder in (root, root.joinpath("queries")) for item in folder.iterdir()]
+    found = {item.name: item for item in items if item.name.endswith(".sql")}
     return {name: item.read_text(encoding="utf-8") for name, item in found.items()}
 
 
@@ -53,7 +54,8 @@ def test_the_same_rows_on_every_run_and_most_queries_find_something(tmp_path: Pa
 @pytest.mark.parametrize(("name", "given", "narrower"), [
     ("overview", {"rows": "2"}, True), ("tx_never_stopped", {"hours": "0"}, False), ("boot_loops", {"boots": "0"}, False),
     ("search", {"pattern": "BootNot(hing)"}, True), ("power_curve", {"session": "no such"}, True),
-    ("traffic_rate", {"minutes": "60"}, True), ("clock_skew", {"seconds": "100"}, True), ("context_around", {"window": "0"}, True),
+    ("traffic_rate", {"minutes": "60"}, True), ("clock_skew", {"seconds": "100"}, True),
+    ("context_around", {"window": "0"}, True),
 ])
 def test_parameters_change_the_answer(tmp_path: Path, name: str, given: dict[str, str], narrower: bool) -> None:
     fill(tmp_path / "a.duckdb", stream(4000, seed=5))
@@ -88,8 +90,8 @@ def test_a_wrong_question_is_one_clear_line(tmp_path: Path, question: str, given
 def _tx(number: int, action: str, payload: bytes, answer: bytes = b"{}") -> list[Record]:
     asked = call(2 * number, b"", b"", action=action, payload=payload)[1]
     assert isinstance(asked, MessageSeen)
-    reply = Message(2 * number + 1, 2 * number + 1, 1, "CP-1", asked.message.time_ns + 5000, Side.CSMS, 3, "x", action, "ocpp1.6",
-                    answer, 2 * number)
+    reply = Message(2 * number + 1, 2 * number + 1, 1, "CP-1", asked.message.time_ns + 5000, Side.CSMS, 3, "x", action,
+                    "ocpp1.6", answer, 2 * number)
     return [asked, MessageSeen(reply)]
 
 
@@ -112,7 +114,8 @@ def test_meter_samples_are_unpacked_in_wh_and_w_and_odd_ones_do_no_harm(tmp_path
     def values(text: bytes) -> bytes:
         return b'{"connectorId":2,"meterValue":[{"timestamp":"2026-01-05T00:00:00Z","sampledValue":[' + text + b"]}]}"
     payloads = [
-        values(b'{"value":"1.5","unit":"kWh"}'), values(b'{"value":7,"measurand":"Power.Active.Import","unitOfMeasure":{"unit":"kW"}}'),
+        values(b'{"value":"1.5","unit":"kWh"}'),
+        values(b'{"value":7,"measurand":"Power.Active.Import","unitOfMeasure":{"unit":"kW"}}'),
         values(b'{"value":3,"unitOfMeasure":{"multiplier":3}}'), values(b'{"value":"NaN?"}'), values(b'"text",null,[1]'),
         b'{"meterValue":"none"}', b'{"meterValue":[{"sampledValue":{"value":1}}]}', b'{"meterValue":[null,5]}', b"[]", b'"x"',
         values(b'{"value":1,"unitOfMeasure":{"multiplier":999999999999999999999}}'),

@@ -135,7 +135,8 @@ def test_retention_deletes_the_oldest_and_keeps_what_opened_the_open_links(tmp_p
 def test_a_finding_counted_on_in_a_later_segment_is_one_row(tmp_path: Path) -> None:
     store = open_store(tmp_path / "many", Position, CaptureConfig(rotate_messages=50))
     for number, part in enumerate(pieces(stream(300), 50), 1):
-        store.commit([*part, Found(Finding(77_000, "R09", Severity.INFO, "station", 1, "CP", number, "again", count=number))], [], {})
+        again = Finding(77_000, "R09", Severity.INFO, "station", 1, "CP", number, "again", count=number)
+        store.commit([*part, Found(again)], [], {})
     store.close()
     reader = FileReader(tmp_path / "many")
     with reader.reading() as con:

@@ -53,7 +53,8 @@ def _frames() -> list[Record]:
     out += call(3, b'[2,"m3","Heartbeat",{}]', b"\x81\x7e\x00\x17")                       # a length that is not minimal
     text = b'[2,"m4","Data",' + long + b"]"
     out += call(4, text, short_header(Opcode.TEXT, len(text), False), action="Data", payload=long)
-    out += call(5, b"not \xff json", short_header(Opcode.TEXT, 10, False), mtype=0, message_id="", action="", payload=b"not \xff json")
+    bad = b"not \xff json"
+    out += call(5, bad, short_header(Opcode.TEXT, len(bad), False), mtype=0, message_id="", action="", payload=bad)
     out += call(6, b'[2,"m6","A",{"a":]}]', head[len(spelt)], payload=b'{"a":]}', action="A")
     out += call(7, b'[2,"m7","A",{"a":"\xff"}]', b"\x81\x16", payload=b'{"a":"\xff"}', action="A")
     out += call(8, b'[2,"a\\"b","A",{}]', b"\x81\x10", message_id='a"b', action="A", prefix=b'[2,"a\\"b","A",', suffix=b"]")
@@ -68,7 +69,8 @@ def _frames() -> list[Record]:
     )
     for frame in more:
         out.append(FrameSeen(frame))
-    out.append(MessageSeen(Message(25, 25, 1, "CP-1", 25, Side.CSMS, 3, "m1", "Heartbeat", "ocpp1.6", b"{}", 1, 25 - 1007, masked=True)))
+    out.append(MessageSeen(Message(
+        25, 25, 1, "CP-1", 25, Side.CSMS, 3, "m1", "Heartbeat", "ocpp1.6", b"{}", 1, 25 - 1007, masked=True)))
     return out
 
 
@@ -85,7 +87,8 @@ def test_wire_bytes_are_stored_once(tmp_path: Path) -> None:
     records = stream(400)
     fill(tmp_path / "a.duckdb", records)
     con = duckdb.connect(str(tmp_path / "a.duckdb"), read_only=True)
-    doubled = con.execute("SELECT count(*) FROM wire WHERE msg_no IS NOT NULL AND (data IS NOT NULL OR header IS NOT NULL)").fetchall()
+    doubled = con.execute(
+        "SELECT count(*) FROM wire WHERE msg_no IS NOT NULL AND (data IS NOT NULL OR header IS NOT NULL)").fetchall()
     payloads = dict(con.execute("SELECT frame_id, payload FROM frames").fetchall())
     con.close()
     assert doubled == [(0,)]
@@ -293,7 +296,8 @@ def test_a_failed_commit_writes_nothing_and_can_be_repeated(tmp_path: Path, at: 
 def test_after_a_fatal_error_the_file_decides_whether_the_commit_happened(tmp_path: Path, after: bool) -> None:
     store = open_store(tmp_path / "a.duckdb", Position)
     records = stream(200)
-    store._con = _Broken(store._con, "COMMIT", duckdb.FatalException("invalidated"), after)  # type: ignore[assignment]  # a double
+    fatal = duckdb.FatalException("invalidated")
+    store._con = _Broken(store._con, "COMMIT", fatal, after)  # type: ignore[assignment]  # a double
     if after:
         store.commit(records, [Position(0, 1, 1)], {})
     else:
@@ -331,7 +335,8 @@ def test_another_duckdb_opens_the_file_and_finds_the_same(tmp_path: Path) -> Non
     fill(tmp_path / "a.duckdb", stream(1000))
     script = ("import duckdb, sys; con = duckdb.connect(sys.argv[1], read_only=True)\n"
               "print(duckdb.__version__, con.execute('SELECT count(*), count(payload) FROM messages').fetchall())")
-    other = subprocess.run([python, "-c", script, str(tmp_path / "a.duckdb")], capture_output=True, text=True, check=True).stdout
+    command = [python, "-c", script, str(tmp_path / "a.duckdb")]
+    other = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     con = duckdb.connect(str(tmp_path / "a.duckdb"), read_only=True)
     mine = con.execute("SELECT count(*), count(payload) FROM messages").fetchall()
     con.close()

@@ -53,7 +53,7 @@ class _Row(msgspec.Struct):
     identity: str | None = None
     messageId: str | None = None
     action: str | None = None
-    payload: msgspec.Raw | None = None
+    payload: msgspec.Raw = msgspec.Raw()
     raw: str | None = None
     error: dict[str, Any] | None = None
     meta: Any = None
@@ -203,10 +203,10 @@ def _raw(row: _Row) -> bytes:
     mtype = _TYPES.get(row.messageType or "")
     if mtype is None:
         raise _Bad(f"neither raw nor a known messageType: {row.messageType}")
-    payload = bytes(row.payload) if row.payload is not None else b"{}"
+    payload = bytes(row.payload) or b"{}"
     error = row.error or {}
     code, description = str(error.get("code", "")), str(error.get("description", ""))
-    if mtype in (4, 5) and row.payload is None:
+    if mtype in (4, 5) and not bytes(row.payload):
         payload = orjson.dumps(error.get("details") or {})
     return short_text(mtype, _inside(row.messageId), _inside(row.action), _inside(code), _inside(description), payload)
 
