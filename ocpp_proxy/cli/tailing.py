@@ -1,19 +1,22 @@
 """The printing of lines from a source: what ``tail`` and the display of ``run`` do."""
 
+import asyncio
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 
 from ocpp_proxy.cli.line_json import line_object
 from ocpp_proxy.cli.open_source import open_source
 from ocpp_proxy.cli.printing import ascii_json, colourful, date, line_text, talk
 from ocpp_proxy.fields import Filter, compile
-from ocpp_proxy.fields.registry import time_of
+from ocpp_proxy.fields.registry import kind_of, link_of, time_of
 from ocpp_proxy.model import Link
-from ocpp_proxy.records import Handshake, Line, LinkOpened
+from ocpp_proxy.records import Found, FrameSeen, Handshake, Line, LinkOpened, MessageSeen
 from ocpp_proxy.source import Source
 
 PAGE = 1000
+SETTLE_SECONDS = 1.5                        # what a line takes at most from the live stream into the capture
 KEPT_LINKS = 100_000                        # links a printer remembers; of older ones pings show no identity any more
 
 
@@ -59,31 +62,62 @@ async def tail_source(text: str | None, where: Filter | None, follow: bool, last
         if follow and not source.live:
             talk(f"{source.title} is not being written to: nothing will follow")
         if follow and source.live:
-            await follow_source(source, where, last, printer)
+            past = partial(last_lines, source, where, last, printer) if last else None
+            await follow_source(source, where, printer.show, past)
             return
-        await show_pages(source, where, last, printer)
+        if last:
+            printer.show(await last_lines(source, where, last, printer))
+            return
+        async for page in _pages(source, where, printer.links):
+            printer.show(page)
     finally:
         await source.close()
 
 
-async def show_pages(source: Source, where: Filter | None, last: int, printer: Printer) -> None:
-    """Print what is there: all of it page by page, or the last lines only."""
-    kept: deque[Line] = deque(maxlen=last or None)
+async def last_lines(source: Source, where: Filter | None, count: int, printer: Printer) -> list[Line]:
+    """The last lines that pass."""
+    kept: deque[Line] = deque(maxlen=count)
     async for page in _pages(source, where, printer.links):
-        if last:
-            kept.extend(page)
-        else:
-            printer.show(page)
-    printer.show(kept)
+        kept.extend(page)
+    return list(kept)
 
 
-async def follow_source(source: Source, where: Filter | None, last: int, printer: Printer) -> None:
-    """Print what comes; before it the last lines, when asked for."""
-    coming = source.follow(where)           # before the pages are read, so that nothing falls between
-    if last:
-        await show_pages(source, where, last, printer)
-    async for batch in coming:
-        printer.show(batch)
+async def follow_source(
+    source: Source, where: Filter | None, show: Callable[[Iterable[Line]], None],
+    past: Callable[[], Awaitable[list[Line]]] | None,
+) -> None:
+    """Show what comes; before it what ``past`` gives. Nothing falls between, and nothing is shown twice.
+
+    The proxy is followed first; the past is read a moment later, when what came before is surely in the capture.
+    """
+    coming = source.follow(where)
+    first = asyncio.ensure_future(anext(coming, None))
+    seen: set[tuple[str, int, int]] = set()
+    try:
+        if past is not None:
+            await asyncio.sleep(SETTLE_SECONDS)
+            lines = await past()
+            show(lines)
+            seen.update(map(key_of, lines))
+        batch = await first
+        while batch is not None:
+            show([line for line in batch if key_of(line) not in seen])
+            batch = await anext(coming, None)
+    finally:
+        first.cancel()
+
+
+def key_of(line: Line) -> tuple[str, int, int]:
+    """What tells a line from all others of one proxy."""
+    match line.record:
+        case MessageSeen(message):
+            return "message", message.msg_no, 0
+        case FrameSeen(frame):
+            return "frame", frame.frame_id, 0
+        case Found(finding):
+            return "finding", finding.finding_id, 0
+        case _:
+            return kind_of(line), time_of(line), link_of(line)
 
 
 async def _pages(source: Source, where: Filter | None, links: dict[int, Link]) -> AsyncIterator[list[Line]]:

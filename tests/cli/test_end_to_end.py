@@ -136,6 +136,22 @@ def test_following_shows_what_comes(machine: Machine) -> None:
             assert tail.wait(SECONDS) == 0
 
 
+def test_following_with_a_past_shows_each_line_once(machine: Machine) -> None:
+    with machine.proxy() as (process, port):
+        asyncio.run(charger(port, "CP1"))
+        asyncio.run(charger(port, "CP2"))
+        command = [sys.executable, "-m", "ocpp_proxy", "tail", "-f", "-n", "4", "--json", "--filter", "kind == message"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=machine.environment, stdout=pipe, stderr=pipe, text=True) as tail:
+            assert tail.stdout
+            past = [json.loads(tail.stdout.readline())["message_id"] for _ in range(4)]
+            asyncio.run(charger(port, "CP3"))
+            assert stop(process) == 0
+            rest = [json.loads(line)["message_id"] for line in tail.stdout]
+    assert past == ["CP2-1", "CP2-1", "CP2-2", "CP2-2"]
+    assert rest == [f"CP3-{number}" for number in (0, 0, 1, 1, 2, 2)]
+
+
 def _followed(machine: Machine) -> bool:
     """Whether somebody follows the running proxy."""
     folder = next((machine.folder / "run").glob("*/control.sock"))

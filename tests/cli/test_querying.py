@@ -36,7 +36,8 @@ def test_parameters() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "told"), [
-    ([], "what is the question?"), (["a", "b", "c"], "what is the question?"), (["overview", "--csv", "--json"], "one of --json"),
+    ([], "what is the question?"), (["a", "b", "c"], "what is the question?"),
+    (["overview", "--csv", "--json"], "one of --json"),
 ])
 def test_wrong_calls_are_exit_2(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_app(["query", *arguments]) == 2

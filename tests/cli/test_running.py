@@ -120,16 +120,23 @@ def test_waiting_says_how_far_the_first_charger_got() -> None:
     waiting.begin()
     assert "no TCP connection yet" in said[0] and "ocpp-proxy doctor" in said[0]
     opened = model.Link(1, 1, "192.168.8.57:1234")
-    waiting.see([Line(records.LinkOpened(opened)), Line(records.LinkOpened(opened))])
-    assert len(said) == 2 and "192.168.8.57 connected, no request" in said[1]
-    waiting.see([Line(records.Handshake(1, opened)), Line(records.LinkOpened(structs.replace(opened, remote="[::9]:1")))])
+    waiting.see([Line(records.LinkOpened(opened)), Line(records.LinkOpened(opened))], 100.0)
+    waiting.remind(101.0)
+    assert len(said) == 1
+    for now in (102.0, 103.0):
+        waiting.remind(now)
+        assert len(said) == 2 and "192.168.8.57 connected, no request" in said[1]
+    other = Line(records.LinkOpened(structs.replace(opened, remote="[::9]:1")))
+    waiting.see([other, Line(records.Handshake(1, opened))], 104.0)
+    waiting.remind(200.0)
     assert waiting.over and len(said) == 2
 
 
 def test_a_port_scan_does_not_flood_the_screen() -> None:
     said: list[str] = []
     waiting = display.Waiting(said.append)
-    waiting.see([Line(records.LinkOpened(model.Link(1, 1, f"10.0.{n // 250}.{n % 250}:1"))) for n in range(1000)])
+    waiting.see([Line(records.LinkOpened(model.Link(1, 1, f"10.0.{n // 250}.{n % 250}:1"))) for n in range(1000)], 0.0)
+    waiting.remind(100.0)
     assert len(said) == display.HOSTS
 
 
