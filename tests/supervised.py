@@ -41,6 +41,8 @@ def relay() -> int:
     if (folder / "refuse").exists():
         print("relay: the certificate cannot be read", file=sys.stderr)
         return 2
+    if (folder / "crash").exists():
+        return 1
     writer = Writer(folder / "spool")
     while True:
         fds = [listener.fileno() for listener in listeners]

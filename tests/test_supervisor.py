@@ -175,6 +175,19 @@ def test_what_a_restart_cannot_mend_ends_the_run_with_its_code(tmp_path: Path) -
         assert "certificate cannot be read" in running.process.stderr.read()
 
 
+def test_a_child_that_cannot_be_started_at_all_ends_the_run(tmp_path: Path) -> None:
+    with supervised(tmp_path) as running:
+        running.wait_for("listening")
+        folder = Path(running.instance().folder)
+    (folder / "crash").touch()
+    with supervised(tmp_path) as running:
+        assert running.process.wait(40) == 1
+        assert running.process.stdout is not None
+        kinds = [json.loads(line)["kind"] for line in running.process.stdout]
+    assert "listening" not in kinds
+    assert kinds.count("died") == 5
+
+
 def test_a_second_run_on_the_same_capture_is_refused(tmp_path: Path) -> None:
     with supervised(tmp_path) as running:
         running.wait_for("listening")
