@@ -53,16 +53,18 @@ def spawn(command: list[str], core: int, folder: Path, name: str) -> "subprocess
         return subprocess.Popen([*pinned, *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment(folder))
 
 
-def end(process: "subprocess.Popen[bytes] | None") -> None:
-    """SIGTERM, and SIGKILL when that does not help within 30 seconds."""
-    if process is None:
-        return
+def end(process: "subprocess.Popen[bytes] | None", seconds: float = 30) -> bool:
+    """SIGTERM, and SIGKILL when that does not help in time; whether it ended by itself."""
+    if process is None or process.poll() is not None:
+        return True
     process.send_signal(signal.SIGTERM)
     try:
-        process.wait(30)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+        return False
+    return True
 
 
 def free_ports(count: int) -> list[int]:
@@ -87,6 +89,16 @@ def wait_listening(process: "subprocess.Popen[bytes]", port: int, log: Path, sec
         time.sleep(0.02)
     said = log.read_text(errors="replace")[-1500:] if log.exists() else ""
     raise RuntimeError(f"{process.args!r} does not listen on {port} (exit code {process.poll()}): {said}")
+
+
+def wait_said(process: "subprocess.Popen[bytes]", word: str, log: Path, seconds: float = 60) -> None:
+    """Wait until a process has said a word. Raises RuntimeError with the end of its log."""
+    deadline = time.monotonic() + seconds
+    while word not in log.read_text(errors="replace"):
+        if time.monotonic() > deadline or process.poll() is not None:
+            said = log.read_text(errors="replace")[-1500:]
+            raise RuntimeError(f"{process.args!r} never said {word} (exit code {process.poll()}): {said}")
+        time.sleep(0.05)
 
 
 def tree(pid: int) -> list[int]:

@@ -31,6 +31,7 @@ from bench.processes import (
     spawn,
     stages,
     wait_listening,
+    wait_said,
 )
 
 TESTS = {
@@ -100,6 +101,8 @@ def play(program: Path, target: str, tests: list[str], seconds: int, extra: dict
         if words:
             proxy = spawn(words, PROXY_CORE, folder, target)
             wait_listening(proxy, port, folder / f"{target}.log")
+            if target.startswith("product"):
+                wait_said(proxy, "listening", folder / f"{target}.log")     # its recorder is up, too
             for pid, stage in stages(proxy.pid).items():
                 if stage == "recorder":
                     move(pid, recorder_core)
