@@ -5,7 +5,8 @@
 Scenarios, each with a proxy of its own and stations that send numbered Calls meanwhile: nothing; a message of 48 MB of
 ``[],``; a 200 MB deflate bomb; a full disk for 5 seconds; a recorder that hangs for 5 seconds. The turns are measured by the
 relay itself, inside its loop (its statistics file). Exit code 1 when p99.9 of the turns is over 20 ms, a neighbour lost its
-connection, a message was lost or out of order, or a gap's count is not the relay's. The full disk needs root (a small tmpfs is mounted); else it is left out.
+connection, a message was lost or out of order, or a gap's count is not the relay's. The full disk needs root (a small tmpfs
+is mounted); else it is left out.
 """
 
 import argparse
@@ -176,7 +177,7 @@ def run(name: str, seconds: float) -> bool:
     growth = ", ".join(f"{stage} {size / MB:+.0f} MB" for stage, size in grown.items())
     told = f"{sum(peers.received.values())} messages, {len(peers.disorder)} out of order, {peers.dialled - LINKS} links lost"
     print(f"{name:14s} turns {counted['turns']}, p99.9 {p999:.1f} ms, longest {longest:.1f} ms; neighbours: {told}; {growth}; "
-          f"{counted['lost_records']} records not captured, gaps and their count {gaps}; {'ok' if good else 'FAILED'}", flush=True)
+          f"{counted['lost_records']} records not captured, gaps and their count {gaps}; {'ok' if good else 'FAILED'}")
     return good
 
 
