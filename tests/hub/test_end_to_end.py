@@ -252,6 +252,30 @@ def test_without_a_capture_lines_and_findings_are_live_and_nothing_is_stored(tmp
     asyncio.run(play())
 
 
+def test_a_second_run_on_the_same_capture_goes_on_counting(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with serve(csms, "127.0.0.1", 0, subprotocols=[websockets.Subprotocol("ocpp1.6")]) as server:
+            server.received = []            # type: ignore[attr-defined]
+            counts = []
+            for _run in range(2):
+                with running(tmp_path, settings(tmp_path, server.sockets[0].getsockname()[1])) as proxy:
+                    await proxy.wait_for("listening")
+                    url = f"ws://{proxy.instance().listen[0]}/CP1"
+                    async with connect(url, subprotocols=[websockets.Subprotocol("ocpp1.6")]) as station:
+                        await station.send(json.dumps([2, "m", "Heartbeat", {}]))
+                        await station.recv()
+                    proxy.process.send_signal(signal.SIGTERM)
+                    await proxy.wait_for("stopped")
+                    assert await asyncio.to_thread(proxy.process.wait, 30) == 0
+                frames = [record.frame for record in await stored(tmp_path / "c.duckdb") if isinstance(record, FrameSeen)]
+                counts.append(len(frames))
+            assert counts[1] > counts[0] > 0
+            assert [frame.frame_id for frame in frames] == list(range(1, counts[1] + 1))
+            assert sorted({frame.link_id for frame in frames}) == [1, 2]
+
+    asyncio.run(play())
+
+
 @pytest.mark.timeout(180)
 def test_kill_9_of_relay_and_recorder_loses_and_doubles_no_frame_a_peer_received(tmp_path: Path) -> None:
     """Each is killed several times at random moments under load; the charger reconnects whenever it has to."""
