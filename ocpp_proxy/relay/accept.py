@@ -11,6 +11,8 @@ import socket
 import sys
 import time
 
+from msgspec import structs
+
 from ocpp_proxy.relay import hello, route, tls
 from ocpp_proxy.relay.environment import Environment, tls_of
 from ocpp_proxy.relay.handshake import HttpPhase
@@ -201,12 +203,16 @@ class Acceptor:
         env = self.env
         error: Exception | None = None
         offered = hello.parse(first)
-        leg = link.station
+        spare = sock.dup()                  # the loop closes a failed connection without the alert that says why
         try:
-            leg.on_made = lambda: self._secured(link, offered)
+            link.station.on_made = lambda: self._secured(link, offered)
             await self._attach(link, sock, host, True)
         except OSError as found:            # ssl.SSLError is one; TimeoutError too
             error = found
+            with contextlib.suppress(OSError):
+                spare.send(tls.alert(env.server_tls, first))
+        finally:
+            spare.close()
         if error is None:
             return
         sock.close()
@@ -220,7 +226,8 @@ class Acceptor:
 
     def _secured(self, link: Link, offered: hello.ClientHello) -> None:
         """The TLS handshake is done; runs before the first byte inside it is read."""
-        link.station_tls = tls_of(link.station.transport)
+        found = tls_of(link.station.transport)
+        link.station_tls = found and structs.replace(found, sni=offered.sni)
         link.open()
         self.env.note("tls_hello", offered.text, link.number)
         if link.station_tls is not None and link.station_tls.subject:

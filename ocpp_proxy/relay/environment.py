@@ -47,6 +47,7 @@ class Environment:
         self.half_open: dict[int, Member] = {}
         self.accepted = self.refused = self.failed_writes = 0
         self.draining = False
+        self.framing = False                # whether new tunnels may be switched to frame mode
         self.on_link_closed: Callable[[], None] = lambda: None
 
     def note(self, kind: str, text: str = "", link: int = 0, direction: int = 0, identity: str = "") -> None:

@@ -255,7 +255,7 @@ class HttpPhase:
             csms_tls=tls_of(csms.transport),
         ), self.link.station.write, sent)
         if head.status == 101:
-            self._tunnel()
+            self._tunnel(head.extensions)
         elif not 100 <= head.status < 200:
             self.answer_body = BodyReader(head.body, head.length)
             self.answer_body = None if self.answer_body.ended else self.answer_body
@@ -271,12 +271,12 @@ class HttpPhase:
         if len(self.kept) < HOLD_BYTES:
             self.link.station.release(HELD)
 
-    def _tunnel(self) -> None:
+    def _tunnel(self, extensions: str) -> None:
         link, kept, answer = self.link, self.kept, self.answer
         assert link.csms is not None
         self._cancel_answer_timer()
         self.kept = self.answer = b""
-        link.tunnel()
+        link.tunnel(extensions)
         if kept:
             link.station.data_received(kept)
         if answer:

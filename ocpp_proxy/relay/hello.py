@@ -55,7 +55,7 @@ def parse(data: bytes) -> ClientHello:
     reader.take(reader.number(1))           # session id
     suites = reader.take(reader.number(2))
     reader.take(reader.number(1))           # compression methods
-    sni, versions = _extensions(_Reader(reader.take(reader.number(2))))
+    sni, versions = _extensions(_Reader(reader.take(reader.number(2)))) if reader.rest else ("", [])
     codes = [int.from_bytes(suites[i : i + 2], "big") for i in range(0, len(suites) - 1, 2)]
     return ClientHello(
         sni, tuple(_name(_VERSIONS, code) for code in versions or [legacy] if not _grease(code)),

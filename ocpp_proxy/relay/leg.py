@@ -22,6 +22,7 @@ TURN, PEER, HELD, ENDING = 1, 2, 4, 8       # reasons to stop reading
 TURN_BYTES = 64 << 10
 KEEP_IDLE, KEEP_INTERVAL, KEEP_COUNT = 60, 15, 4
 USER_TIMEOUT_MS = (KEEP_IDLE + KEEP_INTERVAL * KEEP_COUNT) * 1000
+TLS_BUFFER = 16 << 10                       # with 0 uvloop's TLS says stop and never says go on
 RESET_WAIT = 1.0                            # seconds a reset waits for the bytes before it to leave
 RESET_POLL = 0.01
 VANISHED = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
@@ -71,7 +72,8 @@ class Leg(asyncio.Protocol):
         """Never pauses reading here: the loop would ignore it."""
         self.transport = cast(asyncio.Transport, transport)     # uvloop's are none by name
         self.closed = False
-        self.transport.set_write_buffer_limits(0, 0)
+        high = TLS_BUFFER if transport.get_extra_info("ssl_object") is not None else 0
+        self.transport.set_write_buffer_limits(high, 0)
         if self.on_made is not None:
             self.on_made()
             self.on_made = None

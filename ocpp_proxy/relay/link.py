@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ocpp_proxy.model import TlsInfo
 from ocpp_proxy.relay.environment import Environment
+from ocpp_proxy.relay.framing import Framing, framings
 from ocpp_proxy.relay.leg import HELD, Leg
 from ocpp_proxy.wire.spool import CSMS, STATION, End, Kind, Open
 
@@ -31,7 +32,8 @@ class Link:
     """A link. ``how`` and ``first``: the first end that happened, and whose it was (None: ours)."""
 
     __slots__ = (
-        "admission", "csms", "env", "first", "how", "listener", "number", "opened", "phase", "remote", "station", "station_tls",
+        "admission", "csms", "env", "first", "framing", "how", "listener", "number", "opened", "phase", "remote", "station",
+        "station_tls",
     )
 
     def __init__(self, env: Environment, number: int, remote: str, listener: str) -> None:
@@ -42,6 +44,7 @@ class Link:
         self.station = Leg(self, number, STATION, env.turn)
         self.csms: Leg | None = None
         self.phase: Phase | None = None
+        self.framing: tuple[Framing, ...] = ()      # per direction, where a rule may change the traffic
         self.station_tls: TlsInfo | None = None
         self.how = ""
         self.first: int | None = None
@@ -62,18 +65,23 @@ class Link:
         self.csms = leg
         return leg
 
-    def tunnel(self) -> None:
-        """From here on bytes go through as they are."""
+    def tunnel(self, extensions: str = "") -> None:
+        """From here on bytes go through as they are. ``extensions``: what the 101 agreed on."""
         station, csms = self.station, self.csms
         assert csms is not None
         self.phase = None
         station.reader = csms.reader = None
         station.forward, csms.forward = csms.transport.write, station.transport.write
+        if self.env.framing:
+            self.framing = framings(self, station, csms, extensions)
+            for framing in self.framing:
+                framing.leg.reader = framing.receive
         station.release(HELD)
 
     def fin(self, leg: Leg) -> None:
         """Pass a FIN on, behind everything that came before it."""
         self._ended("fin", leg.direction)
+        self._release(leg)
         self.env.turn.flush()
         if self.phase is not None and self.phase.fin(leg):
             return
@@ -96,6 +104,7 @@ class Link:
             self._ended(how, leg.direction)
         if how == "vanished":
             self.env.note("peer_vanished", "no answer at TCP level", self.number, leg.direction)
+        self._release(leg)
         self.env.turn.flush()
         other = leg.other
         if (self.phase is None or not self.phase.gone(leg, how)) and other is not None and not other.closed:
@@ -104,6 +113,12 @@ class Link:
             else:
                 other.reset()
         self.finish()
+
+    def _release(self, leg: Leg) -> None:
+        """What frame mode still holds of this direction leaves as it came."""
+        for framing in self.framing:
+            if framing.leg is leg:
+                framing.end()
 
     def shut(self, how: str) -> None:
         """End it from our side: FIN to both, behind what is buffered."""

@@ -82,6 +82,19 @@ def why(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def alert(context: ssl.SSLContext | None, hello: bytes) -> bytes:
+    """The alert a server answers a ClientHello with that it cannot accept; empty when it can."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    incoming.write(hello)
+    try:
+        (context or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)).wrap_bio(incoming, outgoing, server_side=True).do_handshake()
+    except ssl.SSLWantReadError:
+        return b""
+    except ssl.SSLError:
+        return outgoing.read()
+    return b""
+
+
 def _load_chain(context: ssl.SSLContext, cert: str, key: str | None, what: str) -> None:
     try:
         context.load_cert_chain(cert, key)

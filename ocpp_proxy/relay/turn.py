@@ -21,7 +21,9 @@ BUCKETS = 1024                              # the last one holds all that took l
 
 
 class Writer(Protocol):
-    """What a turn needs of the spool writer."""
+    """What a turn needs of the spool writer. ``seq``: number of the last record."""
+
+    seq: int
 
     def append(self, turn: list[Entry]) -> None:
         """Append all records; never raises."""
@@ -126,6 +128,7 @@ class Turn:
     def close(self) -> None:
         """Flush what is there and close the notice socket."""
         self.flush()
+        self._notify_path = ""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -133,6 +136,8 @@ class Turn:
     def _notify(self) -> None:
         """One byte that means nothing: the recorder looks at the spool anyway, this only wakes it. Errors mean it is away."""
         self._notify_armed = False
+        if not self._notify_path:
+            return
         try:
             if self._socket is None:
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)

@@ -29,9 +29,8 @@ async def connected(folder: Path, mode: str) -> dict[str, bytes]:
                 station = await s.dial()
                 await station.send(request + frames)
                 answer = await station.until(b"\r\n\r\n")
-                if answer.startswith(b"HTTP/1.1 101 "):
-                    if (await station.until(b"{}]")).endswith(ANSWER):
-                        out[name] = answer
+                if answer.startswith(b"HTTP/1.1 101 ") and (await station.until(b"{}]")).endswith(ANSWER):
+                    out[name] = answer
                 station.close()
             await s.no_links()
     return out
