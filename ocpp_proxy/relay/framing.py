@@ -1,0 +1,176 @@
+"""Frame mode of a link: each direction switches by itself, at a message boundary, and never goes back.
+
+Until the switch bytes go through as they are while frame headers are followed. A compressed direction can only be changed
+when it was inflated from its first byte on, so there the Session runs from the start and lets everything pass until then.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ocpp_proxy.core.session import PASS, Dropped, Effect, Made, Original, Session, Transform, Verdict
+from ocpp_proxy.relay.environment import Environment
+from ocpp_proxy.relay.leg import Leg
+from ocpp_proxy.wire.deflate import Agreement, Inflater, InflaterState, agreement
+from ocpp_proxy.wire.frame_tracker import FrameTracker
+from ocpp_proxy.wire.spool import STATION, Disposition, Kind, encode_body
+
+SWITCH_SECONDS = 10.0
+NO_BOUNDARY = "no message boundary came within 10 s"
+CLOSING = "the direction is closing"
+UNREADABLE = "the frames of this direction cannot be read"
+
+
+class Framed(Protocol):
+    """The link, as its framings see it."""
+
+    env: Environment
+    number: int
+
+    def record(
+        self, direction: int, kind: Kind, data: bytes, size: int,
+        call: Callable[[Any], object] | None = None, argument: Any = None,
+    ) -> None:
+        """Append a record of ``size`` bytes read from that side; then ``call(argument)``."""
+
+
+def _pass(text: bytes) -> Verdict:
+    return PASS
+
+
+class Framing:
+    """One direction of a tunnel that may have to be changed: ``leg`` is where its bytes come from."""
+
+    __slots__ = ("_asked", "_held", "_session", "_timer", "_tracker", "_transform", "leg", "link")
+
+    def __init__(self, link: Framed, leg: Leg, agreed: Agreement | None) -> None:
+        self.link = link
+        self.leg = leg
+        self._tracker = FrameTracker()
+        self._session: Session | None = None
+        self._transform: Transform = _pass
+        self._asked: asyncio.Future[str] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._held: tuple[int, ...] = ()        # records whose bytes have not left yet
+        if agreed is not None:
+            takeover = agreed.station_takeover if leg.direction == STATION else agreed.csms_takeover
+            self._begin(Inflater(InflaterState(takeover)))
+
+    @property
+    def framed(self) -> bool:
+        """Whether the Session has taken over."""
+        return self._session is not None
+
+    def switch(self, transform: Transform) -> "asyncio.Future[str]":
+        """Ask ``transform`` about every message from the next boundary on; gives "" once it does, or why it cannot."""
+        loop = self.link.env.loop
+        done: asyncio.Future[str] = loop.create_future()
+        if self._session is not None:
+            self._transform = transform
+            done.set_result("")
+        elif self._tracker.closed or self._tracker.broken or self.leg.got_eof or self.leg.closed:
+            done.set_result(UNREADABLE if self._tracker.broken else CLOSING)
+        else:
+            self._transform = transform
+            self._asked = done
+            self._timer = loop.call_later(SWITCH_SECONDS, self._refuse, NO_BOUNDARY)
+            self._try()
+        return done
+
+    def inject(self, text: bytes, reason: str) -> bool:
+        """Send a message of our own in this direction at the next boundary; False while it is not in frame mode."""
+        if self._session is None or not self._session.boundary:
+            return False
+        self._emit(0, b"", self._session.inject(text, reason))
+        return True
+
+    def receive(self, data: bytes) -> None:
+        """Take a chunk of the direction (``Leg.reader``)."""
+        leg = self.leg
+        if self._session is not None:
+            self._emit(len(data), data, self._session.feed(data))
+            return
+        size = self._follow(data)
+        first = data[:size]
+        self.link.record(leg.direction, Kind.IN, first, size, leg.forward, first)
+        if self._asked is not None:
+            self._try()
+        if size < len(data):
+            self.receive(data[size:])
+
+    def _follow(self, data: bytes) -> int:
+        """Follow the frame headers; while a switch is asked for only up to the next boundary. Gives how far."""
+        tracker = self._tracker
+        if self._asked is None:
+            tracker.feed(data)
+            return len(data)
+        at = 0
+        while at < len(data):
+            step = min(tracker.rest or 1, len(data) - at)       # to the end of the frame, or byte by byte in a header
+            tracker.feed(data[at : at + step])
+            at += step
+            if tracker.boundary or tracker.closed or tracker.broken:
+                return at if tracker.boundary else len(data)
+        return at
+
+    def end(self) -> None:
+        """No more bytes will come: what is still held leaves as it came."""
+        self._refuse(CLOSING)
+        if self._session is not None:
+            self._emit(0, b"", self._session.end())
+
+    def _begin(self, inflater: Inflater | None) -> None:
+        self._session = Session(
+            self._ask, masked=self.leg.direction == STATION, inflater=inflater, entropy=os.urandom,
+        )
+
+    def _ask(self, text: bytes) -> Verdict:
+        return self._transform(text)
+
+    def _try(self) -> None:
+        if self._tracker.closed or self._tracker.broken:
+            self._refuse(UNREADABLE if self._tracker.broken else CLOSING)
+        elif self._tracker.boundary:
+            self._begin(None)
+            self._answer("")
+
+    def _refuse(self, reason: str) -> None:
+        if self._asked is not None:
+            self._transform = _pass
+        self._answer(reason)
+
+    def _answer(self, reason: str) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        asked, self._asked = self._asked, None
+        if asked is not None and not asked.done():
+            asked.set_result(reason)
+
+    def _emit(self, size: int, data: bytes, effects: list[Effect]) -> None:
+        """Append what came in and what we made of it, in this order, and then pass on what leaves."""
+        turn, link, leg = self.link.env.turn, self.link, self.leg
+        leaving = b"".join(effect.data for effect in effects if isinstance(effect, Original | Made))
+        ours = [effect for effect in effects if isinstance(effect, Made | Dropped)]
+        call, argument = (leg.forward, leaving) if leaving else (None, None)
+        if size:
+            self._held = (*self._held[-63:], turn.writer.seq + len(turn.entries) + 1)
+            link.record(leg.direction, Kind.IN, data, size, *((None, None) if ours else (call, argument)))
+        for number, effect in enumerate(ours, 1):
+            what = "dropped" if isinstance(effect, Dropped) else effect.what
+            last = (call, argument) if number == len(ours) else (None, None)
+            if isinstance(effect, Made):
+                turn.add(Kind.OUT, leg.direction, link.number, 0, effect.data)
+            body = encode_body(Disposition(self._held, what, reason=effect.reason))
+            turn.add(Kind.DISP, leg.direction, link.number, 0, body, *last)
+        if not size and not ours and leaving:
+            turn.add(Kind.DISP, leg.direction, link.number, 0, encode_body(Disposition(self._held, "released")), call, argument)
+        if effects:
+            self._held = self._held[-1:]
+
+
+def framings(link: Framed, station: Leg, csms: Leg, extensions: str) -> tuple[Framing, Framing]:
+    """Frame mode for both directions of a fresh tunnel; station's first."""
+    agreed = agreement(extensions)
+    return Framing(link, station, agreed), Framing(link, csms, agreed)
