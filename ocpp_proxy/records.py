@@ -66,6 +66,7 @@ NOTE_KINDS = {
     "station_certificate": "text: subject CN of the verified client certificate",
     "worker_lost": "the relay worker died; its links ended with it",
     "plugin": "what a plugin did or failed to do",
+    "dropped": "a slow reader missed lines of a live stream; text: how many (never stored)",
 }
 
 

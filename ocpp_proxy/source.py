@@ -28,7 +28,7 @@ class Source(Protocol):
         """All links, oldest first."""
 
     async def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
-        """Up to ``limit`` lines that pass the filter, behind the ``after``-th line of the source (0: from the start)."""
+        """Up to ``limit`` lines that pass the filter, behind the first ``after`` lines that pass (0: from the start)."""
 
     def follow(self, where: Filter | None) -> AsyncIterator[list[Line]]:
         """Lines as they come, in batches, from now on. On a file: all of it, then it ends."""
