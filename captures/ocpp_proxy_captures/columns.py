@@ -89,11 +89,12 @@ class Batch:
         """Take in records, in their order."""
         frames, messages, nos, no = self.frames, self.messages, self.nos, self.no
         line: Frame | Message | None = None
+        at = 0                              # the row of ``line``: frames that are no line may follow it
         for record in batch:                # type() is: three times as quick as isinstance, once per record
             if type(record) is records.FrameSeen:
                 frame = record.frame
                 if self.ahead_ns:
-                    self.no, line = self._settle(no, line), None
+                    self.no, line = self._settle(no, line, at), None
                     self._reached(frame.time_ns)
                     no = self.no
                 no += 1
@@ -101,7 +102,7 @@ class Batch:
                 messages.append(_NO_MESSAGE)
                 nos.append(no)
                 if frame.opcode in LINE_FRAMES or frame.raw:
-                    line = frame
+                    line, at = frame, no
             elif type(record) is records.MessageSeen:
                 line = record.message
                 self.message_count += 1
@@ -112,20 +113,21 @@ class Batch:
                     frames.append(_NO_FRAME)
                     messages.append(line)
                     nos.append(no)
+                at = nos[-1]
             elif type(record) is records.Beat:
                 self.beat_ns = self.ahead_ns = record.time_ns
             elif type(record) is records.Found or type(record) in _KINDS:
-                self.no, line = self._settle(no, line), None
+                self.no, line = self._settle(no, line, at), None
                 self._finding(record.finding) if type(record) is records.Found else self._event(record, _KINDS[type(record)])
                 no = self.no
-        self.no = self._settle(no, line)
+        self.no = self._settle(no, line, at)
 
-    def _settle(self, no: int, line: Frame | Message | None) -> int:
+    def _settle(self, no: int, line: Frame | Message | None, at: int) -> int:
         """Note down the last line that was a frame or a message."""
         if isinstance(line, Message):
-            self.last = LastLine(self.nos[-1], "message", line.msg_no, line.frame_id)
+            self.last = LastLine(at, "message", line.msg_no, line.frame_id)
         elif line is not None:
-            self.last = LastLine(self.nos[-1], "frame", line.frame_id, line.frame_id)
+            self.last = LastLine(at, "frame", line.frame_id, line.frame_id)
         return no
 
     def _finding(self, finding: Finding) -> None:

@@ -47,6 +47,11 @@ class Reader(ABC):
                 found[record.link.link_id] = record.link
         return list(found.values())
 
+    def facts(self) -> dict[str, str]:
+        """What ``meta`` says: tool_version, rules_version, rules_settings and others."""
+        with self.reading() as con:
+            return {key: value or "" for key, value in con.execute("SELECT key, value FROM meta").fetchall()}
+
     def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
         """Up to ``limit`` lines that pass the filter, behind the first ``after`` of those."""
         if where is None:

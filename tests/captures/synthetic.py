@@ -266,6 +266,8 @@ def batches(messages: int, seed: int = 1, stations: int = 0) -> Iterator[list[Re
             while pending and pending[0][0] <= event.at_ns:
                 out += maker.answer(heapq.heappop(pending))
             out += maker.records(event, pending)
+        while pending and pending[0][0] <= _ns(until):
+            out += maker.answer(heapq.heappop(pending))
         out.append(Beat(_ns(until)))
         yield out
         if maker.msg_no >= messages:

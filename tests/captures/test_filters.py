@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from ocpp_proxy_captures.fields_sql import EVERYTHING, candidates
 from ocpp_proxy_captures.reader import FileReader
-from streams import fill, stored, stream
 
 from ocpp_proxy.fields import FIELDS, compile, parse
 from ocpp_proxy.records import Line, lines
+from tests.captures.capture_streams import fill, stored, stream
 
 FILTERS = (
     'action == "Heartbeat" and ms > 100', "severity >= warning", "not severity >= warning", "rule == B02", "rule != B02",
@@ -20,7 +20,8 @@ FILTERS = (
     "error == InternalError",
     "payload.meterValue[*].sampledValue[*].measurand == SoC", "token == TAG000123", "link == 3",
     "link in [1, 2] or not kind == message",
-    'payload ~ "(?i)faulted"', "not payload.connectorId == 1", 'action ~ "^(Boot|Heart)"', 'text ~ "keep-alive"', "ms <= 20", "",
+    'payload ~ "(?i)faulted"', "not payload.connectorId == 1", 'action ~ "^(Boot|Heart)"', 'text ~ "keep-alive"',
+    "ms <= 20", "",
     "not (ms > 50 or severity > info)", "connector > 0", 'identity == ""', "time <= 2026-01-05T00:30:00Z",
 )
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from ocpp_proxy_captures import CaptureSource
 from ocpp_proxy_captures.importers.trace import TraceReader
-from streams import fill, stream
 
 from ocpp_proxy.checks.settings import Settings
 from ocpp_proxy.config import CaptureConfig
 from ocpp_proxy.core.analyse import Analyser
 from ocpp_proxy.core.assemble import Ids
 from ocpp_proxy.records import Derived, ExchangeDone, Found, MessageSeen, Record, TransactionChanged
+from tests.captures.capture_streams import fill, stream
 
 LINES = (
     ("station", '[2,"1","BootNotification",{"chargePointVendor":"","chargePointModel":"X1"}]'),

@@ -8,10 +8,10 @@ import pytest
 from ocpp_proxy_captures import query_list
 from ocpp_proxy_captures.canned import find, queries
 from ocpp_proxy_captures.reader import FileReader
-from streams import call, fill, stream
 
 from ocpp_proxy.model import ConfigError, Message, Side
 from ocpp_proxy.records import MessageSeen, Record
+from tests.captures.capture_streams import call, fill, stream
 
 
 def shipped_sql() -> dict[str, str]:

@@ -8,13 +8,13 @@ from ocpp_proxy_captures.database import segments
 from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import FileReader
 from ocpp_proxy_captures.writer import open_store
-from streams import everything, fill, stored, stream
 
 from ocpp_proxy.config import CaptureConfig
 from ocpp_proxy.model import CaptureError
 from ocpp_proxy.records import Gap, LinkOpened
 from ocpp_proxy.wire import spool
 from ocpp_proxy.wire.spool import Kind
+from tests.captures.capture_streams import everything, fill, stored, stream
 
 
 def damage(path: Path) -> None:

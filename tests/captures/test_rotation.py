@@ -7,18 +7,17 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from ocpp_proxy_captures import rotate
 from ocpp_proxy_captures.canned import queries
 from ocpp_proxy_captures.database import segments
 from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import FileReader
 from ocpp_proxy_captures.writer import open_store
-from streams import everything, fill, pieces, stored, stream
 
 from ocpp_proxy.config import CaptureConfig
 from ocpp_proxy.fields import parse
 from ocpp_proxy.model import CaptureError, Finding, Link, Severity
 from ocpp_proxy.records import Beat, Found, LinkClosed, LinkOpened, Note, Record
+from tests.captures.capture_streams import everything, fill, pieces, stored, stream
 
 FILTERS = ("ms > 100", "severity >= warning", "kind == close", "CP-00001", "not side == csms")
 
@@ -96,7 +95,7 @@ def test_a_crash_while_the_next_segment_is_made_loses_nothing(tmp_path: Path, mo
     store = open_store(folder, Position, CaptureConfig(rotate_messages=100))
     parts = list(pieces(stream(400), 50))
     with monkeypatch.context() as patch:
-        patch.setattr(rotate.os, "replace", _no_space)
+        patch.setattr("os.replace", _no_space)
         with pytest.raises(CaptureError, match="rotation failed: No space left"):
             for number, part in enumerate(parts, 1):
                 store.commit(part, [Position(0, 9, number)], {})

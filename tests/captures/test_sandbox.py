@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from ocpp_proxy_captures import sandbox
 from ocpp_proxy_captures.database import segments
-from streams import fill, stream
 
 from ocpp_proxy.config import CaptureConfig
 from ocpp_proxy.model import CaptureError, ConfigError
+from tests.captures.capture_streams import fill, stream
 
 SECRET = "do-not-read-me"
 STATEMENTS = (
@@ -135,7 +135,7 @@ def test_an_abort_of_the_child_is_a_query_that_failed(capture: Path, monkeypatch
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "sandbox.py").write_text("import os; os.abort()")
-    monkeypatch.setattr(sandbox.sys, "path", [str(tmp_path)])
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
     with pytest.raises(ConfigError, match="ended by SIGABRT"):
         sandbox.run([capture], "SELECT 1")
 

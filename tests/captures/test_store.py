@@ -14,11 +14,11 @@ from ocpp_proxy_captures.envelope import short_header, wire_bytes
 from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import CaptureSource, FileReader
 from ocpp_proxy_captures.writer import open_store
-from streams import call, everything, fill, pieces, stored, stream
 
 from ocpp_proxy.model import CaptureError, Finding, Frame, Message, Opcode, Severity, Side
 from ocpp_proxy.records import Beat, Found, FrameSeen, Gap, MessageSeen, Note, PluginFinding, Record
 from ocpp_proxy.records import lines as lines_of
+from tests.captures.capture_streams import call, everything, fill, pieces, stored, stream
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -227,7 +227,7 @@ KILLED = """
 import sys; sys.path[:0] = {path!r}
 from ocpp_proxy_captures.writer import open_store
 from ocpp_proxy_captures.progress import Position
-from streams import stream, pieces
+from tests.captures.capture_streams import stream, pieces
 store = open_store({file!r}, Position)
 for number, part in enumerate(pieces(stream(6000), 40), 1):
     store.commit(part, [Position(0, 7, number)], {{"a/n": str(number).encode()}})

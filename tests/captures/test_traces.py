@@ -8,11 +8,11 @@ import pytest
 from ocpp_proxy_captures import TraceSource, export, open_source
 from ocpp_proxy_captures.reader import FileReader
 from ocpp_proxy_captures.redact import Redactor
-from streams import fill, stored, stream
 
 from ocpp_proxy.fields import parse
 from ocpp_proxy.model import CaptureError, ConfigError, Frame, Link, Message, Opcode, Side
 from ocpp_proxy.records import FrameSeen, LinkOpened, MessageSeen, Record
+from tests.captures.capture_streams import fill, stored, stream
 
 
 def capture(tmp_path: Path) -> tuple[Path, list[Record]]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import synthetic
 from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import FileReader
 from ocpp_proxy_captures.writer import DuckStore, open_store
@@ -11,6 +10,7 @@ from ocpp_proxy_captures.writer import DuckStore, open_store
 from ocpp_proxy.config import CaptureConfig
 from ocpp_proxy.model import Frame, Message, Opcode, Side
 from ocpp_proxy.records import Beat, FrameSeen, MessageSeen, Record
+from tests.captures import synthetic
 
 
 def stream(messages: int = 3000, seed: int = 1) -> list[Record]:
