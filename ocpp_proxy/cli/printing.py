@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -38,6 +39,11 @@ def colourful(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def terminal_width(stream: TextIO) -> int:
+    """Columns of the terminal behind the stream, 0 when it is none."""
+    return shutil.get_terminal_size().columns if stream.isatty() else 0
+
+
 def paint(text: str, code: str, colour: bool) -> str:
     """``text`` in an SGR colour, or as it is."""
     return f"\x1b[{code}m{text}\x1b[0m" if colour and code else text
@@ -60,13 +66,19 @@ def stamp(time_ns: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{rest // 1000:06d}Z"
 
 
-def line_text(line: Line, links: Links, colour: bool = False) -> str:
-    """One line of ``tail``: time, identity, arrow, type, action, connector, milliseconds, payload; findings below it."""
+def line_text(line: Line, links: Links, colour: bool = False, width: int = 0) -> str:
+    """One line of ``tail``: time, identity, arrow, type, action, connector, milliseconds, payload; findings below it.
+
+    ``width``: columns of the terminal, which the line is cut to (0: not at all); findings are never cut.
+    """
     identity = safe_text(identity_of(line, links) or "-", 20)
     before = f"{clock(time_of(line))}  {identity:<12} "
     if isinstance(line.record, records.Found):
         return before + finding_text(line.record.finding, colour)
-    return "\n".join((before + _body(line), *(f"{'':14}{finding_text(finding, colour)}" for finding in findings_of(line))))
+    whole = before + _body(line)
+    if width and len(whole) > width:
+        whole = whole[: width - 1] + "…"
+    return "\n".join((whole, *(f"{'':14}{finding_text(finding, colour)}" for finding in findings_of(line))))
 
 
 def finding_text(finding: model.Finding, colour: bool = False) -> str:

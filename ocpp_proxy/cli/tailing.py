@@ -8,7 +8,7 @@ from functools import partial
 
 from ocpp_proxy.cli.line_json import line_object
 from ocpp_proxy.cli.open_source import open_source
-from ocpp_proxy.cli.printing import ascii_json, colourful, date, line_text, talk
+from ocpp_proxy.cli.printing import ascii_json, colourful, date, line_text, talk, terminal_width
 from ocpp_proxy.fields import Filter, compile
 from ocpp_proxy.fields.registry import kind_of, link_of, time_of
 from ocpp_proxy.model import Link
@@ -28,9 +28,11 @@ class Printer:
         self.links = {link.link_id: link for link in links}
         self._day = ""
         self.colour = not json and colourful(sys.stdout)
+        self.width = 0
 
     def show(self, lines: Iterable[Line]) -> None:
         """Print a batch to stdout."""
+        self.width = terminal_width(sys.stdout)
         for line in lines:
             record = line.record
             if isinstance(record, Handshake | LinkOpened):
@@ -40,7 +42,7 @@ class Printer:
             if self.json:
                 text = ascii_json(line_object(line, self.links))
             else:
-                text = self._new_day(line) + line_text(line, self.links, self.colour)
+                text = self._new_day(line) + line_text(line, self.links, self.colour, self.width)
             sys.stdout.write(text + "\n")
         sys.stdout.flush()
 

@@ -188,3 +188,12 @@ def test_a_terminal_gets_colour_unless_it_does_not_want_it(variables: dict[str, 
         subprocess.run([sys.executable, "-c", code], env={**clean, **variables}, stdout=theirs, check=True)
         os.close(theirs)
         assert reader.read(100).decode().strip() == coloured
+
+
+def test_a_terminal_gets_lines_of_its_width_and_whole_findings() -> None:
+    line = Line(records.MessageSeen(ERROR), (FINDING,))
+    wide, finding = line_text(line, {}).split("\n")
+    cut, same = line_text(line, {}, width=30).split("\n")
+    assert len(wide) > 30
+    assert cut == wide[:29] + "…"
+    assert same == finding
