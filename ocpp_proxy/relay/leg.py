@@ -45,7 +45,7 @@ class Leg(asyncio.Protocol):
 
     __slots__ = (
         "buffered", "closed", "direction", "forward", "got_eof", "link", "number", "offset", "on_made", "other", "paused",
-        "reader", "transport", "turn", "turn_number", "unsent", "waiting", "wrote_eof",
+        "reader", "transport", "turn", "unsent", "wrote_eof",
     )
 
     def __init__(self, link: LegOwner, number: int, direction: int, turn: Turn) -> None:
@@ -61,8 +61,6 @@ class Leg(asyncio.Protocol):
         self.offset = 0
         self.unsent = 0
         self.buffered = 0                   # bytes the transport held when it last said stop
-        self.waiting = 0                    # bytes of this leg in the turn ``turn_number``
-        self.turn_number = -1
         self.paused = 0
         self.got_eof = False
         self.wrote_eof = False
@@ -91,12 +89,7 @@ class Leg(asyncio.Protocol):
         entries = turn.entries
         entries.append((_IN, self.direction, self.number, offset, data, self.forward, data))
         turn.size += size
-        if turn.number == self.turn_number:
-            self.waiting += size
-        else:
-            self.turn_number = turn.number
-            self.waiting = size
-        if self.waiting >= TURN_BYTES and not self.paused & TURN:
+        if size >= TURN_BYTES and not self.paused & TURN:   # loops read again in one turn only what filled their buffer
             self.hold(TURN)
             turn.stopped.append(self)
         if not turn.armed:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import importlib
 import importlib.util
 import os
@@ -69,5 +70,8 @@ async def _serve(config: Config, folder: Path, sockets: list[socket.socket], wor
         loop.add_reader(alive_fd, orphaned)
     relay = Relay(config, folder, sockets, worker)
     relay.start()
+    gc.collect()
+    gc.freeze()                             # what lives now lives to the end; a turn of 500 records is no reason to collect
+    gc.set_threshold(50_000, 20, 100)
     await relay.stop(await drain)
     return 0

@@ -89,7 +89,6 @@ def test_a_vanished_peer_is_noted_and_resets_the_other_leg(tmp_path: Path) -> No
             station, csms = await s.tunnel()
             leg = s.relay.env.links[1].station  # type: ignore[attr-defined]  # Member is what the relay needs of a link
             leg.transport.abort()
-            leg.transport = leg.transport
             leg.connection_lost(TimeoutError(110, "Connection timed out"))
             assert await csms.rest() == b"" and csms.ended == "rst"
             await s.no_links()
