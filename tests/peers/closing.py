@@ -1,6 +1,7 @@
 """Transparency of how a connection ends: C01-C19."""
 
-from tests.peers.harness import Peer, Station, Wire, subject
+from tests.peers.harness import Wire, subject
+from tests.peers.raw_peers import Peer, Station
 from tests.peers.websocket import CLOSE, TEXT, Message
 
 

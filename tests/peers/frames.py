@@ -3,7 +3,8 @@
 import contextlib
 import threading
 
-from tests.peers.harness import Peer, Stalled, Wire, subject
+from tests.peers.harness import Wire, subject
+from tests.peers.raw_peers import Peer, Stalled
 from tests.peers.websocket import BINARY, CONTINUATION, PING, TEXT
 
 CALL = b'[2,"1","Heartbeat",{}]'

@@ -2,7 +2,8 @@
 
 import time
 
-from tests.peers.harness import Stalled, Station, Wire, subject
+from tests.peers.harness import Wire, subject
+from tests.peers.raw_peers import Stalled, Station
 from tests.peers.websocket import head, request, switching
 
 

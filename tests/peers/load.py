@@ -6,7 +6,8 @@ import os
 import threading
 import time
 
-from tests.peers.harness import Peer, Stalled, Station, Wire, subject
+from tests.peers.harness import Wire, subject
+from tests.peers.raw_peers import Peer, Stalled, Station
 from tests.peers.websocket import PING, PONG, TEXT, frame, mask_key, request
 
 MB = 1 << 20

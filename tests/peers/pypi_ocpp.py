@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from tests.peers.doubles import LOOPBACK
-from tests.peers.harness import free_port
+from tests.peers.raw_peers import free_port
 
 NOW = "2026-11-22T16:00:00Z"
 PING = 0.3                                              # seconds between pings of both sides: they are traffic too

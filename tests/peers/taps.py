@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.peers import targets
 from tests.peers.doubles import LOOPBACK, Passage, hold, relay
-from tests.peers.harness import free_port
+from tests.peers.raw_peers import free_port
 from tests.peers.websocket import CLOSE, FrameReader, messages, read_head
 
 DEADLINE = 30.0

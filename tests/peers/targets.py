@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.peers.harness import LOOPBACK, free_port
+from tests.peers.raw_peers import LOOPBACK, free_port
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

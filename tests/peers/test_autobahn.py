@@ -18,7 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from tests.peers.doubles import LOOPBACK
-from tests.peers.harness import free_port
+from tests.peers.raw_peers import free_port
 from tests.peers.taps import between
 
 CASES = ["-i", "1.*", "-i", "2.*", "-i", "3.*", "-i", "4.*", "-i", "5.*", "-i", "6.*", "-i", "7.*", "-i", "10.*"]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.peers.doubles import LOOPBACK
-from tests.peers.harness import free_port
 from tests.peers.pypi_ocpp import Play
+from tests.peers.raw_peers import free_port
 from tests.peers.taps import DEADLINE, between
 from tests.peers.targets import environment
 

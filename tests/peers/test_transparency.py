@@ -13,7 +13,8 @@ import pytest
 
 from tests.peers import targets
 from tests.peers.catalogue import ALL, CATEGORIES, category
-from tests.peers.harness import SUBJECTS, WAIT, Facts, Subject, Upstream, Verdict, judge, run
+from tests.peers.harness import SUBJECTS, Facts, Subject, Verdict, judge, run
+from tests.peers.raw_peers import WAIT, Upstream
 from tests.peers.targets import Target
 
 SHORT = 1.0                                             # seconds to wait in vain where failures are expected

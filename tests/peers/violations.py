@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from tests.peers.harness import Csms, Peer, Station, Wire, subject
+from tests.peers.harness import Wire, subject
+from tests.peers.raw_peers import Csms, Peer, Station
 from tests.peers.websocket import CLOSE, CONTINUATION, PING, TEXT, closing
 
 MB = 1 << 20
