@@ -10,7 +10,7 @@ from ocpp_proxy.cli.line_json import line_object
 from ocpp_proxy.cli.open_source import open_source
 from ocpp_proxy.cli.printing import ascii_json, colourful, date, line_text, talk, terminal_width
 from ocpp_proxy.fields import Filter, compile
-from ocpp_proxy.fields.registry import kind_of, link_of, time_of
+from ocpp_proxy.fields.registry import findings_of, kind_of, link_of, time_of
 from ocpp_proxy.model import Link
 from ocpp_proxy.records import Found, FrameSeen, Handshake, Line, LinkOpened, MessageSeen
 from ocpp_proxy.source import Source
@@ -29,6 +29,7 @@ class Printer:
         self._day = ""
         self.colour = not json and colourful(sys.stdout)
         self.width = 0
+        self._shown: dict[int, None] = {}
 
     def show(self, lines: Iterable[Line]) -> None:
         """Print a batch to stdout."""
@@ -39,6 +40,8 @@ class Printer:
                 self.links[record.link.link_id] = record.link
                 if len(self.links) > KEPT_LINKS:
                     self.links.pop(next(iter(self.links)))
+            if not self.json and self._again(line):
+                continue
             if self.json:
                 text = ascii_json(line_object(line, self.links))
             else:
@@ -46,6 +49,14 @@ class Printer:
             sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
+    def _again(self, line: Line) -> bool:
+        """A finding that stands alone and was shown before: only its count is new, which is for the summary."""
+        again = isinstance(line.record, Found) and line.record.finding.finding_id in self._shown
+        for finding in findings_of(line):
+            self._shown[finding.finding_id] = None
+            if len(self._shown) > KEPT_LINKS:
+                del self._shown[next(iter(self._shown))]
+        return again
 
     def _new_day(self, line: Line) -> str:
         """A heading with the date, before the first line of each day."""

@@ -26,7 +26,8 @@ def configure(process: str, stream: TextIO | None = None) -> None:
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]) if plain
             else structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        # At a terminal the card and the lines of `run` tell what goes on; only what is wrong comes on top.
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if plain else logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=False,
     )

@@ -197,3 +197,14 @@ def test_a_terminal_gets_lines_of_its_width_and_whole_findings() -> None:
     assert len(wide) > 30
     assert cut == wide[:29] + "…"
     assert same == finding
+
+
+def test_a_finding_counted_again_is_no_new_line(capsys: pytest.CaptureFixture[str]) -> None:
+    printer = Printer(json=False)
+    first = Line(records.Found(FINDING))
+    again = Line(records.Found(structs.replace(FINDING, count=10)))
+    other = Line(records.Found(structs.replace(FINDING, finding_id=FINDING.finding_id + 1, count=3)))
+    printer.show([first, again, other])
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert len(lines) == 2
+    assert "(3 times)" in lines[1]
