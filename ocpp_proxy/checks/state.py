@@ -22,7 +22,10 @@ LIVE_LINKS = 32             # of one station
 
 
 class OpenCall(Struct, array_like=True):
-    """A Call that waits for its answer. ``payload`` is kept (masked) only where something reads it with the answer."""
+    """A Call that waits for its answer. ``payload`` is kept (masked) only where something reads it with the answer.
+
+    ``time_ns`` is record time, which never goes back; ``sent_ns`` the stamp of the frame, which does when a clock is set back.
+    """
 
     msg_no: int
     frame_id: int
@@ -36,6 +39,7 @@ class OpenCall(Struct, array_like=True):
     found: bool = False         # a finding was raised on it
     resent: int = 0             # identical copies sent while it was open
     payload: bytes = b""
+    sent_ns: int = 0
 
 
 class Answered(Struct, array_like=True):

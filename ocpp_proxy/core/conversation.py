@@ -284,7 +284,7 @@ class Conversation(Memory):
         call = OpenCall(
             message.msg_no, message.frame_id, self.now, plan.action, message_id, message.identity, message.protocol, crc,
             bool(faults) and any(fault.grade in self._counted for fault in faults), False, 0,
-            shown.payload if plan.keep and len(shown.payload) <= KEPT_PAYLOAD else b"",
+            shown.payload if plan.keep and len(shown.payload) <= KEPT_PAYLOAD else b"", message.time_ns,
         )
         if not waiting:
             self.deadlines.arm((message.link_id, ""), self.now + self.limit_ns)
@@ -372,7 +372,7 @@ class Conversation(Memory):
         evse, connector, tx_id, token = plan.hot(payload) if plan is not None and plan.hot is not None else NO_KEYS
         latency = None
         if call is not None:
-            call_no, latency = call.msg_no, self.now - call.time_ns
+            call_no, latency = call.msg_no, frame.time_ns - call.sent_ns
         message = self._last = Message(
             number, frame.frame_id, frame.link_id, about.identity, frame.time_ns, frame.sender, envelope.mtype,
             envelope.message_id, action, about.protocol, envelope.payload, call_no, latency, envelope.error_code,

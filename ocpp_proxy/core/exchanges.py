@@ -8,7 +8,7 @@ from ocpp_proxy.records import ExchangeDone, Record
 def unanswered(call: OpenCall, link_id: int, caller: Side) -> ExchangeDone:
     """The exchange of a Call nobody will answer any more."""
     return ExchangeDone(Exchange(
-        call.msg_no, link_id, call.identity, call.protocol, caller, call.action, call.message_id, call.time_ns, None, None,
+        call.msg_no, link_id, call.identity, call.protocol, caller, call.action, call.message_id, call.sent_ns, None, None,
         "unanswered",
     ))
 
@@ -62,7 +62,7 @@ def answered(direction: Direction, message_id: str) -> tuple[OpenCall | None, st
 def done(call: OpenCall, answer: Message, caller: Side, outcome: Outcome) -> ExchangeDone:
     """The exchange of a Call with its first answer."""
     return ExchangeDone(Exchange(
-        call.msg_no, answer.link_id, call.identity, call.protocol, caller, call.action, call.message_id, call.time_ns,
+        call.msg_no, answer.link_id, call.identity, call.protocol, caller, call.action, call.message_id, call.sent_ns,
         answer.msg_no, answer.time_ns, outcome, answer.error_code,
     ))
 
