@@ -19,4 +19,4 @@ def check(source: SOURCE = None, config: CONFIG = None, json: JSON = False) -> N
 
     merged = settings.load(config, settings.environment(), {})
     verify(merged, need_upstream=False)
-    raise typer.Exit(asyncio.run(checking.check(source, merged.config, json)))
+    raise typer.Exit(asyncio.run(checking.check(source, merged, json)))

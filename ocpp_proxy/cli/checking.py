@@ -1,20 +1,16 @@
 """The body of ``check``: the rules over a source, the findings grouped by whose fault they are."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 
-from ocpp_proxy.checks.settings import Settings
+from ocpp_proxy.cli.judging import judged
 from ocpp_proxy.cli.line_json import finding_object
 from ocpp_proxy.cli.open_source import open_source
 from ocpp_proxy.cli.printing import MARKS, ascii_json, stamp, talk
+from ocpp_proxy.cli.settings import Settings
 from ocpp_proxy.cli.tailing import all_lines
-from ocpp_proxy.config import Config
-from ocpp_proxy.core.analyse import Analyser
-from ocpp_proxy.core.assemble import Ids
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields.registry import findings_of
 from ocpp_proxy.model import Finding, Severity
-from ocpp_proxy.records import Derived, Found, Record
-from ocpp_proxy.records import Source as Undecoded
 from ocpp_proxy.source import Source
 
 SHOWN = 5                                   # examples of one rule and charger; --json has all
@@ -24,11 +20,11 @@ FAULT = {
 }
 
 
-async def check(text: str | None, config: Config, json: bool) -> int:
+async def check(text: str | None, settings: Settings, json: bool) -> int:
     """Print the findings of a source; 1 when one is an error or worse, else 0."""
     source = await open_source(text)
     try:
-        findings = await (stored(source) if source.live else judged(source, config))
+        findings = await (stored(source) if source.live else judged(source, settings))
     finally:
         await source.close()
     if json:
@@ -48,27 +44,6 @@ async def stored(source: Source) -> list[Finding]:
         for line in page:
             found.update((finding.finding_id, finding) for finding in findings_of(line))
     return list(found.values())
-
-
-async def judged(source: Source, config: Config) -> list[Finding]:
-    """The findings of a file: the rules run over its records, the very code that runs live."""
-    settings = Settings(call_seconds=config.call_seconds, severities=config.rules)
-    analyser = Analyser(settings, Ids(), None)
-    found: dict[int, Finding] = {}
-    out: list[Record] = []
-    async for record in _sources(source):
-        analyser.feed(record, out)
-        found.update((record.finding.finding_id, record.finding) for record in out if isinstance(record, Found))
-        out.clear()
-    return list(found.values())
-
-
-async def _sources(source: Source) -> AsyncIterator[Undecoded]:
-    """What came in; what was derived from it is derived anew."""
-    async for batch in source.records():
-        for record in batch:
-            if not isinstance(record, Derived):
-                yield record
 
 
 def report(findings: Iterable[Finding]) -> list[str]:

@@ -2,11 +2,10 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from ocpp_proxy_captures import CaptureSource, open_store
 from ocpp_proxy_captures.database import TABLES, capture_files, open_files
 
@@ -17,12 +16,11 @@ from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.hub.store import Position
 from ocpp_proxy.model import Finding
-from ocpp_proxy.records import Record
+from ocpp_proxy.records import Derived, Source
 from ocpp_proxy.wire.spool import SpoolRecord
 
 KEY = b"k" * 32
 LOST = 5                                    # records that are fed after a commit and die with the process
-TOLD = ("rule", "severity", "blame", "link_id", "identity", "ns", "message", "msg_no", "path", "evidence", "spec_ref", "count")
 
 
 class Recording:
@@ -99,27 +97,19 @@ def stored_findings(path: Path) -> list[tuple[Any, ...]]:
     """The table of findings, as ``told`` gives them."""
     con = open_files(capture_files(path))
     found = con.execute("""
-        SELECT rule, severity, blame, link_id, identity, epoch_us(ts) * 1000 + ns, message, msg_no, path, evidence, spec_ref, count
+        SELECT rule, severity, blame, link_id, identity, epoch_us(ts) * 1000 + ns, message, msg_no, path, evidence, spec_ref,
+               count
         FROM found WHERE no IN (SELECT no FROM findings) ORDER BY finding_id""").fetchall()
     con.close()
     return found
 
 
-def source_records(path: Path) -> list[Record]:
+def source_records(path: Path) -> list[Source]:
     """The stored stream as ``check`` gets it."""
     return asyncio.run(_records(CaptureSource(path)))
 
 
-async def _records(source: CaptureSource) -> list[Record]:
-    found = [record async for batch in source.records() for record in batch]
+async def _records(source: CaptureSource) -> list[Source]:
+    found = [record async for batch in source.records() for record in batch if not isinstance(record, Derived)]
     await source.close()
     return found
-
-
-def pieces(spool: Sequence[SpoolRecord], size: int) -> Iterator[Sequence[SpoolRecord]]:
-    """The stream in parts."""
-    for start in range(0, len(spool), size):
-        yield spool[start : start + size]
-
-
-__all__ = ["KEY", "Recording", "duckdb", "pieces", "record", "rows", "source_records", "stored_findings", "told"]

@@ -37,11 +37,17 @@ class Talk:
         """Now, as the station writes it."""
         return iso(self._now())
 
+    @property
+    def welcome(self) -> dict[str, Any]:
+        """The answer to a BootNotification."""
+        return {"currentTime": self.time, "interval": 60, "status": "Accepted"}
+
     def call(self, side: int, action: str, payload: Any, answer: Any = None, wait: float = 0.5) -> Iterator[Step]:
         """A Call and its answer: a payload, an error code, or None for silence."""
         self.number += 1
         key = f"{self.name}-{self.number}"
-        yield Step(wait, side, json.dumps([2, key, action, payload], separators=self.pick.choice(((",", ":"), (", ", ": ")))).encode())
+        between = self.pick.choice(((",", ":"), (", ", ": ")))
+        yield Step(wait, side, json.dumps([2, key, action, payload], separators=between).encode())
         if isinstance(answer, str):
             yield Step(0.1, 1 - side, json.dumps([4, key, answer, "not now", {}]).encode())
         elif answer is not None:
@@ -58,10 +64,11 @@ def _classic(talk: Talk) -> Iterator[Step]:
     pick = talk.pick
     boot = {"chargePointVendor": "V", "chargePointModel": "M", "firmwareVersion": f"1.{pick.randrange(2)}"}
     for _ in range(pick.choice((1, 1, 5))):
-        yield from talk.call(STATION, "BootNotification", boot, {"currentTime": talk.time, "interval": 60, "status": "Accepted"})
+        yield from talk.call(STATION, "BootNotification", boot, talk.welcome)
     status = {"connectorId": 1, "errorCode": "NoError", "status": "Available", "timestamp": talk.time}
     yield from talk.call(STATION, "StatusNotification", status, {})
-    yield from talk.call(CSMS, "ChangeConfiguration", {"key": "AuthorizationKey", "value": "hunter2hunter2hunter2"}, {"status": "Accepted"})
+    for secret in ("hunter2hunter2hunter2", "hunter2" * pick.choice((1, 100))):     # as a pseudonym the long one is valid
+        yield from talk.call(CSMS, "ChangeConfiguration", {"key": "AuthorizationKey", "value": secret}, {"status": "Accepted"})
     yield from talk.call(STATION, "Heartbeat", {}, {"currentTime": talk.time})
     token = pick.choice(("TAG1", "TAG2"))
     yield from talk.call(STATION, "Authorize", {"idTag": token}, {"idTagInfo": {"status": "Accepted"}})
@@ -70,7 +77,8 @@ def _classic(talk: Talk) -> Iterator[Step]:
     start = {"connectorId": 1, "idTag": token, "meterStart": 1000, "timestamp": talk.time}
     yield from talk.call(STATION, "StartTransaction", start, {"transactionId": tx, "idTagInfo": {"status": accepted}})
     for register in (1500, 2600, 2500, 4000):
-        values = [{"value": str(register)}, {"value": "7.4", "measurand": POWER, "unit": "kW"}, {"value": "55", "measurand": "SoC"}]
+        power = {"value": "7.4", "measurand": POWER, "unit": "kW"}
+        values = [{"value": str(register)}, power, {"value": "55", "measurand": "SoC"}]
         meter = {"connectorId": 1, "transactionId": tx, "meterValue": [{"timestamp": talk.time, "sampledValue": values}]}
         yield from talk.call(STATION, "MeterValues", meter, {}, pick.choice((60, 300)))
     yield from talk.call(CSMS, "TriggerMessage", {"requestedMessage": "Heartbeat"}, pick.choice((None, "NotImplemented")))
@@ -86,25 +94,30 @@ def _classic(talk: Talk) -> Iterator[Step]:
 def _modern(talk: Talk) -> Iterator[Step]:
     pick = talk.pick
     boot = {"reason": "PowerUp", "chargingStation": {"model": "M", "vendorName": "W", "firmwareVersion": "2.0"}}
-    yield from talk.call(STATION, "BootNotification", boot, {"currentTime": talk.time, "interval": 60, "status": "Accepted"})
+    yield from talk.call(STATION, "BootNotification", boot, talk.welcome)
     status = {"timestamp": talk.time, "connectorStatus": pick.choice(("Available", "Faulted")), "evseId": 1, "connectorId": 1}
     yield from talk.call(STATION, "StatusNotification", status, {})
-    variables = {"setVariableData": [{
-        "attributeValue": "hunter2hunter2hunter2", "component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}]}
-    result = {"setVariableResult": [{
-        "attributeStatus": "Accepted", "component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}]}
+    password = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+    variables = {"setVariableData": [{"attributeValue": "hunter2hunter2hunter2", **password}]}
+    result = {"setVariableResult": [{"attributeStatus": "Accepted", **password}]}
     yield from talk.call(CSMS, "SetVariables", variables, result)
+    apn = {"apn": "a", "apnAuthentication": "AUTO", "simPin": 1234}                 # as a pseudonym the PIN is no number
+    profile = {
+        "ocppVersion": "OCPP20", "ocppTransport": "JSON", "ocppCsmsUrl": "wss://csms", "messageTimeout": 30,
+        "securityProfile": 2, "ocppInterface": "Wireless0", "apn": apn}
+    yield from talk.call(
+        CSMS, "SetNetworkProfile", {"configurationSlot": 1, "connectionData": profile}, {"status": "Accepted"})
     tx = f"tx-{pick.randrange(10**6)}"
     parts = (("Started", 0, "Authorized", 100.0), ("Updated", 1, "MeterValuePeriodic", 900.0),
              ("Updated", pick.choice((2, 3)), "MeterValuePeriodic", 1900.0), ("Ended", 4, "StopAuthorized", 2900.0))
+    power = {"value": 7.4, "measurand": POWER, "unitOfMeasure": {"unit": "kW"}}
     for kind, sequence, reason, register in parts:
         if kind == "Ended" and pick.random() < 0.3:
             return
         event = {
             "eventType": kind, "timestamp": talk.time, "triggerReason": reason, "seqNo": sequence,
             "transactionInfo": {"transactionId": tx}, "evse": {"id": 1, "connectorId": 1},
-            "meterValue": [{"timestamp": talk.time, "sampledValue": [
-                {"value": register, "measurand": REGISTER}, {"value": 7.4, "measurand": POWER, "unitOfMeasure": {"unit": "kW"}}]}],
+            "meterValue": [{"timestamp": talk.time, "sampledValue": [{"value": register, "measurand": REGISTER}, power]}],
         }
         if kind == "Started":
             event["idToken"] = {"idToken": "TAG9", "type": "ISO14443"}
