@@ -73,6 +73,14 @@ class Target:
         """Resident bytes of the process and all its descendants; 0 for a direct connection."""
         return sum(_resident(pid) for pid in tree(self.process.pid)) if self.process else 0
 
+    def steady(self, seconds: float = 20) -> None:
+        """Wait until the memory has not grown by a megabyte for a second."""
+        deadline, since, before = time.monotonic() + seconds, time.monotonic(), self.memory()
+        while time.monotonic() < min(deadline, since + 1):
+            time.sleep(0.05)
+            if (now := self.memory()) > before + (1 << 20):
+                since, before = time.monotonic(), now
+
 
 def tree(pid: int) -> list[int]:
     """The process and its descendants, itself first."""

@@ -64,6 +64,8 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
     """The proxy under test, capture on."""
     folder = tmp_path_factory.mktemp("product")
     with _playing(lambda upstream: targets.under_test(upstream, folder), WAIT) as playing:
+        run(SUBJECTS["F01"], playing.target.port, playing.upstream, playing.target.memory)
+        playing.target.steady()                         # started up: what grows from here on is the subjects' doing
         yield playing
 
 
