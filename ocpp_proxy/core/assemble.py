@@ -22,6 +22,7 @@ from ocpp_proxy.core.pieces import Pieces
 from ocpp_proxy.model import Frame, Link, Opcode, Side
 from ocpp_proxy.wire.deflate import Inflater
 from ocpp_proxy.wire.frames import FrameReader, WireFrame
+from ocpp_proxy.wire.http import find_head
 from ocpp_proxy.wire.spool import (
     SIDES,
     End,
@@ -223,8 +224,11 @@ class Assembler:
             ids.frame_id += 1
 
     def _made(self, record: SpoolRecord, out: Out) -> None:
-        """Frames we made ourselves: they belong to no position of the direction."""
+        """Frames or an HTTP answer we made ourselves: they belong to no position of the direction."""
         state = self._state(record, out)
+        if state.directions[record.direction].reader is None and record.data.startswith(b"HTTP/"):
+            self._made_answer(state, record, out)
+            return
         reader, wires = FrameReader(record.direction == 0), list[WireFrame]()
         reader.feed(record.data, wires)
         reader.end(wires)
@@ -235,6 +239,15 @@ class Assembler:
             seen = out[place]
             if isinstance(seen, records.FrameSeen):
                 out[place] = records.FrameSeen(msgspec.structs.replace(seen.frame, verdict="injected"))
+
+    def _made_answer(self, state: LinkState, record: SpoolRecord, out: Out) -> None:
+        """The relay answered in the CSMS's place (502, 400 ...): a whole head with its body."""
+        cut = max(0, find_head(record.data)) or len(record.data)
+        out.append(records.FrameSeen(Frame(
+            self._ids.frame_id, state.link.link_id, record.seq, record.time_ns, record.mono_ns, SIDES[record.direction],
+            Opcode.HTTP_RES, record.data[:cut], b"", record.data[cut:], verdict="injected",
+        )))
+        self._ids.frame_id += 1
 
     def _inflater(self, key: Key, direction: Direction) -> Inflater | None:
         if direction.inflater is None:

@@ -382,6 +382,17 @@ def test_frames_we_made_are_marked_and_do_not_disturb_the_direction() -> None:
     assert (received.verdict, wire(received)) == ("", one)
 
 
+def test_an_answer_of_the_relay_is_a_head_with_its_body() -> None:
+    relay = Relay()
+    relay.open(1)
+    relay.request(1)
+    head, body = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\n\r\n", b"why?\n"
+    relay.add(Kind.OUT, 1, CSMS, head + body, 0)
+    made = [record.frame for record in assembled(relay.records) if isinstance(record, records.FrameSeen)][-1]
+    assert (made.opcode, made.verdict, made.sender) == (Opcode.HTTP_RES, "injected", Side.CSMS)
+    assert (made.header, made.payload) == (head, body)
+
+
 def commit(stored: dict[str, bytes], assembler: Assembler) -> int:
     """Store what changed, as a capture does; gives the bytes written."""
     written = 0
