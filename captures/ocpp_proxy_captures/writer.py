@@ -162,7 +162,7 @@ class DuckStore(Reader, Generic[P]):
             yield self.snapshot(Path(folder))
 
     def _open(self) -> Connection:
-        con = connect()
+        con = connect(threads=1)
         try:
             with self._private():
                 self._file = self._current(con)
