@@ -6,9 +6,10 @@ from ocpp_proxy.checks.payload import fits_elsewhere, of_kinds
 from ocpp_proxy.checks.registry import JSON_VERSIONS, Hit, Hits, at, rule
 from ocpp_proxy.model import Severity
 from ocpp_proxy.spec.errata import NULL_IS_EMPTY
+from ocpp_proxy.wire.envelope import MAX_DEPTH
 
 _NO_JSON = {
-    "not_json": "not JSON", "bom": "a byte order mark stands before the message", "depth": "nested deeper than 512",
+    "not_json": "not JSON", "bom": "a byte order mark stands before the message", "depth": f"nested deeper than {MAX_DEPTH}",
     "surrogate": "holds half of a surrogate pair, which is no character",
 }
 _IDS = {

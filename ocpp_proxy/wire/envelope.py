@@ -3,14 +3,14 @@
 from msgspec import UNSET, Struct, UnsetType
 
 MAX_INLINE = 1 << 20        # bytes of text that are decoded inline
-MAX_DEPTH = 512
+MAX_DEPTH = 200             # orjson encodes to 254, and what walks a value recursively needs several calls a level
 MAX_ID = 36
 
 FAULTS = {
     "not_json": "the text is not JSON", "utf8": "the text is not UTF-8", "bom": "a byte order mark stands before the text",
     "nan": "NaN or Infinity, which JSON does not have", "surrogate": "an escaped half of a surrogate pair",
     "big_number": "a number outside 64 bits", "duplicate_keys": "an object names a key twice",
-    "depth": "nested deeper than 512", "size": "over 1 MiB: not decoded inline",
+    "depth": f"nested deeper than {MAX_DEPTH}", "size": "over 1 MiB: not decoded inline",
     "shape": "not an array of the right length and types", "type_unknown": "the message type is none of 2 to 6",
     "type_not_integer": "the message type is written as a string or a decimal number",
     "id_not_string": "the message id is not a string", "id_null": "the message id is null",

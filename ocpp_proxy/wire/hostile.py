@@ -56,6 +56,9 @@ def explain(text: bytes) -> str:
     return read[1][0] if read and read[1] else "not_json"
 
 
+_LONGEST = 20               # digits, with a sign, of an integer of 64 bits
+
+
 class _Hooks:
     """Collects what the tolerant decoder meets."""
 
@@ -69,10 +72,10 @@ class _Hooks:
         return found
 
     def integer(self, digits: str) -> int | float:
-        value: int | float = int(digits) if len(digits) <= 400 else float("inf")
-        if not _LOWEST <= value <= _HIGHEST:
+        value = int(digits) if len(digits) <= _LONGEST else None
+        if value is None or not _LOWEST <= value <= _HIGHEST:
             self.faults["big_number"] = None
-            return 0 if value == float("inf") else float(value)
+            return self.decimal(digits)             # 0 when it has too many digits for that, too
         return value
 
     def decimal(self, digits: str) -> float:

@@ -22,7 +22,7 @@ _loads, _dumps = orjson.loads, orjson.dumps
 def decode(text: bytes) -> Envelope:
     """Decode one message. Any bytes give an envelope."""
     found = _CANONICAL(text)
-    if found is None or not text.endswith(b"}]") or (len(text) > 1024 and too_deep(text)):
+    if found is None or not text.endswith(b"}]") or (len(text) > 2 * MAX_DEPTH and too_deep(text)):
         return odd(text)
     payload = text[found.end() : -1]
     try:
