@@ -56,12 +56,13 @@ def test_every_query_gives_the_same_rows(readers: tuple[FileReader, FileReader])
 def test_every_line_is_the_same(readers: tuple[FileReader, FileReader]) -> None:
     for text in (None, *FILTERS):
         where = parse(text) if text else None
-        one, many = ([line for batch in reader.lines(where) for line in batch] for reader in readers)
-        assert one == many
-        assert one, text
+        in_one, in_many = ([line for batch in reader.lines(where) for line in batch] for reader in readers)
+        assert in_many == in_one
+        assert in_one, text
     one, many = readers
     assert one.links() == many.links() != []
-    assert [record for batch in one.everything() for record in batch] == [record for batch in many.everything() for record in batch]
+    whole, parts = ([record for batch in reader.everything() for record in batch] for reader in readers)
+    assert whole == parts
 
 
 def check(path: Path) -> list[Finding]:
