@@ -67,7 +67,7 @@ FROM found WHERE no IN (SELECT max(no) FROM found GROUP BY finding_id);
 -- One row per Call. The joins are aggregated: one row per Call whatever came, and a LIMIT above keeps its meaning on DuckDB 2.0.
 CREATE OR REPLACE VIEW exchanges AS
 SELECT c.msg_no AS call_no, r.msg_no AS answer_no, c.link_id, c.identity, c.protocol, c.side, c.action, c.message_id,
-       c.ts AS called_at, r.ts AS answered_at, date_diff('microsecond', c.ts, r.ts) / 1000.0 AS latency_ms,
+       c.ts AS called_at, r.ts AS answered_at, (epoch_us(r.ts) - epoch_us(c.ts)) / 1000.0 AS latency_ms,
        CASE WHEN r.msg_no IS NULL THEN 'unanswered' WHEN r.mtype = 4 OR e.call_no IS NOT NULL THEN 'error' ELSE 'ok' END AS outcome,
        coalesce(e.error_code, r.error_code) AS error_code, coalesce(e.error_desc, r.error_desc) AS error_desc,
        c.evse_id, c.connector_id, coalesce(c.tx_id, r.tx_id) AS tx_id, c.id_token, c.payload AS req, r.payload AS res
@@ -78,13 +78,19 @@ LEFT JOIN (SELECT call_no, min(error_code) AS error_code, min(error_desc) AS err
 WHERE c.mtype = 2;
 
 -- 1.6: a Stop belongs to the latest Start with that id before it (some CSMS give every transaction the id 0 or -1).
+-- "told" reads the payloads once: unpacking them is most of the time, so every message is parsed once for all its fields.
 CREATE OR REPLACE VIEW transactions AS
-WITH call16 AS (
-  SELECT c.msg_no, c.identity, c.action, c.ts, c.connector_id, c.id_token, c.payload AS req, r.payload AS res,
-         CASE c.action WHEN 'StopTransaction' THEN coalesce(c.tx_id, json_extract_string(c.payload, '$.transactionId'))
-              ELSE coalesce(r.tx_id, json_extract_string(r.payload, '$.transactionId')) END AS tx_id
-  FROM (SELECT * FROM messages WHERE mtype = 2 AND action IN ('StartTransaction', 'StopTransaction')) c
-  LEFT JOIN (SELECT * FROM messages WHERE mtype = 3 AND action IN ('StartTransaction', 'StopTransaction')) r ON r.call_no = c.msg_no),
+WITH told AS MATERIALIZED (
+  SELECT msg_no, call_no, identity, mtype, action, ts, evse_id, connector_id, tx_id, id_token,
+         json_extract_string(payload, ['$.transactionId', '$.idTagInfo.status', '$.meterStart', '$.meterStop', '$.reason',
+           '$.eventType', '$.seqNo', '$.transactionInfo.stoppedReason']) AS said
+  FROM messages WHERE (mtype = 2 AND action IN ('StartTransaction', 'StopTransaction', 'TransactionEvent'))
+    OR (mtype = 3 AND action IN ('StartTransaction', 'StopTransaction'))),
+call16 AS (
+  SELECT c.msg_no, c.identity, c.action, c.ts, c.connector_id, c.id_token, c.said AS req, r.said AS res,
+         CASE c.action WHEN 'StopTransaction' THEN coalesce(c.tx_id, c.said[1]) ELSE coalesce(r.tx_id, r.said[1]) END AS tx_id
+  FROM (SELECT * FROM told WHERE mtype = 2 AND action <> 'TransactionEvent') c
+  LEFT JOIN (SELECT * FROM told WHERE mtype = 3) r ON r.call_no = c.msg_no),
 start16 AS (
   SELECT *, lead(msg_no, 1, 9223372036854775807) OVER (PARTITION BY identity, tx_id ORDER BY msg_no) AS next_no
   FROM call16 WHERE action = 'StartTransaction' AND tx_id IS NOT NULL),
@@ -94,17 +100,12 @@ stop16 AS (
        AND p.msg_no > s.msg_no AND p.msg_no < s.next_no GROUP BY s.msg_no),
 one AS (
   SELECT s.identity, s.tx_id, '1.6' AS gen, s.connector_id AS evse, s.ts AS started_at, p.stopped_at, s.id_token,
-         json_extract_string(s.res, '$.idTagInfo.status') AS auth_status,
-         TRY_CAST(json_extract_string(s.req, '$.meterStart') AS DOUBLE) AS meter_start,
-         TRY_CAST(json_extract_string(p.req, '$.meterStop') AS DOUBLE) AS meter_stop,
-         CASE WHEN p.msg_no IS NOT NULL THEN coalesce(json_extract_string(p.req, '$.reason'), 'Local') END AS stop_reason,
-         NULL::BIGINT AS missing_seq
+         s.res[2] AS auth_status, TRY_CAST(s.req[3] AS DOUBLE) AS meter_start, TRY_CAST(p.req[4] AS DOUBLE) AS meter_stop,
+         CASE WHEN p.msg_no IS NOT NULL THEN coalesce(p.req[5], 'Local') END AS stop_reason, NULL::BIGINT AS missing_seq
   FROM start16 s LEFT JOIN stop16 p USING (msg_no)),
 event2 AS (
-  SELECT identity, tx_id, evse_id, ts, msg_no, id_token, json_extract_string(payload, '$.eventType') AS what,
-         TRY_CAST(json_extract_string(payload, '$.seqNo') AS BIGINT) AS seq,
-         json_extract_string(payload, '$.transactionInfo.stoppedReason') AS reason
-  FROM messages WHERE mtype = 2 AND action = 'TransactionEvent' AND tx_id IS NOT NULL),
+  SELECT identity, tx_id, evse_id, ts, msg_no, id_token, said[6] AS what, TRY_CAST(said[7] AS BIGINT) AS seq, said[8] AS reason
+  FROM told WHERE action = 'TransactionEvent' AND tx_id IS NOT NULL),
 tx2 AS (
   SELECT identity, tx_id, arg_min(evse_id, msg_no) AS evse, min(ts) FILTER (what = 'Started') AS started_at,
          max(ts) FILTER (what = 'Ended') AS stopped_at, arg_min(id_token, msg_no) AS id_token, arg_max(reason, msg_no) AS stop_reason,
