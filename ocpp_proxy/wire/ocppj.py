@@ -25,12 +25,16 @@ def decode(text: bytes) -> Envelope:
     if found is None or not text.endswith(b"}]") or (len(text) > 2 * MAX_DEPTH and too_deep(text)):
         return odd(text)
     payload = text[found.end() : -1]
+    called, action, answered = found.groups()
+    if payload == b"{}":                        # Heartbeats and most answers
+        if called is None:
+            return Envelope(3, answered.decode(), "", payload, {})
+        return Envelope(2, called.decode(), action.decode(), payload, {})
     try:
         value = _loads(payload)
     except orjson.JSONDecodeError:
         return odd(text)
     faults = () if _dumps(value) == payload else silent(payload, value)
-    called, action, answered = found.groups()
     if called is None:
         return Envelope(3, answered.decode(), "", payload, value, b"", b"", "", "", faults)
     return Envelope(2, called.decode(), action.decode(), payload, value, b"", b"", "", "", faults)

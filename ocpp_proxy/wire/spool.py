@@ -157,6 +157,8 @@ class Damage(Struct, frozen=True, gc=False):
     end: int
 
 
+_SIZE, _unpack = RECORD.size, RECORD.unpack_from        # looked up once: this runs for every record
+_KINDS = {int(kind): kind for kind in Kind}
 _encode = msgspec.msgpack.Encoder().encode
 _DECODERS = {
     kind: msgspec.msgpack.Decoder(body)
@@ -220,40 +222,29 @@ def read_records(
     ``end`` is where the next record begins: go on from there. A bad stretch is yielded as ``Damage`` once a good record
     follows it, or when ``final`` (the writer is gone); before that a bad tail is unfinished and is not yielded.
     """
-    start = start_crc(segment.salt)
-    at, bad = 0, -1
+    start, worker, incarnation = start_crc(segment.salt), segment.worker, segment.incarnation
+    at, bad, last = 0, -1, len(data) - _SIZE
     while at < len(data):
-        record = _record_at(data, at, segment, start)
-        if record is None:
-            if bad < 0:
-                bad = at
-            at = data.find(MAGIC_BYTES, at + 1)
-            if at < 0:
-                break
-            continue
-        if bad >= 0:
-            yield Damage(position + bad, position + at), position + at
-            bad = -1
-        at += RECORD.size + len(record.data)
-        yield record, position + at
+        if at <= last:                      # written out flat: this runs for every record
+            magic, size, crc, kind, direction, flags, seq, time_ns, mono_ns, link, offset = _unpack(data, at)
+            body = at + _SIZE
+            end = body + size
+            if (
+                magic == MAGIC and size <= MAX_DATA and end <= len(data) and kind in _KINDS
+                and crc32(data[at + 12 : end], start ^ size) == crc
+            ):
+                if bad >= 0:
+                    yield Damage(position + bad, position + at), position + at
+                    bad = -1
+                at = end
+                yield SpoolRecord(
+                    _KINDS[kind], direction, flags, seq, time_ns, mono_ns, link, offset, data[body:end], worker, incarnation,
+                ), position + end
+                continue
+        if bad < 0:
+            bad = at
+        at = data.find(MAGIC_BYTES, at + 1)
+        if at < 0:
+            break
     if bad >= 0 and final:
         yield Damage(position + bad, position + len(data)), position + len(data)
-
-
-def _record_at(data: bytes, at: int, segment: Segment, start: int) -> SpoolRecord | None:
-    if len(data) - at < RECORD.size:
-        return None
-    magic, size, crc, kind, direction, flags, seq, time_ns, mono_ns, link, offset = RECORD.unpack_from(data, at)
-    body = at + RECORD.size
-    if magic != MAGIC or size > MAX_DATA or len(data) - body < size:
-        return None
-    chunk = data[body : body + size]
-    if crc32(chunk, crc32(data[at + 12 : body], start ^ size)) != crc:
-        return None
-    try:
-        known = Kind(kind)
-    except ValueError:
-        return None
-    return SpoolRecord(
-        known, direction, flags, seq, time_ns, mono_ns, link, offset, chunk, segment.worker, segment.incarnation,
-    )
