@@ -7,7 +7,7 @@ from msgspec import Struct
 from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.payload import counts, is_stamp
 from ocpp_proxy.checks.registry import Hit, Hits, at, rule
-from ocpp_proxy.checks.stamps import Read, has_stamps, read
+from ocpp_proxy.checks.stamps import Read, has_stamps, is_unset, read
 from ocpp_proxy.model import Severity, Side
 from ocpp_proxy.spec.faults import Fault
 
@@ -56,6 +56,13 @@ _OLD = re.compile(rb'"(?:[01]\d{3}|200\d)-\d\d-')
 _OLD_TEXT = re.compile(r'"(?:[01]\d{3}|200\d)-\d\d-')
 
 
+def _any_unset(stamps: list[Read]) -> bool:
+    for stamp in stamps:
+        if is_unset(stamp.text):
+            return True
+    return False
+
+
 @rule(
     "C03", "clock not set", severity=Severity.WARNING, blame="station", on=("call",), where=has_stamps, unless=(planned_time,),
     spec="OCPP 1.6 errata v4.0, 3.11",
@@ -63,7 +70,8 @@ _OLD_TEXT = re.compile(r'"(?:[01]\d{3}|200\d)-\d\d-')
 )
 def clock_not_set(context: Context) -> Hits:
     """A time stamp is from before OCPP existed (1970, 2000): the sender's clock has not been set since power-up."""
-    if context.message is None or _OLD.search(context.message.payload) is None:
+    message, known = context.message, context.stamps
+    if message is None or (known is not None and not _any_unset(known)) or _OLD.search(message.payload) is None:
         return ()
     return [
         Hit(f"{stamp.path[2:]} is {stamp.text[:40]!r}: the clock is not set", path=stamp.path, blame=at(context.sender),
@@ -105,10 +113,16 @@ def local_time_as_utc(context: Context) -> Hits:
     """The station's stamps say UTC but run a constant time zone offset beside their arrival."""
     if context.sender is not Side.STATION:
         return ()
-    last = next((stamp for stamp in reversed(stamps_of(context)) if stamp.clock), None)
-    if last is None or last.seconds is None or last.unset or not last.text.endswith(("Z", "z", "+00:00")):
+    last = None
+    for stamp in stamps_of(context):
+        if stamp.clock:
+            last = stamp
+    if last is None or not last.text.endswith(("Z", "z", "+00:00")) or last.unset:
         return ()
-    skew = last.seconds - context.now / 1e9
+    seconds = last.seconds
+    if seconds is None:
+        return ()
+    skew = seconds - context.now / 1e9
     skews = context.memory(Skews) if abs(skew) >= 900 - _NEAR or context.code in context.scope.memory else None
     if skews is None:
         return ()

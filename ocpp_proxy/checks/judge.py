@@ -31,9 +31,8 @@ class Judge:
 
     def run(self, rules: Rules, out: list[Record]) -> bool:
         """Let rules judge the context; True when any of them found something (also a cause seen before)."""
-        found = False
+        found, context = False, self.context
         for rule in rules:
-            context = self.context
             context.code = rule.code
             context.scope = context.station if rule.scope == "station" else context.link
             try:

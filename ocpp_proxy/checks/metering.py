@@ -35,26 +35,30 @@ def readings(payload: dict[str, object], name: str, meter: str) -> Iterator[Read
     samples = payload.get(name)
     for i, sample in enumerate(samples if isinstance(samples, list) else ()):
         values = dig(sample, "sampledValue")
-        stamp = text(dig(sample, "timestamp"))
-        instant = seconds_of(stamp) if not is_unset(stamp) else None
+        instant: float | None = -1.0                    # read when a register is there
         for j, value in enumerate(values if isinstance(values, list) else ()):
             if not isinstance(value, dict) or value.get("measurand", REGISTER) != REGISTER:
                 continue
             wh = in_wh(value) if value.get("format") != "SignedData" else None
-            if wh is not None:
-                key = f"{meter}|{text(value.get('phase'))}|{text(value.get('location'))}"
-                yield Reading(key, wh, instant or 0.0, f"$.{name}[{i}].sampledValue[{j}].value")
+            if wh is None:
+                continue
+            if instant == -1.0:
+                stamp = text(dig(sample, "timestamp"))
+                instant = seconds_of(stamp) if not is_unset(stamp) else None
+            key = f"{meter}|{text(value.get('phase'))}|{text(value.get('location'))}"
+            yield Reading(key, wh, instant or 0.0, f"$.{name}[{i}].sampledValue[{j}].value")
 
 
 def in_wh(sample: dict[str, object]) -> float | None:
     """An energy sample in Wh; None when value or unit cannot be read."""
     value = number(sample.get("value"))
-    unit = sample.get("unit", dig(sample, "unitOfMeasure", "unit"))
-    factor = _WH.get(text(unit) or "Wh")
-    power = number(dig(sample, "unitOfMeasure", "multiplier")) or 0.0
-    if value is None or factor is None or abs(power) > 12:
+    about = sample.get("unitOfMeasure")                 # 2.x
+    unit = sample.get("unit", dig(about, "unit"))
+    factor = _WH.get(unit if isinstance(unit, str) and unit else "Wh")
+    if value is None or factor is None:
         return None
-    return value * factor * float(10.0**power)
+    power = number(dig(about, "multiplier")) or 0.0 if about is not None else 0.0
+    return value * factor * float(10.0**power) if abs(power) <= 12 else None
 
 
 def delivered_late(context: Context, hit: Hit) -> bool:

@@ -1,13 +1,11 @@
 """Owns the time stamps of a message: where they are, and what instant they mean."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from msgspec import Struct
 
 from ocpp_proxy.spec.terms import EACH, Path, stamps
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND = timedelta(seconds=1)
 UNSET_YEAR = 2010           # OCPP is younger: an earlier stamp is a clock that was never set
 _paths: dict[tuple[str, str, bool], tuple[tuple[Path, bool], ...]] = {}
 
@@ -32,6 +30,8 @@ class Read(Struct, frozen=True, gc=False):
 
 def is_unset(text: str) -> bool:
     """A stamp from before OCPP: the clock was never set, and no rule about time may use it."""
+    if text.startswith("202"):
+        return False                        # nearly all there are
     return text[:4].isdecimal() and text[:4].isascii() and int(text[:4]) < UNSET_YEAR
 
 
@@ -39,7 +39,7 @@ def seconds_of(text: str) -> float | None:
     """Seconds since the epoch of a stamp with a zone; None when it has none or is no date."""
     try:
         parsed = datetime.fromisoformat(text)
-        return (parsed - EPOCH) / _SECOND if parsed.tzinfo is not None else None
+        return parsed.timestamp() if parsed.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
 
@@ -66,11 +66,14 @@ def read(version: str, action: str, answer: bool, payload: object) -> list[Read]
 
 
 def _walk(value: object, path: Path, at: int, place: str, clock: bool, found: list[Read]) -> None:
-    if at == len(path):
-        if isinstance(value, str):
-            found.append(Read(place, value, clock))
-    elif path[at] == EACH:
-        for index, item in enumerate(value if isinstance(value, list) else ()):
-            _walk(item, path, at + 1, f"{place}[{index}]", clock, found)
-    elif isinstance(value, dict) and path[at] in value:
-        _walk(value[path[at]], path, at + 1, f"{place}.{path[at]}", clock, found)
+    for place_at in range(at, len(path)):
+        step = path[place_at]
+        if step == EACH:
+            for index, item in enumerate(value if isinstance(value, list) else ()):
+                _walk(item, path, place_at + 1, f"{place}[{index}]", clock, found)
+            return
+        if not isinstance(value, dict) or step not in value:
+            return
+        value, place = value[step], f"{place}.{step}"
+    if isinstance(value, str):
+        found.append(Read(place, value, clock))

@@ -26,17 +26,17 @@ def bad_transaction_id(context: Context) -> Hits:
     """A transaction id that names no transaction: meter values and the stop cannot be booked on one."""
     message, payload = context.message, context.object()
     if message is None or "transactionId" not in payload:
-        return
+        return ()
     value = payload["transactionId"]
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return
+        return ()
     severity = None
     open_one = context.transaction or context.station.open_transaction()
     if value == -1 and message.mtype == 2 and (open_one is None or open_one.tx_id == ""):
         severity = Severity.WARNING         # the station never got an id: -1 is what it shall use
     shown = "a text" if isinstance(value, str) else "null" if value is None else str(value)[:20]
-    yield Hit(f"transactionId is {shown}", path="$.transactionId", severity=severity, fact=value,
-              blame="csms" if message.sender == "csms" else "station")
+    return [Hit(f"transactionId is {shown}", path="$.transactionId", severity=severity, fact=value,
+                blame="csms" if message.sender == "csms" else "station")]
 
 
 def begun_out_of_sight(context: Context, hit: Hit) -> bool:

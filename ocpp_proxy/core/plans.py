@@ -71,11 +71,27 @@ def _reader(where: Keys) -> Callable[[object], Hot] | None:
     if not (where.evse_id or where.connector_id or where.tx_id or where.id_token):
         return None
 
+    paths = (where.evse_id, where.connector_id, where.tx_id, where.id_token)
+    if all(len(path) <= 1 and all(len(steps) == 1 for steps in path) for path in paths):
+        return _flat(*(path[0][0] if path else None for path in paths))
+
     def hot(payload: object) -> Hot:
         return (
             _integer(_first(payload, where.evse_id)), _integer(_first(payload, where.connector_id)),
             _word(_first(payload, where.tx_id)), _word(_first(payload, where.id_token)),
         )
+
+    return hot
+
+
+def _flat(evse: str | None, connector: str | None, tx: str | None, token: str | None) -> Callable[[object], Hot]:
+    """The reader where every key is a member of the payload itself (most of 1.6)."""
+
+    def hot(payload: object) -> Hot:
+        if not isinstance(payload, dict):
+            return NO_KEYS
+        get = payload.get                               # nothing has the name None
+        return _integer(get(evse)), _integer(get(connector)), _word(get(tx)), _word(get(token))
 
     return hot
 
