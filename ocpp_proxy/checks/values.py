@@ -4,6 +4,7 @@ import orjson
 
 from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.state import OpenCall
+from ocpp_proxy.wire.hostile import lenient
 
 
 def dig(value: object, *steps: str) -> object:
@@ -33,7 +34,11 @@ def member(call: OpenCall | None, *steps: str) -> object:
     """A member of the kept payload of a Call."""
     if call is None or not call.payload:
         return None
-    return dig(orjson.loads(call.payload), *steps)
+    try:
+        return dig(orjson.loads(call.payload), *steps)
+    except orjson.JSONDecodeError:                  # not strict JSON (NaN, 1e999, half a surrogate pair), but it was read
+        read = lenient(call.payload)
+        return dig(read[0], *steps) if read else None
 
 
 def answer_status(context: Context) -> str:
