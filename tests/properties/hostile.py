@@ -82,6 +82,26 @@ def _plain(pick: random.Random) -> bytes:
     return f'[2,"{pick.choice("12k")}",{body % 1 if "%d" in body else body}]'.encode()
 
 
+def _secret(pick: random.Random) -> bytes:
+    """What masking looks into, with values that it does not expect."""
+    odd, other = (pick.choice((value(pick), *STRINGS, '"ftp://u:p\\ud800@h/\\udc00"', '"ftp://u:p@h/"')) for _ in range(2))
+    name = pick.choice(("AuthorizationKey", "authorizationkey", "\\ud800Password", "HeartbeatInterval"))
+    body = pick.choice((
+        f'"ChangeConfiguration",{{"key":"{name}","value":{odd}}}',
+        f'"ChangeConfiguration",{{"key":"{name}","value":"a","value":{odd}}}',
+        f'"UpdateFirmware",{{"location":{odd},"retrieveDate":{other}}}',
+        f'"GetDiagnostics",{{"location":{odd},"location":{other}}}',
+        f'"SetNetworkProfile",{{"connectionData":{{"apn":{{"apnPassword":{odd},"simPin":{other}}},"vpn":{other}}}}}',
+        f'"SetVariables",{{"setVariableData":[{{"attributeValue":{odd},"component":{{"name":"SecurityCtrlr"}},'
+        f'"variable":{{"name":"BasicAuthPassword"}}}},{other}]}}',
+        f'"DataTransfer",{{"vendorId":"v","data":{odd},"password":{other}}}', f'"{name}",{{"password":{odd},"{name}":{other}}}',
+    ))
+    entry = f'{{"key":"{name}","readonly":false,"value":{odd}}}'
+    answer = f'[3,"{pick.choice("12k")}",{{"configurationKey":[{entry}],"password":{other}}}]'
+    error = f'[4,"{pick.choice("12k")}","InternalError",{odd},{{"password":{other}}}]'
+    return _bytes(pick.choice((f'[2,"{pick.choice("12k")}",{body}]', f'[2,"k",{body}]', answer, error)))
+
+
 def _deep(pick: random.Random) -> bytes:
     depth = pick.choice(DEEP[:6] if pick.random() < 0.9 else DEEP)
     open_, close = pick.choice((("[", "]"), ('{"a":', "}")))
@@ -105,5 +125,6 @@ def _words(pick: random.Random) -> bytes:
 
 
 _MAKERS: tuple[Callable[[random.Random], bytes], ...] = (
-    _call, _call, _call, _answer, _answer, _plain, _deep, _wide, _noise, _words, lambda pick: pick.choice(ODD),
+    _call, _call, _call, _answer, _answer, _plain, _secret, _secret, _deep, _wide, _noise, _words,
+    lambda pick: pick.choice(ODD),
 )

