@@ -16,7 +16,7 @@ from ocpp_proxy.config import CaptureConfig
 from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.fields import parse
 from ocpp_proxy.model import Finding
-from tests.properties.recording import KEY, record, stored_findings, told
+from tests.properties.recording import KEY, Recording, record, rows, stored_findings, told
 from tests.properties.traffic import mixed
 
 CUTS = 10
@@ -87,3 +87,13 @@ def test_with_masks_too(tmp_path: Path) -> None:
     assert len(segments(many)) >= 5
     assert stored_findings(many) == stored_findings(one)
     assert check(many) == check(one)
+
+
+def test_killed_between_any_two_segments(tmp_path: Path) -> None:
+    spool = mixed(9, 80)
+    whole = record(tmp_path / "whole.duckdb", spool, 1000)
+    killed = Recording(tmp_path / "many", settings=CaptureConfig(rotate_messages=1))
+    killed.write(spool, range(40, len(spool), 40), kill=True)
+    many = killed.close()
+    assert len(segments(many)) >= 5
+    assert rows(many) == rows(whole)
