@@ -4,7 +4,7 @@ CREATE OR REPLACE VIEW frames AS
 SELECT frame_id, link_id, seq, ts, CASE WHEN station THEN 'station' ELSE 'csms' END AS side,
        list_extract(['text', 'binary', 'continuation', 'ping', 'pong', 'close', 'http_req', 'http_res', 'raw'], opcode + 1) AS opcode,
        size, fin, header, mask AS mask_key,
-       CASE WHEN built & 1 = 0 THEN data
+       CASE WHEN built & 4 > 0 THEN NULL WHEN built & 1 = 0 THEN data
             WHEN prefix IS NOT NULL OR suffix IS NOT NULL OR mtype = 0
             THEN coalesce(prefix, ''::BLOB) || coalesce(encode(payload::VARCHAR), odd) || coalesce(suffix, ''::BLOB)
             ELSE encode('[' || mtype || ',"' || message_id || CASE WHEN mtype IN (2, 6) THEN '","' || action || '",'
@@ -81,30 +81,33 @@ WHERE c.mtype = 2;
 -- "told" reads the payloads once: unpacking them is most of the time, so every message is parsed once for all its fields.
 CREATE OR REPLACE VIEW transactions AS
 WITH told AS MATERIALIZED (
-  SELECT msg_no, call_no, identity, mtype, action, ts, evse_id, connector_id, tx_id, id_token,
-         json_extract_string(payload, ['$.transactionId', '$.idTagInfo.status', '$.meterStart', '$.meterStop', '$.reason',
-           '$.eventType', '$.seqNo', '$.transactionInfo.stoppedReason']) AS said
-  FROM messages WHERE (mtype = 2 AND action IN ('StartTransaction', 'StopTransaction', 'TransactionEvent'))
-    OR (mtype = 3 AND action IN ('StartTransaction', 'StopTransaction'))),
+  SELECT * EXCLUDE said, said[1] AS id, said[2] AS status, said[6] AS what, TRY_CAST(said[7] AS BIGINT) AS seq,
+         CASE action WHEN 'TransactionEvent' THEN said[8] ELSE said[5] END AS reason,
+         TRY_CAST(CASE action WHEN 'StopTransaction' THEN said[4] ELSE said[3] END AS DOUBLE) AS meter
+  FROM (SELECT msg_no, call_no, identity, mtype, action, ts, evse_id, connector_id, tx_id, id_token,
+               json_extract_string(payload, ['$.transactionId', '$.idTagInfo.status', '$.meterStart', '$.meterStop', '$.reason',
+                 '$.eventType', '$.seqNo', '$.transactionInfo.stoppedReason']) AS said
+        FROM messages WHERE (mtype = 2 AND action IN ('StartTransaction', 'StopTransaction', 'TransactionEvent'))
+          OR (mtype = 3 AND action IN ('StartTransaction', 'StopTransaction')))),
 call16 AS (
-  SELECT c.msg_no, c.identity, c.action, c.ts, c.connector_id, c.id_token, c.said AS req, r.said AS res,
-         CASE c.action WHEN 'StopTransaction' THEN coalesce(c.tx_id, c.said[1]) ELSE coalesce(r.tx_id, r.said[1]) END AS tx_id
+  SELECT c.msg_no, c.identity, c.action, c.ts, c.connector_id, c.id_token, c.meter, c.reason, r.status,
+         CASE c.action WHEN 'StopTransaction' THEN coalesce(c.tx_id, c.id) ELSE coalesce(r.tx_id, r.id) END AS tx_id
   FROM (SELECT * FROM told WHERE mtype = 2 AND action <> 'TransactionEvent') c
   LEFT JOIN (SELECT * FROM told WHERE mtype = 3) r ON r.call_no = c.msg_no),
 start16 AS (
   SELECT *, lead(msg_no, 1, 9223372036854775807) OVER (PARTITION BY identity, tx_id ORDER BY msg_no) AS next_no
   FROM call16 WHERE action = 'StartTransaction' AND tx_id IS NOT NULL),
 stop16 AS (
-  SELECT s.msg_no, min(p.ts) AS stopped_at, arg_min(p.req, p.msg_no) AS req
+  SELECT s.msg_no, min(p.ts) AS stopped_at, arg_min({'meter': p.meter, 'reason': p.reason}, p.msg_no) AS first
   FROM start16 s JOIN call16 p ON p.identity = s.identity AND p.tx_id = s.tx_id AND p.action = 'StopTransaction'
        AND p.msg_no > s.msg_no AND p.msg_no < s.next_no GROUP BY s.msg_no),
 one AS (
   SELECT s.identity, s.tx_id, '1.6' AS gen, s.connector_id AS evse, s.ts AS started_at, p.stopped_at, s.id_token,
-         s.res[2] AS auth_status, TRY_CAST(s.req[3] AS DOUBLE) AS meter_start, TRY_CAST(p.req[4] AS DOUBLE) AS meter_stop,
-         CASE WHEN p.msg_no IS NOT NULL THEN coalesce(p.req[5], 'Local') END AS stop_reason, NULL::BIGINT AS missing_seq
+         s.status AS auth_status, s.meter AS meter_start, p.first.meter AS meter_stop,
+         CASE WHEN p.msg_no IS NOT NULL THEN coalesce(p.first.reason, 'Local') END AS stop_reason, NULL::BIGINT AS missing_seq
   FROM start16 s LEFT JOIN stop16 p USING (msg_no)),
 event2 AS (
-  SELECT identity, tx_id, evse_id, ts, msg_no, id_token, said[6] AS what, TRY_CAST(said[7] AS BIGINT) AS seq, said[8] AS reason
+  SELECT identity, tx_id, evse_id, ts, msg_no, id_token, what, seq, reason
   FROM told WHERE action = 'TransactionEvent' AND tx_id IS NOT NULL),
 tx2 AS (
   SELECT identity, tx_id, arg_min(evse_id, msg_no) AS evse, min(ts) FILTER (what = 'Started') AS started_at,
