@@ -57,10 +57,7 @@ _OLD_TEXT = re.compile(r'"(?:[01]\d{3}|200\d)-\d\d-')
 
 
 def _any_unset(stamps: list[Read]) -> bool:
-    for stamp in stamps:
-        if is_unset(stamp.text):
-            return True
-    return False
+    return any(is_unset(stamp.text) for stamp in stamps)
 
 
 @rule(

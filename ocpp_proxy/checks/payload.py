@@ -198,8 +198,10 @@ def signed(context: Context, hit: Hit) -> bool:
 def bad_decimal(context: Context) -> Hits:
     """A number has more decimals than allowed, a decimal comma, or is NaN; receivers read another value or none."""
     if context.event == "call":
-        payload = context.object()
-        return [hit for name in ("meterValue", "transactionData") if name in payload for hit in _commas(context, name, payload[name])]
+        held = context.object()
+        return [
+            hit for name in ("meterValue", "transactionData") if name in held for hit in _commas(context, name, held[name])
+        ]
     if context.event == "faults":
         return _hits(context, of_kinds(context, "multipleOf"))
     found = []

@@ -15,10 +15,12 @@ from msgspec import Struct
 from ocpp_proxy.hub.log import logger
 from ocpp_proxy.hub.store import Position, Store
 from ocpp_proxy.model import CaptureError
-from ocpp_proxy.records import Beat, Record
+from ocpp_proxy.records import Beat, FrameSeen, Record
 
 FLUSH_SECONDS = 0.5                         # rows reach the store after this, or at FLUSH_ROWS
-FLUSH_ROWS = 10_000
+FLUSH_ROWS = 20_000
+FLUSH_BYTES = 2 << 20                       # or at so many bytes of large records: the store holds each several times over
+LARGE = 16 << 10                            # a record with more than this counts there; smaller ones are bounded by rows
 IDLE_SECONDS = 60.0                         # positions alone (beats, nothing to store) are written this often
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)        # waits after a failed commit; the last one repeats
 
@@ -148,3 +150,15 @@ async def aside(function: Callable[..., T], *arguments: Any) -> T:
 def has_rows(stream: Sequence[Record]) -> bool:
     """Whether anything but beats is there to be stored."""
     return any(not isinstance(record, Beat) for record in stream)
+
+
+def large_bytes(stream: Sequence[Record]) -> int:
+    """Bytes of the large records. What a message and its frame share counts once."""
+    total = 0
+    for record in stream:
+        if type(record) is FrameSeen:
+            frame = record.frame
+            held = len(frame.payload) + len(frame.raw) + len(frame.text) + len(frame.header)
+            if held > LARGE:
+                total += held
+    return total
