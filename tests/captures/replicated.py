@@ -74,6 +74,8 @@ def _copy(con: Connection, days: int) -> None:
         }
         for table, sql in _COPIES.items():
             con.execute(f"INSERT INTO {table} BY NAME {sql.format(**values)}")
+        if day % 10 == 0:
+            con.execute("CHECKPOINT capture")           # what is not in the file yet is in memory
 
 
 def _date(day: int) -> str:

@@ -65,6 +65,16 @@ def test_parameters_change_the_answer(tmp_path: Path, name: str, given: dict[str
     assert (len(changed.rows) < len(default.rows)) if narrower else (len(changed.rows) > len(default.rows))
 
 
+def test_plain_words_find_what_the_same_pattern_finds(tmp_path: Path) -> None:
+    """They take a quicker way (text search), up to four of them."""
+    fill(tmp_path / "a.duckdb", stream(4000, seed=5))
+    reader = FileReader(tmp_path / "a.duckdb")
+    for words in ("Faulted", "Faulted|none", "none|rcd", "a_1|b_2|TAG00|c_3", "a_1|b_2|c_3|Kempower", "a|b|c|d_4|Kempower"):
+        as_words, as_pattern = (reader.query("search", {"pattern": p, "rows": "5000"}).rows for p in (words, f"({words})"))
+        assert as_words == as_pattern and as_words, words
+    reader.close()
+
+
 def test_local_days_follow_the_time_zone(tmp_path: Path) -> None:
     fill(tmp_path / "a.duckdb", stream(6000, seed=5))
     reader = FileReader(tmp_path / "a.duckdb")
