@@ -56,10 +56,6 @@ _OLD = re.compile(rb'"(?:[01]\d{3}|200\d)-\d\d-')
 _OLD_TEXT = re.compile(r'"(?:[01]\d{3}|200\d)-\d\d-')
 
 
-def _any_unset(stamps: list[Read]) -> bool:
-    return any(is_unset(stamp.text) for stamp in stamps)
-
-
 @rule(
     "C03", "clock not set", severity=Severity.WARNING, blame="station", on=("call",), where=has_stamps, unless=(planned_time,),
     spec="OCPP 1.6 errata v4.0, 3.11",
@@ -67,13 +63,16 @@ def _any_unset(stamps: list[Read]) -> bool:
 )
 def clock_not_set(context: Context) -> Hits:
     """A time stamp is from before OCPP existed (1970, 2000): the sender's clock has not been set since power-up."""
-    message, known = context.message, context.stamps
-    if message is None or (known is not None and not _any_unset(known)) or _OLD.search(message.payload) is None:
+    message = context.message
+    if message is None or (context.stamps is None and _OLD.search(message.payload) is None):
+        return ()
+    unset = [stamp for stamp in stamps_of(context) if is_unset(stamp.text)]
+    if not unset or _OLD.search(message.payload) is None:
         return ()
     return [
         Hit(f"{stamp.path[2:]} is {stamp.text[:40]!r}: the clock is not set", path=stamp.path, blame=at(context.sender),
             cause="unset", fact=stamp)
-        for stamp in stamps_of(context) if stamp.unset
+        for stamp in unset
     ]
 
 

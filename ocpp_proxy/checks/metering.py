@@ -1,6 +1,6 @@
 """Findings M: energy registers."""
 
-from collections.abc import Iterator
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -21,43 +21,58 @@ class Registers(Struct):
     last: dict[str, tuple[float, float, int]] = field(default_factory=dict)
 
 
-class Reading(Struct, frozen=True):
-    """One sample of the import register in Wh. ``key`` names the meter it belongs to."""
+class Reading(Struct, frozen=True, gc=False):
+    """One sample of the import register in Wh. ``key`` names the meter it belongs to; the others say where it stands."""
 
     key: str
     wh: float
     seconds: float
-    path: str
+    name: str
+    entry: int
+    sample: int
+
+    @property
+    def path(self) -> str:
+        """Its JSON path."""
+        return f"$.{self.name}[{self.entry}].sampledValue[{self.sample}].value"
 
 
-def readings(payload: dict[str, object], name: str, meter: str) -> Iterator[Reading]:
+def readings(payload: dict[str, object], name: str, meter: str) -> list[Reading]:
     """The samples of the energy import register in a payload of 1.6 or 2.x."""
-    samples = payload.get(name)
-    for i, sample in enumerate(samples if isinstance(samples, list) else ()):
-        values = dig(sample, "sampledValue")
-        instant: float | None = -1.0                    # read when a register is there
-        for j, value in enumerate(values if isinstance(values, list) else ()):
-            if not isinstance(value, dict) or value.get("measurand", REGISTER) != REGISTER:
-                continue
+    found: list[Reading] = []
+    entries = payload.get(name)
+    for i, entry in enumerate(entries if isinstance(entries, list) else ()):
+        values = entry.get("sampledValue") if isinstance(entry, dict) else None
+        for j, value in _registers(values) if isinstance(values, list) else ():
             wh = in_wh(value) if value.get("format") != "SignedData" else None
-            if wh is None:
-                continue
-            if instant == -1.0:
-                stamp = text(dig(sample, "timestamp"))
+            if wh is not None:
+                stamp = text(entry.get("timestamp"))
                 instant = seconds_of(stamp) if not is_unset(stamp) else None
-            key = f"{meter}|{text(value.get('phase'))}|{text(value.get('location'))}"
-            yield Reading(key, wh, instant or 0.0, f"$.{name}[{i}].sampledValue[{j}].value")
+                key = f"{meter}|{text(value.get('phase'))}|{text(value.get('location'))}"
+                found.append(Reading(key, wh, instant or 0.0, name, i, j))
+    return found
+
+
+def _registers(values: list[Any]) -> list[tuple[int, dict[str, object]]]:
+    """Those of these samples that are of the energy import register, with their places."""
+    try:
+        return [(at, value) for at, value in enumerate(values) if value.get("measurand", REGISTER) == REGISTER]
+    except AttributeError:                              # not only objects in there
+        objects = [(at, value) for at, value in enumerate(values) if isinstance(value, dict)]
+        return [(at, value) for at, value in objects if value.get("measurand", REGISTER) == REGISTER]
 
 
 def in_wh(sample: dict[str, object]) -> float | None:
     """An energy sample in Wh; None when value or unit cannot be read."""
     value = number(sample.get("value"))
     about = sample.get("unitOfMeasure")                 # 2.x
-    unit = sample.get("unit", dig(about, "unit"))
+    unit = sample.get("unit", dig(about, "unit") if about is not None else None)
     factor = _WH.get(unit if isinstance(unit, str) and unit else "Wh")
     if value is None or factor is None:
         return None
-    power = number(dig(about, "multiplier")) or 0.0 if about is not None else 0.0
+    if about is None:
+        return value * factor
+    power = number(dig(about, "multiplier")) or 0.0
     return value * factor * float(10.0**power) if abs(power) <= 12 else None
 
 

@@ -1,6 +1,7 @@
 """Owns the time stamps of a message: where they are, and what instant they mean."""
 
 from datetime import datetime
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -37,11 +38,18 @@ def is_unset(text: str) -> bool:
 
 def seconds_of(text: str) -> float | None:
     """Seconds since the epoch of a stamp with a zone; None when it has none or is no date."""
+    return _known(text) if len(text) <= 40 else _parsed(text)
+
+
+def _parsed(text: str) -> float | None:
     try:
         parsed = datetime.fromisoformat(text)
         return parsed.timestamp() if parsed.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
+
+
+_known = lru_cache(maxsize=256)(_parsed)                # several rules ask about the stamp of one message
 
 
 def has_stamps(version: str, action: str, answer: bool) -> bool:

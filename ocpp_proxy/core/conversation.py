@@ -42,6 +42,7 @@ class Conversation(Memory):
         self.context = Context(settings)
         self.dispatch = Dispatch(registry, settings)
         self.plans = Plans(self.dispatch)
+        self._plans = self.plans.tables                 # asked first: this runs for every message
         self.judge = Judge(self.context, self.dispatch.severities, self.number)
         self._counted = GRADES[GRADES.index(settings.grade) :]
         self._last: Message | None = None
@@ -226,7 +227,7 @@ class Conversation(Memory):
         self, record: FrameSeen, frame: Frame, text: bytes, envelope: Envelope, link: LinkState, place: int, out: list[Record],
     ) -> None:
         news = self._guess(link, envelope) if not link.version or link.link.protocol_guessed else None
-        plan = self.plans.of(link.version, place, envelope.action)
+        plan = self._plans[link.version][place].get(envelope.action) or self.plans.of(link.version, place, envelope.action)
         shown = envelope
         if plan.secret and self.masker is not None:
             record, shown = self._masked(record, frame, text, envelope, plan.action)
@@ -288,7 +289,10 @@ class Conversation(Memory):
         )
         if not waiting:
             self.deadlines.arm((message.link_id, ""), self.now + self.limit_ns)
-        opened(direction, call, message.link_id, message.sender, out)
+        if pending is None:
+            waiting[message_id] = call
+        else:
+            opened(direction, call, message.link_id, message.sender, out)
         return pending, call
 
     def _answer(
@@ -300,7 +304,8 @@ class Conversation(Memory):
         before = direction.answered.get(envelope.message_id)
         if mtype == 5 and before is None:
             why = "unknown"
-        plan = self.plans.of(link.version, place + 2, before.action if before is not None else "")
+        action = before.action if before is not None else ""
+        plan = self._plans[link.version][place + 2].get(action) or self.plans.of(link.version, place + 2, action)
         shown = envelope
         if self.masker is not None and (plan.secret or mtype > 3):
             record, shown = self._masked(record, frame, text, envelope, plan.action)

@@ -39,11 +39,11 @@ class Plans:
 
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
-        self._tables: dict[str, tuple[dict[str, Plan], ...]] = {version: ({}, {}, {}, {}) for version in ("", *VERSIONS)}
+        self.tables: dict[str, tuple[dict[str, Plan], ...]] = {version: ({}, {}, {}, {}) for version in ("", *VERSIONS)}
 
     def of(self, version: str, place: int, action: str) -> Plan:
         """The plan; ``place``: 0 Call of the station, 1 of the CSMS, 2 answer of the station, 3 of the CSMS."""
-        table = self._tables[version][place]
+        table = self.tables[version][place]
         plan = table.get(action)
         if plan is None:
             plan = self._make(version, place, action)
