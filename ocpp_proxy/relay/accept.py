@@ -19,7 +19,7 @@ from ocpp_proxy.relay.handshake import HttpPhase
 from ocpp_proxy.relay.leg import tune
 from ocpp_proxy.relay.link import Link
 from ocpp_proxy.wire.http_edit import mask_authorization
-from ocpp_proxy.wire.spool import STATION, Kind
+from ocpp_proxy.wire.spool import CSMS, STATION, Kind
 
 AT_ONCE = 64                                # connections taken per listener and loop turn
 RESERVE = 64                                # descriptors that are never given to links
@@ -191,12 +191,15 @@ class Acceptor:
         data = b""
         with contextlib.suppress(OSError):
             data = sock.recv(self.env.config.limits.head_bytes)
-            sock.send(HTTP_ON_TLS)
-            sock.shutdown(socket.SHUT_WR)
         shown = data if self.env.config.capture.keep_secrets else mask_authorization(data)
         link.record(STATION, Kind.IN, shown, len(shown))
         link.not_sent(STATION, len(shown))
         self.env.note("http_on_tls", "plain HTTP where a station certificate is demanded", link.number)
+        self.env.turn.add(Kind.OUT, CSMS, link.number, 0, HTTP_ON_TLS)
+        self.env.turn.flush()
+        with contextlib.suppress(OSError):
+            sock.send(HTTP_ON_TLS)
+            sock.shutdown(socket.SHUT_WR)
         link.how = "refused"
 
     async def _handshake(self, link: Link, sock: socket.socket, host: str, first: bytes) -> None:

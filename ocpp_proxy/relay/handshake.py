@@ -83,10 +83,14 @@ class HttpPhase:
                 if self.body.ended:
                     self.body = None
                 continue
-            if self.asked and (self.asked[-1].upgrade or len(self.asked) >= MAX_ASKED):
-                return                      # held until the answer
+            if self._waiting():
+                return
             if not self._next_head():
                 return
+
+    def _waiting(self) -> bool:
+        """Whether what the charger sends now is held until an answer."""
+        return bool(self.asked) and (self.asked[-1].upgrade or len(self.asked) >= MAX_ASKED)
 
     def _next_head(self) -> bool:
         limits = self.env.config.limits
@@ -294,7 +298,7 @@ class HttpPhase:
         self.station_fin = True
         if self.over:
             return False
-        if not self.heads or (self.kept and not self.asked):
+        if not self.heads or (self.kept and not self._waiting()):
             self._no_head("closed by the charger")
         if self.dialling is None and self.link.csms is None:
             self.stop()
@@ -307,7 +311,7 @@ class HttpPhase:
         """A connection is over."""
         if leg.direction == CSMS:
             return self._csms_ended()
-        if not self.over and (not self.heads or (self.kept and not self.asked)):
+        if not self.over and (not self.heads or (self.kept and not self._waiting())):
             self._no_head({"fin": "closed", "rst": "reset"}.get(how, how) + " by the charger")
         self.stop()
         return False

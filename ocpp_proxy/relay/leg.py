@@ -86,6 +86,9 @@ class Leg(asyncio.Protocol):
         offset = self.offset
         self.offset = offset + size
         turn = self.turn
+        if not turn.armed and size < TURN_BYTES:
+            turn.chunk(self.direction, self.number, offset, data, self.forward)
+            return
         entries = turn.entries
         entries.append((_IN, self.direction, self.number, offset, data, self.forward, data))
         turn.size += size

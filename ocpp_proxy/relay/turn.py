@@ -1,23 +1,26 @@
 """One loop turn: what arrived in it is appended to the spool in one go, and only then passed on.
 
+A chunk that comes after a quiet moment does not wait for the end of its turn: it is appended and passed on by itself.
 Every call is guarded on its own, so a side that is closed ends its own link and no other. Keeps the histogram of how
 long turns took, wakes the recorder, and is flushed early when a turn grows.
 """
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic_ns
 from typing import Any, Protocol
 
 from ocpp_proxy.relay.spool import MAX_RECORDS, Entry
 from ocpp_proxy.wire.spool import Body, encode_body
 
 EARLY_BYTES = 4 << 20
+QUIET_NS = 50_000                           # what comes sooner after a turn is collected: under load one append for many
 NOTIFY_SECONDS = 0.02                       # at most one wake-up of the recorder in that time
 BUCKET_SHIFT = 17                           # histogram of turns: buckets of 2**17 ns (0.13 ms)
 BUCKETS = 1024                              # the last one holds all that took longer than 134 ms
+_IN = 3
 
 
 class Writer(Protocol):
@@ -28,6 +31,9 @@ class Writer(Protocol):
     def append(self, turn: list[Entry]) -> None:
         """Append all records; never raises."""
 
+    def append_one(self, direction: int, link: int, offset: int, data: bytes, mono_ns: int) -> bool:
+        """Append one IN record; False: nothing was done, use ``append``. Never raises."""
+
 
 class Paused(Protocol):
     """A leg that stopped reading because this turn holds enough of it."""
@@ -37,17 +43,16 @@ class Paused(Protocol):
 
 
 class Turn:
-    """Collects entries until the end of the loop turn. ``number`` counts turns; ``size`` is the data bytes waiting."""
+    """Collects entries until the end of the loop turn; ``size`` is the data bytes waiting, ``armed`` that it is being done."""
 
     __slots__ = (
-        "_loop", "_notify_armed", "_notify_path", "_socket", "_started", "armed", "buckets", "entries", "longest_ns",
-        "number", "on_failure", "size", "stopped", "writer",
+        "_loop", "_notify_armed", "_notify_path", "_over", "_socket", "_started", "armed", "buckets", "entries", "longest_ns",
+        "on_failure", "size", "stopped", "writer",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, writer: Writer, notify: Path | None = None) -> None:
         self.entries: list[Entry] = []
         self.size = 0
-        self.number = 0
         self.stopped: list[Paused] = []
         self.writer = writer
         self.buckets = [0] * BUCKETS
@@ -56,6 +61,7 @@ class Turn:
         self._loop = loop
         self.armed = False
         self._started = 0
+        self._over = 0                      # end of the last turn
         self._notify_path = str(notify) if notify else ""
         self._notify_armed = False
         self._socket: socket.socket | None = None
@@ -73,10 +79,25 @@ class Turn:
         if len(entries) >= MAX_RECORDS or self.size >= EARLY_BYTES:
             self.flush()
 
+    def chunk(self, direction: int, link: int, offset: int, data: bytes, forward: Callable[[Any], object] | None) -> None:
+        """Take received bytes while no turn is collected: after a quiet moment they go through at once. Flat: hot path."""
+        started = monotonic_ns()
+        alone = started - self._over > QUIET_NS
+        if not alone or forward is None or not self.writer.append_one(direction, link, offset, data, started):
+            self.entries.append((_IN, direction, link, offset, data, forward, data))
+            self.size += len(data)
+            self.arm()
+            return
+        try:
+            forward(data)
+        except Exception as error:          # this side is closed: ends this link only, all others go on
+            self.on_failure((_IN, direction, link, offset, data, forward, data), error)
+        self._ended(started)
+
     def arm(self) -> None:
         """Flush at the end of this loop turn."""
         self.armed = True
-        self._started = time.monotonic_ns()
+        self._started = monotonic_ns()
         self._loop.call_soon(self.flush)
 
     def body(self, kind: int, direction: int, link: int, body: Body, offset: int = 0) -> None:
@@ -90,7 +111,6 @@ class Turn:
         if not entries:
             return
         self.entries, self.size = [], 0
-        self.number += 1
         self.writer.append(entries)
         for entry in entries:
             call = entry[5]
@@ -103,10 +123,16 @@ class Turn:
             legs, self.stopped = self.stopped, []
             for leg in legs:
                 leg.turn_ended()
-        took = time.monotonic_ns() - self._started
+        self._ended(self._started)
+
+    def _ended(self, started: int) -> None:
+        """Count a turn; wake the recorder soon."""
+        self._over = over = monotonic_ns()
+        took = over - started
         if took > self.longest_ns:
             self.longest_ns = took
-        self.buckets[min(took >> BUCKET_SHIFT, BUCKETS - 1)] += 1
+        bucket = took >> BUCKET_SHIFT
+        self.buckets[bucket if bucket < BUCKETS else BUCKETS - 1] += 1
         if not self._notify_armed and self._notify_path:
             self._notify_armed = True
             self._loop.call_later(NOTIFY_SECONDS, self._notify)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,9 @@ def test_a_turn_is_flushed_early_and_a_failing_call_harms_no_other() -> None:
         def append(self, turn: list[Entry]) -> None:
             turns.append(len(turn))
 
+        def append_one(self, direction: int, link: int, offset: int, data: bytes, mono_ns: int) -> bool:
+            return False
+
     def forward(number: int) -> None:
         if number % 3 == 0:
             raise RuntimeError("closed")
@@ -80,5 +84,55 @@ def test_a_turn_is_flushed_early_and_a_failing_call_harms_no_other() -> None:
         assert turns == [MAX_RECORDS, 11]
         turn.flush()
         assert sorted(passed + failed) == list(range(MAX_RECORDS + 11)) and failed == list(range(0, MAX_RECORDS + 11, 3))
+
+    play(body())
+
+
+def test_a_chunk_after_a_quiet_moment_goes_through_at_once_and_the_next_ones_together() -> None:
+    done: list[str] = []
+
+    class Spy:
+        seq = 0
+        room = True
+
+        def append(self, turn: list[Entry]) -> None:
+            done.append(f"append {len(turn)}")
+
+        def append_one(self, direction: int, link: int, offset: int, data: bytes, mono_ns: int) -> bool:
+            done.append("append one" if self.room else "refused")
+            return self.room
+
+    def forward(data: bytes) -> None:
+        done.append(f"pass {data.decode()}")
+        if data == b"e":
+            raise RuntimeError("closed")
+
+    async def body() -> None:
+        spy = Spy()
+        turn = Turn(asyncio.get_running_loop(), spy)
+        turn.on_failure = lambda entry, error: done.append(f"failed {entry[6].decode()}")
+
+        def chunk(data: bytes, call: Callable[[bytes], None] | None = forward) -> None:
+            turn.chunk(0, 1, 0, data, call)
+
+        chunk(b"a")                         # quiet before: at once
+        assert done == ["append one", "pass a"] and sum(turn.buckets) == 1
+        turn.add(Kind.NOTE, 0, 1, 0, b"n")
+        turn.entries.append((Kind.IN, 0, 1, 0, b"b", forward, b"b"))
+        turn.flush()
+        assert done[2:] == ["append 2", "pass b"]
+        turn._over = 1 << 62                # a turn has ended just now: collected, in order
+        chunk(b"c")
+        turn.add(Kind.IN, 0, 1, 0, b"d", forward, b"d")
+        assert turn.armed and done[4:] == []
+        await asyncio.sleep(0)
+        assert done[4:] == ["append 2", "pass c", "pass d"]
+        turn._over, spy.room = 0, False     # no room: the ordinary way counts it
+        chunk(b"f")
+        assert done[7:] == ["refused"] and turn.armed
+        turn.flush()
+        turn._over, spy.room = 0, True
+        chunk(b"e")
+        assert done[8:] == ["append 1", "pass f", "append one", "pass e", "failed e"]
 
     play(body())

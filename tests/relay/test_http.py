@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ocpp_proxy.wire.spool import Kind
-from tests.relay.stage import UPGRADE, ends, heads, of, play, stage, stream
+from tests.relay.stage import UPGRADE, ends, heads, notes, of, play, stage, stream
 
 POST = b"POST /soap/CP1 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/soap+xml\r\n"
 XML = b"<s:Envelope>" + b"x" * 3000 + b"</s:Envelope>"
@@ -126,5 +126,24 @@ def test_a_request_whose_sender_ends_its_direction_gets_its_answer(tmp_path: Pat
             csms.close()
             assert await station.rest() == ANSWERS["length"]
             await s.no_links()
+
+    play(body())
+
+
+def test_a_half_close_behind_a_broken_off_second_head_is_passed_on_and_the_answer_still_comes(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with stage(tmp_path) as s:
+            station = await s.dial()
+            await station.send(REQUESTS["none"] + b"GET /half")
+            station.half_close()
+            csms = await s.accept()
+            assert await csms.rest() == REQUESTS["none"] and csms.ended == "fin"
+            await csms.send(ANSWERS["length"])
+            csms.close()
+            assert await station.rest() == ANSWERS["length"]
+            await s.no_links()
+            records = s.records()
+            assert [note.text for note in notes(records)] == ["closed by the charger, 9 bytes seen"]
+            assert stream(records, 0) == REQUESTS["none"] + b"GET /half" and ends(records)[0].unsent == 9
 
     play(body())

@@ -139,6 +139,41 @@ def test_a_fault_at_write_n_costs_only_what_the_gap_counts(tmp_path: Path, kind:
     assert len(of(read_spool(tmp_path / "spool"), Kind.IN)) == sent - len(missing)
 
 
+@pytest.mark.parametrize("kind", ["ENOSPC", "EIO", "short", "torn"])
+@pytest.mark.parametrize("at", range(1, 5))
+def test_a_fault_while_single_chunks_are_appended_costs_only_what_the_gap_counts(tmp_path: Path, kind: str, at: int) -> None:
+    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), Faulty(at, kind, 2))
+    data = [b"chunk %d" % n * 50 for n in range(8)]
+    for n, each in enumerate(data):
+        if not writer.append_one(1, 5, n * 400, each, 77):      # as the turn does it
+            writer.append([(Kind.IN, 1, 5, n * 400, each, None, None)])
+        writer.tick()
+    writer.tick()
+    writer.close()
+    records = read_spool(tmp_path / "spool")
+    there, missing = accounted(tmp_path / "spool")
+    assert sorted(there + missing) == list(range(1, writer.seq + 1)) and there == sorted(there)
+    assert len(missing) == writer.lost_records == writer.gaps == (0 if kind == "short" else 1)
+    kept = [each for number, each in enumerate(data, 1) if number not in missing]
+    found = of(records, Kind.IN)
+    assert [record.data for record in found] == kept
+    assert {(record.direction, record.link) for record in found} == {(1, 5)}
+
+
+def test_a_single_chunk_takes_the_long_way_where_more_than_a_write_is_due(tmp_path: Path) -> None:
+    tight = SpoolWriter(tmp_path / "tight", 0, SpoolConfig(limit_bytes=16 << 10, segment_bytes=4096))
+    count = 0
+    while tight.append_one(0, 1, 0, b"x" * 1000, 1):
+        count += 1
+        assert count < 20, "the limit is kept"
+    assert sum(path.stat().st_size for path in (tmp_path / "tight").iterdir()) <= 16 << 10
+    assert len(list((tmp_path / "tight").iterdir())) > 1 and tight.seq == count     # rotated, nothing counted
+    tight.close()
+    careful = SpoolWriter(tmp_path / "careful", 0, SpoolConfig(fsync="always"))
+    assert not careful.append_one(0, 1, 0, b"x", 1) and careful.seq == 0
+    careful.close()
+
+
 def test_a_fault_that_lasts_gives_one_gap_with_the_true_count(tmp_path: Path) -> None:
     faulty = Faulty(3, "ENOSPC", 10)
     writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), faulty)

@@ -205,13 +205,17 @@ def test_a_station_certificate_is_demanded_and_named(tmp_path: Path, authority: 
                     await quit_(writer)
             plain = await s.dial()
             await plain.send(UPGRADE)
-            assert (await plain.rest()).startswith(b"HTTP/1.1 400 ")
+            answer = await plain.rest()
+            head, _, words = answer.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400 ") and b"Content-Length: %d\r\n" % len(words) in head
             plain.close()
             await s.until(lambda: len(of(s.records(), Kind.END, link=4)) == 2)
             records = s.records()
             assert "sent no certificate" in notes(records, 2)[-1].text
             assert notes(records, 3)[-1].kind == "tls_failed" and "certificate refused" in notes(records, 3)[-1].text
             assert [note.kind for note in notes(records, 4)] == ["http_on_tls"]
+            (out,) = of(records, Kind.OUT)
+            assert (out.link, out.direction, out.data) == (4, spool.CSMS, answer)
 
     play(body())
 
