@@ -3,6 +3,13 @@ const { OcppServer, OcppClient } = require('ocpp-ts');
 const [listen, dial] = process.argv.slice(2).map(Number);
 const now = () => '2026-11-22T16:00:00Z';
 const seen = { csms: [], station: [] };
+let left = 2;                            // both roles have to be through
+const through = () => {
+  left -= 1;
+  if (left) return;
+  console.log(JSON.stringify(seen));
+  process.exit(0);                       // this peer cannot close: its socket just dies
+};
 
 const server = new OcppServer();
 server.on('authorization', (identity, request, done) => done());
@@ -16,8 +23,7 @@ server.on('connection', (charger) => {
     answer({});
     charger.callRequest('GetConfiguration', { key: ['HeartbeatInterval'] }).then((result) => {
       seen.csms.push(['GetConfiguration', result]);
-      console.log(JSON.stringify(seen));
-      process.exit(0);                 // this peer cannot close: its socket just dies
+      through();
     });
   });
 });
@@ -36,6 +42,7 @@ client.on('connect', async () => {
     seen.station.push(['MeterValues', String(error.message || error)]);
   }
   seen.station.push(['StatusNotification', await client.callRequest('StatusNotification', { connectorId: 1, errorCode: 'NoError', status: 'Available' })]);
+  through();
 });
 client.on('error', (error) => { console.error(error); process.exit(1); });
 client.connect(`ws://127.0.0.1:${dial}/`);
