@@ -19,6 +19,7 @@ from ocpp_proxy.hub import instance as instances
 from ocpp_proxy.hub import log
 from ocpp_proxy.hub.care import Care, Feed
 from ocpp_proxy.hub.commits import (
+    FLUSH_BYTES,
     FLUSH_ROWS,
     FLUSH_SECONDS,
     IDLE_SECONDS,
@@ -27,18 +28,20 @@ from ocpp_proxy.hub.commits import (
     Work,
     aside,
     has_rows,
+    large_bytes,
 )
 from ocpp_proxy.hub.control import Control
 from ocpp_proxy.hub.kept import keep, kept_folder
 from ocpp_proxy.hub.metrics import Metrics, relay_numbers
 from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.hub.store import Position, Store
-from ocpp_proxy.hub.tail import Item, Lost, Tail
+from ocpp_proxy.hub.tail import Item, Lost, Tail, reached
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.records import Record
 from ocpp_proxy.wire.spool import SpoolRecord
 
 READ_ITEMS = 500                            # spool records between two turns of the event loop
+FEED_BYTES = 16 << 10                       # data fed at once; a thousand times as much may come of it, inflated
 PENDING_ROWS = 40_000                       # rows that wait for the store; more wait in the spool
 POLL_SECONDS = 0.25
 PAUSE_SECONDS = 0.02                        # between two reads when there is little: wake-ups are gathered
@@ -64,6 +67,9 @@ class Recorder:
         self._committer = Committer(store, self._thread, self._metrics.committed) if store is not None else None
         self._pending: list[Record] = []
         self._pending_since = monotonic()
+        self._pending_large = 0             # bytes of large records among them
+        self._items: list[Item] = []        # read and not digested yet, when what came before them is large
+        self._reached = {position.worker: position for position in self._tail.positions()}
         self._commit: asyncio.Task[None] | None = None
         self._read_at = monotonic()
         self._stop_at = 0.0                 # when to stop though a writer still lives; 0: not asked to stop
@@ -106,12 +112,12 @@ class Recorder:
     async def _pump(self) -> None:
         while True:
             self._wake.clear()
-            room = len(self._pending) < PENDING_ROWS
-            items = self._tail.read(READ_ITEMS) if room else []
+            room = len(self._pending) < PENDING_ROWS and self._pending_large < FLUSH_BYTES
+            items = (self._items or self._tail.read(READ_ITEMS)) if room else []
             self._digest(items)
             self._flush()
             if items:                       # the control API has its turn, then there may be more
-                await asyncio.sleep(0 if len(items) == READ_ITEMS else PAUSE_SECONDS)
+                await asyncio.sleep(0 if self._items or self._tail.cut else PAUSE_SECONDS)
             elif self._stop_at and self._is_over(room):
                 return
             else:
@@ -121,12 +127,33 @@ class Recorder:
     def _is_over(self, room: bool) -> bool:
         """Told to stop, and nothing more can be read: all is drained, or what lives on has had its time."""
         now = monotonic()
+        room = room and not self._items
         return (room and (self._tail.drained or now >= self._stop_at)) or now >= self._stop_at + STOP_SECONDS
 
-    def _digest(self, items: Sequence[Item]) -> None:
+    def _digest(self, items: list[Item]) -> None:
+        """Feed items to the pipeline as long as what follows is not too large; the rest waits in ``_items``."""
         if not items:
             return
         self._read_at = monotonic()
+        fresh: list[Record] = []
+        done = 0
+        while done < len(items) and self._pending_large < FLUSH_BYTES:
+            end = _portion(items, done)
+            made = self._feed(items[done:end])
+            self._pending_large += large_bytes(made)
+            fresh += made
+            done = end
+        last = {item.worker: item for item in items[:done]}
+        self._reached.update((worker, reached(item)) for worker, item in last.items())
+        self._items = items[done:]
+        self._live.publish(fresh)
+        self._metrics.count(fresh)
+        if not has_rows(self._pending):
+            self._pending.clear()           # of beats only the last matters, and there is one behind these
+            self._pending_since = self._pending_since if not has_rows(fresh) else monotonic()
+        self._pending += fresh
+
+    def _feed(self, items: Sequence[Item]) -> list[Record]:
         fresh: list[Record] = []
         run: list[SpoolRecord] = []
         for item in items:
@@ -137,30 +164,27 @@ class Recorder:
             else:
                 run.append(item)
         fresh += self._care.feed(run)
-        self._live.publish(fresh)
-        self._metrics.count(fresh)
-        if not has_rows(self._pending):
-            self._pending.clear()           # of beats only the last matters, and there is one behind these
-            self._pending_since = self._pending_since if not has_rows(fresh) else monotonic()
-        self._pending += fresh
+        return fresh
 
     def _flush(self, now: bool = False) -> None:
         """Begin a commit if one is due and none runs."""
         if self._commit is not None and not self._commit.done():
             return
-        positions = self._tail.positions()
+        positions = list(self._reached.values())
         if self._committer is None:
             self._pending.clear()
+            self._pending_large = 0
             for path in self._tail.finished(positions):
                 path.unlink(missing_ok=True)
                 self._tail.forget(path)
             self._care.committed()
             return
         age = monotonic() - self._pending_since
-        due = len(self._pending) >= FLUSH_ROWS or age >= (FLUSH_SECONDS if has_rows(self._pending) else IDLE_SECONDS)
+        full = len(self._pending) >= FLUSH_ROWS or self._pending_large >= FLUSH_BYTES
+        due = full or age >= (FLUSH_SECONDS if has_rows(self._pending) else IDLE_SECONDS)
         if now or due or self._tail.finished(positions):
             work = Work(self._pending, positions, self._pipeline.changed())
-            self._pending, self._pending_since = [], monotonic()
+            self._pending, self._pending_since, self._pending_large = [], monotonic(), 0
             self._commit = asyncio.ensure_future(self._write(self._committer, work, now))
 
     async def _write(self, committer: Committer, work: Work, last: bool) -> None:
@@ -262,6 +286,7 @@ class Recorder:
         return {
             "ocpp_links_open": ("Open links, before and after their handshake.", len(live.open_links)),
             "ocpp_capture_queue_rows": ("Rows that wait for the capture.", len(self._pending)),
+            "ocpp_capture_queue_large_bytes": ("Bytes of large records that wait for the capture.", self._pending_large),
             "ocpp_capture_rows": ("Rows written to the capture by this recorder.", committer.rows if committer else 0),
             "ocpp_capture_failures": ("Failed attempts to write the capture.", committer.failures if committer else 0),
             "ocpp_spool_bytes": ("Bytes of the spool on disk.", self._tail.spool_bytes()),
@@ -272,3 +297,13 @@ class Recorder:
                 live.dropped + sum(subscriber.dropped for subscriber in live.subscribers),
             ),
         }
+
+
+def _portion(items: Sequence[Item], start: int) -> int:
+    """Where the next items to be fed at once end: at least one, then up to ``FEED_BYTES``."""
+    size, at = 0, start
+    while at < len(items) and size < FEED_BYTES:
+        item = items[at]
+        size += len(item.data) if isinstance(item, SpoolRecord) else 0
+        at += 1
+    return at

@@ -19,7 +19,8 @@ from ocpp_proxy.wire import spool
 from ocpp_proxy.wire.spool import Damage, Kind, SpoolRecord
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-BUFFER_BYTES = 4 << 20                      # a worker ahead of a silent one waits in its files, not in memory
+BUFFER_BYTES = 1 << 20                      # a worker ahead of a silent one waits in its files, not in memory
+READ_BYTES = 1 << 20                        # data given out at once; only a single larger record is more
 
 
 class Lost(Struct, frozen=True, gc=False):
@@ -34,11 +35,18 @@ Item = SpoolRecord | Lost
 _Key = tuple[int, int, int]                 # boot rank, mono_ns, worker
 
 
+def reached(item: Item) -> Position:
+    """How far its worker's spool was read with this item."""
+    seq = item.gap.to_seq if isinstance(item, Lost) else item.seq
+    return Position(item.worker, item.incarnation, seq)
+
+
 class Tail:
     """Tails a spool folder. One thread; every call returns at once with what is there."""
 
     def __init__(self, folder: Path, positions: Iterable[Position] = ()) -> None:
         """``positions``: the newest of each worker; those of its earlier incarnations may stand beside it."""
+        self.cut = False                    # the last read ended at a bound: there is more
         self._folder = folder
         self._boot = _this_boot()
         self._streams: dict[int, _Stream] = {
@@ -46,7 +54,7 @@ class Tail:
         }
 
     def read(self, limit: int) -> list[Item]:
-        """The next items in order, at most ``limit``; empty when nothing more can be given out now."""
+        """The next items in order, at most ``limit`` and about ``READ_BYTES``; empty when nothing can be given out now."""
         for worker in sorted({name.worker for name in scan(self._folder)} - self._streams.keys()):
             self._streams[worker] = _Stream(self._folder, self._boot, worker, {})
         streams = list(self._streams.values())
@@ -54,18 +62,20 @@ class Tail:
             stream.fill(limit)
         out: list[Item] = []
         if len(streams) == 1:
-            streams[0].give(out, limit)
+            self.cut = streams[0].give(out, limit) >= READ_BYTES or len(out) == limit
             return out
-        while len(out) < limit:
+        room = READ_BYTES
+        while len(out) < limit and room > 0:
             ready = [stream for stream in streams if stream.buffer]
             if not ready:
                 break
             first = min(ready, key=_Stream.head)
             if any(stream.live and not stream.buffer and stream.last_key < first.head() for stream in streams):
                 break
-            first.give(out, 1)
+            room -= first.give(out, 1)
             if not first.buffer:
                 first.fill(limit)
+        self.cut = room <= 0 or len(out) == limit
         return out
 
     @property
@@ -136,18 +146,20 @@ class _Stream:
         """The key of the next item."""
         return self.buffer[0][0]
 
-    def give(self, out: list[Item], most: int) -> None:
-        """Move up to ``most`` items to ``out``."""
+    def give(self, out: list[Item], most: int) -> int:
+        """Move up to ``most`` items and about ``READ_BYTES`` to ``out``; gives the bytes."""
         buffer, released, item = self.buffer, 0, None
         for _ in range(min(most, len(buffer))):
             item = buffer.popleft()[1]
             out.append(item)
             if isinstance(item, SpoolRecord):
                 released += len(item.data)
+                if released >= READ_BYTES:
+                    break
         if item is not None:
             self._held_bytes -= released
-            seq = item.gap.to_seq if isinstance(item, Lost) else item.seq
-            self.given = Position(self._worker, item.incarnation, seq)
+            self.given = reached(item)
+        return released
 
     def fill(self, enough: int) -> None:
         """Read on until ``enough`` items wait, or the writer has appended no more."""
