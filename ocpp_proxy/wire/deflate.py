@@ -8,7 +8,7 @@ import zlib
 
 from msgspec import Struct
 
-CAP = 16 << 20                  # bytes of text one message may give
+CAP = 4 << 20                   # bytes of text one message may give
 WINDOW = 32768
 MAX_CHUNKS = 16
 _TAIL = b"\x00\x00\xff\xff"     # RFC 7692 section 7.2.2: taken off by the sender

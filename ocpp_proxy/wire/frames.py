@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-CAP = 16 << 20              # bytes of one frame, header included; a longer one is given in raw pieces
+CAP = 4 << 20               # bytes of one frame, header included; a longer one is given in raw pieces
 READABLE = 1 << 40          # a declared length from here on is taken for garbage: nothing behind it can be read
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KNOWN = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))

@@ -127,7 +127,7 @@ def test_a_bomb_is_cut_and_what_follows_is_undecodable_not_guessed() -> None:
     relay.data(1, STATION, wire_frame((z.compress(CALL) + z.flush(zlib.Z_SYNC_FLUSH))[:-4], rsv=0x40, mask=MASK))
     relay.data(1, STATION, wire_frame(CALL, mask=MASK))
     first, second, third = ws_frames(assembled(relay.records))
-    assert (len(first.text), first.faults, message_text(first)) == (16 << 20, ("bomb",), None)
+    assert (len(first.text), first.faults, message_text(first)) == (4 << 20, ("bomb",), None)
     assert (second.faults, message_text(second)) == (("undecodable",), None)
     assert message_text(third) == CALL
 
