@@ -16,10 +16,15 @@ def zero_outside(context: Context, hit: Hit) -> bool:
     return hit.fact == 0 and message is not None and message.action == "MeterValues" and idle
 
 
+def holds_id(version: str, action: str, answer: bool) -> bool:
+    """Of the answers only that to StartTransaction holds a transaction id."""
+    return not answer or action == "StartTransaction"
+
+
 @rule(
     "X01", "transactionId -1, 0, null or a text", severity=Severity.ERROR, blame="either", on=("call", "result"), versions=V1,
-    actions=("StartTransaction", "StopTransaction", "MeterValues", "RemoteStopTransaction"), unless=(zero_outside,),
-    spec="OCPP 1.6 errata v4.0, 3.18",
+    actions=("StartTransaction", "StopTransaction", "MeterValues", "RemoteStopTransaction"), where=holds_id,
+    unless=(zero_outside,), spec="OCPP 1.6 errata v4.0, 3.18",
     remedy="CSMS: answer StartTransaction with a positive id, also for refused tokens; -1 is right only for offline starts.",
 )
 def bad_transaction_id(context: Context) -> Hits:
