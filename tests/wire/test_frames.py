@@ -216,3 +216,34 @@ def test_random_bytes_do_not_pass_for_frames_behind_a_hole() -> None:
     for _ in range(3000):
         reader.feed(rng.randbytes(rng.randrange(1, 60)), out)
     assert [frame.opcode for frame in out] == [RAW] * 3000
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=300), st.text(max_size=200).map(str.encode), st.sampled_from([b"x" * 125, b"x" * 126, b"x" * 65535]),
+    ),
+    st.sampled_from([1, 2, 8, 9]), st.booleans(), st.sampled_from([0, 0x40, 0x10]), st.sampled_from([0, 2, 8]), st.booleans(),
+    st.booleans(), st.integers(-3, 3),
+)
+def test_the_quick_look_at_a_whole_text_sees_what_the_reader_sees(
+    payload: bytes, opcode: int, fin: bool, rsv: int, form: int, masked: bool, expected: bool, cut: int,
+) -> None:
+    data = wire_frame(payload, opcode=opcode, fin=fin, mask=MASK if masked else b"", rsv=rsv, form=form)
+    data = data[:cut] if cut < 0 else data + b"\x81\x00\x81"[:cut]
+    reader = FrameReader(expected)
+    whole, before = reader.text(data), msgspec.structs.asdict(reader)
+    assert before == msgspec.structs.asdict(FrameReader(expected))         # looking changes nothing
+    frames = list[WireFrame]()
+    reader.feed(data, frames)
+    if whole is not None:
+        assert frames == [WireFrame(1, True, *whole)]
+        assert msgspec.structs.asdict(reader) == before                     # and nothing is missed by not feeding it
+    elif len(frames) == 1 and not frames[0].faults and frames[0].opcode == 1 and fin and not rsv and len(data) < 65536:
+        assert reader.parts                                                 # only a begun frame behind it sends it away
+
+
+def test_the_quick_look_is_refused_while_anything_is_begun() -> None:
+    for begun in (m(TEXT)[:5], m(b"a", fin=False), m(b"\x03\xe8", opcode=8)):
+        reader = FrameReader(True)
+        reader.feed(begun, [])
+        assert reader.text(m(TEXT)) is None
