@@ -17,6 +17,7 @@ from ocpp_proxy import records
 from ocpp_proxy.model import Finding, Frame, Message, Opcode, Side
 from ocpp_proxy.records import Record
 from ocpp_proxy_captures.envelope import OPCODES, PAYLOAD, TEXT, short_header, short_text
+from ocpp_proxy_captures.pieces import set_apart
 
 Column = Sequence[Any]
 LINE_FRAMES = frozenset(Opcode) - {Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION}
@@ -26,6 +27,7 @@ _KINDS: dict[type, str] = {
     records.LinkOpened: "link_opened", records.Handshake: "handshake", records.LinkClosed: "link_closed",
     records.Note: "note", records.Gap: "gap", records.PluginFinding: "plugin_finding", records.Beat: "beat",
 }
+_TEXT, _STATION = Opcode.TEXT, Side.STATION             # looked up once: members of an enum are slow to get at
 _SILENT = ("plugin_finding", "beat")        # kinds that are no lines
 _encode = msgspec.json.Encoder().encode
 _header = lru_cache(maxsize=8192)(short_header)
@@ -163,7 +165,12 @@ class Batch:
     def tables(self) -> dict[str, pa.Table]:
         """The Arrow tables of the rows, by name; only those that have rows."""
         made = {"events": _events, "frames": _wire, "found": _found}
-        return {_TABLE.get(name, name): make(self) for name, make in made.items() if getattr(self, name)}
+        tables = {_TABLE.get(name, name): make(self) for name, make in made.items() if getattr(self, name)}
+        if "wire" in tables:
+            tables["wire"], pieces = set_apart(tables["wire"])
+            if pieces is not None:
+                tables["pieces"] = pieces
+        return tables
 
 
 def _spelled(message: Message) -> bytes | None:
@@ -243,7 +250,7 @@ def _frame_columns(nos: list[int], frames: list[Frame], messages: list[Message])
         "no": _ints(nos), "frame_id": _ints([frame.frame_id for frame in frames]),
         "link_id": _ints([frame.link_id for frame in frames]), "seq": _ints([frame.seq for frame in frames]),
         "ts": ts, "ns": rest, "mono_offset": pc.subtract(mono, times),
-        "station": pa.array([frame.sender is Side.STATION for frame in frames], pa.bool_()),
+        "station": pa.array([frame.sender is _STATION for frame in frames], pa.bool_()),
         "opcode": pa.array([None if alone else code for code, alone in zip(opcode, lone, strict=True)] if any(lone) else opcode,
                            pa.uint8()),
         "size": _ints([len(f.raw) or len(f.header) + len(f.mask) + len(f.payload) for f in frames]),
@@ -263,8 +270,14 @@ def _stand_in(message: Message) -> Frame:
 
 def _stored(frames: list[Frame], messages: list[Message]) -> dict[str, pa.Array]:
     """The bytes of the frames, without those that can be put together again."""
-    built, header, data, text, prefix, suffix = [], [], [], [], [], []
-    for frame, message in zip(frames, messages, strict=True):
+    rows = len(frames)
+    built = bytearray(rows)
+    columns: list[list[bytes | None]] = [[None] * rows for _ in range(5)]
+    header, data, text, prefix, suffix = columns
+    for at, (frame, message) in enumerate(zip(frames, messages, strict=True)):
+        if _plain(frame, message):              # nearly every row
+            built[at] = PAYLOAD
+            continue
         bits, before, after = 0, None, None
         if frame is _NO_FRAME:
             before, after = message.prefix or None, message.suffix or None
@@ -277,14 +290,32 @@ def _stored(frames: list[Frame], messages: list[Message]) -> dict[str, pa.Array]
                 before, after = message.prefix or None, message.suffix or None
         size = len(frame.payload or b"")
         short = not frame.raw and frame.opcode in OPCODES and frame.header == _header(frame.opcode, size, bool(frame.mask))
-        built.append(bits)
-        header.append(None if short else frame.header)
-        data.append(None if bits & PAYLOAD else frame.payload or None)
-        text.append(None if bits & TEXT else frame.text or None)
-        prefix.append(before)
-        suffix.append(after)
-    return {"built": pa.array(built, pa.uint8()), "header": _blobs(header), "data": _blobs(data), "text": _blobs(text),
-            "prefix": _blobs(prefix), "suffix": _blobs(suffix)}
+        built[at], prefix[at], suffix[at] = bits, before, after
+        header[at] = None if short else frame.header
+        data[at] = None if bits & PAYLOAD else frame.payload or None
+        text[at] = None if bits & TEXT else frame.text or None
+    return {"built": pa.Array.from_buffers(pa.uint8(), rows, [None, pa.py_buffer(built)]), "header": _blobs(header),
+            "data": _blobs(data), "text": _blobs(text), "prefix": _blobs(prefix), "suffix": _blobs(suffix)}
+
+
+def _plain(frame: Frame, message: Message) -> bool:
+    """Nothing of the frame needs bytes of its own: a text in the shortest spelling, in one frame with the shortest header."""
+    mtype = message.mtype
+    if mtype == 3:
+        start = f'[3,"{message.message_id}",'
+    elif mtype == 2:
+        start = f'[2,"{message.message_id}","{message.action}",'
+    else:
+        return False
+    if frame.opcode is not _TEXT or frame.text or frame.raw or message.prefix or message.suffix:
+        return False
+    whole = frame.payload
+    try:
+        if whole != start.encode() + message.payload + b"]":
+            return False
+    except UnicodeEncodeError:
+        return False
+    return frame.header == _header(_TEXT, len(whole), len(frame.mask) > 0)
 
 
 def _masks(values: list[bytes]) -> pa.Array:

@@ -15,11 +15,13 @@ from ocpp_proxy.model import CaptureError
 
 SCHEMA_VERSION = 1
 STORAGE_VERSION = "v1.5.0"                  # a capture is mailed to people: DuckDB 1.5 and 2.0 open it, and zstd works
-TABLES = ("runs", "events", "wire", "samples", "found", "bookmarks")
+BLOCK_SIZE = 64 << 10       # of a new file: every column of every table leaves part of a block empty (256 KiB by itself)
+TABLES = ("runs", "events", "wire", "pieces", "samples", "found", "bookmarks")
 OF_THE_LAST = ("meta", "positions", "state")        # carried over from segment to segment: the newest counts
 SEGMENT = re.compile(r"capture-(\d{6,})\.duckdb")
+MEMORY_LIMIT = "1GB"
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "1GB", "temp_directory": "", "checkpoint_threshold": "1TB",
+    "memory_limit": MEMORY_LIMIT, "temp_directory": "", "checkpoint_threshold": "1TB",
     "autoinstall_known_extensions": False, "autoload_known_extensions": False, "allow_community_extensions": False,
     "python_enable_replacements": False,
 }
@@ -58,6 +60,8 @@ def connect(threads: int = 2) -> Connection:
 def attach(con: Connection, path: Path, alias: str, read_only: bool) -> None:
     """Attach a capture file. Raises ``CaptureError`` when it is in use, damaged, or not a capture."""
     options = "READ_ONLY" if read_only else f"STORAGE_VERSION '{STORAGE_VERSION}'"
+    if not read_only and not path.exists():
+        options += f", BLOCK_SIZE {BLOCK_SIZE}"
     try:
         con.execute(f"ATTACH {quoted(str(path))} AS {alias} ({options})")
     except duckdb.Error as error:

@@ -52,14 +52,9 @@ class Progress(Struct):
     segment_since_ns: int = 0
 
 
-def positions_table(positions: Sequence[Mark]) -> pa.Table:
-    """Positions as Arrow; the last of each writer counts."""
-    newest = {(p.worker, p.incarnation): p for p in positions}.values()
-    return pa.table({
-        "worker": pa.array([p.worker for p in newest], pa.int32()),
-        "incarnation": pa.array([p.incarnation for p in newest], pa.uint64()),
-        "seq": pa.array([p.seq for p in newest], pa.uint64()),
-    })
+def newest(positions: Sequence[P]) -> list[P]:
+    """The positions without those that a later one of the same writer replaces."""
+    return list({(p.worker, p.incarnation): p for p in positions}.values())
 
 
 def state_table(changed: Mapping[str, bytes | None]) -> pa.Table:

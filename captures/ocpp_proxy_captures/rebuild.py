@@ -12,6 +12,7 @@ from ocpp_proxy.model import Finding, Frame, Message, Opcode, Severity, Side
 from ocpp_proxy.records import Found, FrameSeen, MessageSeen, Record, Source
 from ocpp_proxy_captures.database import Connection
 from ocpp_proxy_captures.envelope import rebuilt, short_text
+from ocpp_proxy_captures.pieces import APART, joined
 
 WINDOW = 20_000                             # ordinals rebuilt at once
 _OPCODES = tuple(Opcode)
@@ -22,7 +23,8 @@ _WIRE = f"""
            w.action, w.protocol, w.call_back, w.error_code, w.error_desc, w.evse_id, w.connector_id, w.tx_id, w.id_token,
            CAST(w.payload AS VARCHAR), w.odd, w.prefix, w.suffix
     FROM wire w"""
-_MSG_NO, _CALL_BACK = 19, 25                # places of these columns
+_BUILT, _MSG_NO, _CALL_BACK = 9, 19, 25     # places of these columns
+_AT = {"header": 10, "data": 12, "text": 13, "raw": 14, "payload": 33, "odd": 33, "prefix": 34, "suffix": 35}
 _FOUND = """SELECT no, line_no, finding_id, rule, level, blame, link_id, identity, epoch_us(ts) * 1000 + ns, message, msg_no,
     evidence, path, spec_ref, count FROM found"""
 _event = msgspec.json.Decoder(Source)
@@ -34,8 +36,19 @@ def among(column: str, numbers: Sequence[int]) -> str:
 
 
 def wire_rows(con: Connection, where: str) -> list[tuple[Any, ...]]:
-    """The rows of ``wire`` (alias ``w``) in order."""
-    return con.execute(f"{_WIRE} WHERE {where} ORDER BY w.no").fetchall()
+    """The rows of ``wire`` (alias ``w``) in order, with the values that were set apart."""
+    rows = con.execute(f"{_WIRE} WHERE {where} ORDER BY w.no").fetchall()
+    apart = [row[0] for row in rows if (row[_BUILT] or 0) & APART]
+    values = joined(con, apart) if apart else {}
+    return [_whole(row, values[row[0]]) if row[0] in values else row for row in rows] if values else rows
+
+
+def _whole(row: tuple[Any, ...], values: Mapping[str, bytes]) -> tuple[Any, ...]:
+    """A row with its large values. A large payload takes the place of ``odd``, where payloads are bytes."""
+    changed = list(row)
+    for name, value in values.items():
+        changed[_AT[name]] = value
+    return tuple(changed)
 
 
 def call_times(con: Connection, rows: Sequence[Sequence[Any]]) -> dict[int, int]:

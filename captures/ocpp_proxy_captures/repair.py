@@ -66,7 +66,7 @@ def _problem(file: Path) -> str | None:
     try:
         attach(con, file, "capture", read_only=not file.stat().st_mode & 0o200)
         check_version(con, file, "capture")
-        for table in ("meta", "runs", "positions", "state", "events", "wire", "samples", "found"):
+        for table in ("meta", "runs", "positions", "state", "events", "wire", "pieces", "samples", "found"):
             con.execute(f"SELECT count(hash(t)) FROM capture.{table} t").fetchall()
         if file.stat().st_mode & 0o200:
             con.execute("CHECKPOINT capture")

@@ -25,6 +25,10 @@ CREATE TABLE wire(
   evse_id BIGINT, connector_id BIGINT, tx_id VARCHAR, id_token VARCHAR,
   payload JSON USING COMPRESSION zstd, odd BLOB, prefix BLOB, suffix BLOB);
 
+-- Values of "wire" over 16 KiB (payloads: over 1 MiB), cut up; built & 4: the row has some. place: 0 payload, 1 data, 2 text,
+-- 3 raw, 4 odd, 5 header, 6 prefix, 7 suffix. In "wire" they are NULL (raw and odd: empty).
+CREATE TABLE pieces(no BIGINT NOT NULL, place UTINYINT NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL);
+
 -- Meter samples, unpacked once when their message is stored (view: meter_values). Energy in Wh, power in W.
 CREATE TABLE samples(
   msg_no BIGINT NOT NULL, evse BIGINT, sampled_at TIMESTAMPTZ, measurand VARCHAR, phase VARCHAR, context VARCHAR,

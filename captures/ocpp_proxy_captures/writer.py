@@ -20,7 +20,7 @@ import pyarrow as pa
 from ocpp_proxy.config import CaptureConfig
 from ocpp_proxy.model import CaptureError
 from ocpp_proxy.records import Record
-from ocpp_proxy_captures import rotate
+from ocpp_proxy_captures import memory, rotate
 from ocpp_proxy_captures.columns import Batch
 from ocpp_proxy_captures.database import (
     Connection,
@@ -34,18 +34,18 @@ from ocpp_proxy_captures.database import (
     segment_number,
     segments,
 )
-from ocpp_proxy_captures.progress import P, Progress, meta_table, positions_table, state_table
+from ocpp_proxy_captures.progress import P, Progress, meta_table, newest, state_table
 from ocpp_proxy_captures.reader import Reader
 
 CURRENT = "current_file"
 CHECKPOINT_ROWS = 300_000                   # a .wal of about 150 MB; the recorder also asks by itself
-STATE_CHURN = 5_000                         # rows of state replaced until the table is written anew
+STATE_CHURN = 500                           # rows of state replaced until the table is written anew
 _INSERTS = {
     "events": "SELECT no, ts, link_id, identity, kind, body FROM new_events",
     "wire": """SELECT * REPLACE (TRY_CAST(payload AS JSON) AS payload,
         CASE WHEN payload IS NOT NULL AND TRY_CAST(payload AS JSON) IS NULL THEN encode(payload) ELSE odd END AS odd)
         FROM new_wire""",
-    "found": "SELECT * FROM new_found",
+    "found": "SELECT * FROM new_found", "pieces": "SELECT * FROM new_pieces",
 }
 
 
@@ -60,6 +60,7 @@ class DuckStore(Reader, Generic[P]):
         self._files = threading.RLock()     # held while cursors read, and while segments are exchanged
         self._closed = False
         self._churn = self._checkpointed_no = 0
+        self._heavy = False                 # large values were written since the last checkpoint
         self._progress = Progress()
         self._con = self._open()
         try:
@@ -89,8 +90,10 @@ class DuckStore(Reader, Generic[P]):
         batch = Batch(self._progress.no, self._progress.last, self._progress.ahead_ns)
         batch.add(records)
         progress = self._advanced(batch)
+        tables = batch.tables()
+        self._heavy = self._heavy or "pieces" in tables
         try:
-            self._transaction(batch.tables(), positions, changed, progress)
+            self._transaction(tables, positions, changed, progress)
         except duckdb.Error as error:
             if not self._recovered(error, progress):
                 raise CaptureError(f"{self._file}: could not be written: {_first_line(error)}") from error
@@ -100,9 +103,28 @@ class DuckStore(Reader, Generic[P]):
             self._rotate()
         elif progress.no - self._checkpointed_no > CHECKPOINT_ROWS:
             self.checkpoint()
+        if "pieces" in tables:
+            del tables, batch
+            memory.let_go(self._con)
 
     def checkpoint(self) -> None:
-        """Move what is committed into the file proper. Raises ``CaptureError``: then nothing may be deleted for it."""
+        """Move what is committed into the file proper. Raises ``CaptureError``: then nothing may be deleted for it.
+
+        After large values it is tried with little memory first, which is enough unless rows of ``wire`` are large, too.
+        """
+        if self._heavy:
+            self._heavy = False
+            try:
+                with memory.tight(self._con):
+                    self._checkpoint()
+                memory.trim()
+                return
+            except CaptureError as error:
+                if not isinstance(error.__cause__, duckdb.Error) or "memory" not in str(error):
+                    raise
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
         with self._private():
             try:
                 if self._churn > STATE_CHURN:
@@ -124,6 +146,7 @@ class DuckStore(Reader, Generic[P]):
             self._closed = True
             with self._files:
                 self._con.close()
+                memory.end_spilling(self._file)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -169,6 +192,7 @@ class DuckStore(Reader, Generic[P]):
                 attach(con, self._file, CURRENT, read_only=False)
                 check_version(con, self._file, CURRENT)
                 self._views(con)
+                memory.allow_spilling(con, self._file)
             value = con.execute(f"SELECT value FROM {CURRENT}.meta WHERE key = 'progress'").fetchall()[0][0]
             self._progress = msgspec.json.decode(value, type=Progress)
             self._checkpointed_no = self._progress.no
@@ -225,8 +249,6 @@ class DuckStore(Reader, Generic[P]):
         self, tables: dict[str, pa.Table], positions: Sequence[P], changed: Mapping[str, bytes | None], progress: Progress,
     ) -> None:
         arrow = {f"new_{name}": table for name, table in tables.items()}
-        if positions:
-            arrow["new_positions"] = positions_table(positions)
         if changed:
             arrow["new_state"] = state_table(changed)
         con = self._con
@@ -238,9 +260,11 @@ class DuckStore(Reader, Generic[P]):
                 if "wire" in tables:
                     con.execute(f"INSERT INTO {CURRENT}.samples " + _SAMPLES.replace("{no}", str(self._progress.no)))
                 if positions:
-                    con.execute(f"DELETE FROM {CURRENT}.positions WHERE (worker, incarnation) IN"
-                                " (SELECT (worker, incarnation) FROM new_positions)")
-                    con.execute(f"INSERT INTO {CURRENT}.positions SELECT worker, incarnation, seq FROM new_positions")
+                    for one in newest(positions):
+                        con.execute(f"DELETE FROM {CURRENT}.positions WHERE worker = ? AND incarnation = ?",
+                                    [one.worker, one.incarnation])
+                        con.execute(f"INSERT INTO {CURRENT}.positions VALUES (?, ?, ?)",
+                                    [one.worker, one.incarnation, one.seq])
                 if changed:
                     con.execute(f"DELETE FROM {CURRENT}.state WHERE key IN (SELECT key FROM new_state)")
                     con.execute(f"INSERT INTO {CURRENT}.state SELECT key, value FROM new_state WHERE value IS NOT NULL")
@@ -283,6 +307,7 @@ class DuckStore(Reader, Generic[P]):
                 rotate.create(self._con, path, carry_from=CURRENT)
                 self._con.execute(f"CHECKPOINT {CURRENT}")
                 self._con.close()
+                memory.end_spilling(old)
                 self._con = self._open()
                 self._retain()
             except duckdb.Error as error:
