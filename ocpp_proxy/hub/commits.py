@@ -19,7 +19,7 @@ from ocpp_proxy.records import Beat, FrameSeen, Record
 
 FLUSH_SECONDS = 0.5                         # rows reach the store after this, or at FLUSH_ROWS
 FLUSH_ROWS = 20_000
-FLUSH_BYTES = 2 << 20                       # or at so many bytes of large records: the store holds each several times over
+FLUSH_BYTES = 1 << 20                       # or at so many bytes of large records: the store holds each several times over
 LARGE = 16 << 10                            # a record with more than this counts there; smaller ones are bounded by rows
 IDLE_SECONDS = 60.0                         # positions alone (beats, nothing to store) are written this often
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)        # waits after a failed commit; the last one repeats

@@ -15,7 +15,8 @@ from ocpp_proxy.model import Link
 from ocpp_proxy.records import FrameSeen, Handshake, Line, LinkClosed, LinkOpened, MessageSeen, Record, lines
 
 RING_LINES = 10_000
-RING_BYTES = 32 << 20
+RING_BYTES = 4 << 20                        # of lines over LARGE; the others are bounded by their number
+LARGE = 16 << 10
 QUEUE_LINES = 2_000
 QUEUE_BYTES = 8 << 20
 KEPT_LINKS = 10_000                         # links remembered; the oldest closed ones are forgotten first
@@ -77,7 +78,7 @@ class Live:
         self.subscribers: set[Subscriber] = set()
         self.line_count = 0                 # lines since this recorder started
         self.dropped = 0                    # lines lost by readers that left
-        self._ring = _Bounded(RING_LINES, RING_BYTES)
+        self._ring = _Bounded(RING_LINES, RING_BYTES, LARGE)
 
     def publish(self, stream: Sequence[Record]) -> None:
         """Take records (whole groups: a record and what was raised on it) into the ring and to every subscriber."""
@@ -138,24 +139,30 @@ class Live:
 class _Bounded:
     """A queue of lines, bounded in lines and bytes, that drops its oldest and counts them."""
 
-    def __init__(self, most_lines: int, most_bytes: int) -> None:
+    def __init__(self, most_lines: int, most_bytes: int, weigh_from: int = 0) -> None:
+        """``weigh_from``: lines of fewer bytes do not count in ``most_bytes``."""
         self.lines: deque[Line] = deque()
         self.dropped = 0
         self._most_lines = most_lines
         self._most_bytes = most_bytes
+        self._weigh_from = weigh_from
         self._bytes = 0
 
     def push(self, line: Line) -> None:
         self.lines.append(line)
-        self._bytes += weight(line)
+        self._bytes += self._weigh(line)
         while len(self.lines) > self._most_lines or (self._bytes > self._most_bytes and len(self.lines) > 1):
-            self._bytes -= weight(self.lines.popleft())
+            self._bytes -= self._weigh(self.lines.popleft())
             self.dropped += 1
 
     def pop(self, most: int) -> list[Line]:
         taken = [self.lines.popleft() for _ in range(min(most, len(self.lines)))]
-        self._bytes -= sum(map(weight, taken))
+        self._bytes -= sum(map(self._weigh, taken))
         return taken
+
+    def _weigh(self, line: Line) -> int:
+        held = weight(line)
+        return held if held >= self._weigh_from else 0
 
 
 def weight(line: Line) -> int:
