@@ -23,6 +23,7 @@ TURN_BYTES = 64 << 10
 KEEP_IDLE, KEEP_INTERVAL, KEEP_COUNT = 60, 15, 4
 USER_TIMEOUT_MS = (KEEP_IDLE + KEEP_INTERVAL * KEEP_COUNT) * 1000
 TLS_BUFFER = 16 << 10                       # with 0 uvloop's TLS says stop and never says go on
+TLS_RECEIVE = 64 << 10                      # receive buffer of a TLS leg (the kernel doubles it)
 RESET_WAIT = 1.0                            # seconds a reset waits for the bytes before it to leave
 RESET_POLL = 0.01
 VANISHED = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
@@ -70,11 +71,23 @@ class Leg(asyncio.Protocol):
         """Never pauses reading here: the loop would ignore it."""
         self.transport = cast(asyncio.Transport, transport)     # uvloop's are none by name
         self.closed = False
-        high = TLS_BUFFER if transport.get_extra_info("ssl_object") is not None else 0
-        self.transport.set_write_buffer_limits(high, 0)
+        secure = transport.get_extra_info("ssl_object") is not None
+        self.transport.set_write_buffer_limits(TLS_BUFFER if secure else 0, 0)
+        if secure:
+            self._bound_tls()
         if self.on_made is not None:
             self.on_made()
             self.on_made = None
+
+    def _bound_tls(self) -> None:
+        """Keep little in the loop's TLS: it reads as much at once as the kernel has, and holds that up to three times."""
+        limit_reading = getattr(self.transport, "set_read_buffer_limits", None)
+        if limit_reading is not None:
+            limit_reading(TURN_BYTES)
+        found = self.transport.get_extra_info("socket")
+        if found is not None:
+            with contextlib.suppress(OSError):
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TLS_RECEIVE)
 
     def data_received(self, data: bytes) -> None:
         """Take a chunk; flat, because every byte of every link comes through here."""

@@ -100,11 +100,11 @@ class Stage:
         self.stopped = False
 
     async def dial(self, *, buffer: int = 0) -> Peer:
-        sock = socket.socket()
+        sock = socket.socket(self.listener.family)
         sock.setblocking(False)
         if buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
+        await asyncio.get_running_loop().sock_connect(sock, self.listener.getsockname())
         return self._keep(sock)
 
     async def accept(self) -> Peer:
@@ -159,10 +159,12 @@ def bound(host: str = "127.0.0.1") -> socket.socket:
 
 
 @asynccontextmanager
-async def stage(folder: Path, config: Config | None = None, upstream: str = "ws://127.0.0.1:{port}") -> AsyncIterator[Stage]:
-    """A started relay; ``{port}`` in ``upstream`` is the raw CSMS's port."""
+async def stage(
+    folder: Path, config: Config | None = None, upstream: str = "ws://127.0.0.1:{port}", host: str = "127.0.0.1",
+) -> AsyncIterator[Stage]:
+    """A started relay; ``{port}`` in ``upstream`` is the raw CSMS's port. ``host`` is where both listen."""
     folder.mkdir(parents=True, exist_ok=True)
-    listener, csms = bound(), bound()
+    listener, csms = bound(host), bound(host)
     config = config or Config(host="preserve")
     if not config.upstream:
         config = msgspec.structs.replace(config, upstream=upstream.format(port=csms.getsockname()[1]))
