@@ -20,6 +20,7 @@ TABLES = ("runs", "events", "wire", "pieces", "samples", "found", "bookmarks")
 OF_THE_LAST = ("meta", "positions", "state")        # carried over from segment to segment: the newest counts
 SEGMENT = re.compile(r"capture-(\d{6,})\.duckdb")
 MEMORY_LIMIT = "1GB"
+APART_BEGINS, APART_ENDS = "-- large payloads", "-- end of large payloads"      # in views.sql
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": MEMORY_LIMIT, "temp_directory": "", "checkpoint_threshold": "1TB",
     "autoinstall_known_extensions": False, "autoload_known_extensions": False, "allow_community_extensions": False,
@@ -119,7 +120,11 @@ def define_views(con: Connection, aliases: Sequence[str]) -> None:
         con.execute(f"CREATE OR REPLACE VIEW {table} AS {union}")
     for table in OF_THE_LAST:
         con.execute(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {aliases[-1]}.{table}")
-    con.execute(resource("views.sql"))
+    text = resource("views.sql")
+    if not con.execute("SELECT 1 FROM pieces WHERE place = 0 LIMIT 1").fetchall():
+        start, end = text.index(APART_BEGINS), text.index(APART_ENDS)
+        text = text[:start] + text[end:]                # every query on messages would take half as long again for nothing
+    con.execute(text)
 
 
 def open_files(paths: Sequence[Path]) -> Connection:

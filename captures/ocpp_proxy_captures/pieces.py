@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from ocpp_proxy_captures.database import Connection
 
 LARGE = 16 << 10            # bytes of a value that stay in ``wire``
-LARGE_PAYLOAD = 1 << 20     # the same for payloads: up to here they are decoded, and questions are asked about them
 PIECE = 4000                # bytes of a piece; from 4096 on DuckDB gives a value blocks of its own
 APART = 4                   # bit of ``built``: this row has pieces
 PLACES = ("payload", "data", "text", "raw", "odd", "header", "prefix", "suffix")
@@ -26,7 +25,7 @@ def set_apart(table: pa.Table) -> tuple[pa.Table, pa.Table | None]:
     rows = pa.array([False] * len(table))
     for place, name in enumerate(PLACES):
         column = table.column(name)
-        large = pc.fill_null(pc.greater(pc.binary_length(column), LARGE_PAYLOAD if name == "payload" else LARGE), False)
+        large = pc.fill_null(pc.greater(pc.binary_length(column), LARGE), False)
         if not pc.any(large).as_py():
             continue
         for at in pc.indices_nonzero(large).to_pylist():
@@ -49,8 +48,11 @@ def _put(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
 
 
 def _pieces(no: int, place: int, value: pa.Buffer) -> pa.Table:
-    """One value, cut up without a copy of it."""
+    """One value, cut up without a copy of it; payloads between two characters, so that SQL can read the pieces as text."""
     ends = [*range(0, value.size, PIECE), value.size]
+    if PLACES[place] == "payload":
+        text = memoryview(value)
+        ends = [next(at for at in range(end, end - 4, -1) if at in (0, len(text)) or text[at] & 0xC0 != 0x80) for end in ends]
     count = len(ends) - 1
     offsets = pa.array(ends, pa.int64()).buffers()[1]
     return pa.table({

@@ -25,7 +25,7 @@ CREATE TABLE wire(
   evse_id BIGINT, connector_id BIGINT, tx_id VARCHAR, id_token VARCHAR,
   payload JSON USING COMPRESSION zstd, odd BLOB, prefix BLOB, suffix BLOB);
 
--- Values of "wire" over 16 KiB (payloads: over 1 MiB), cut up; built & 4: the row has some. place: 0 payload, 1 data, 2 text,
+-- Values of "wire" over 16 KiB, cut up; built & 4: the row has some. place: 0 payload, 1 data, 2 text,
 -- 3 raw, 4 odd, 5 header, 6 prefix, 7 suffix. In "wire" they are NULL (raw and odd: empty).
 CREATE TABLE pieces(no BIGINT NOT NULL, place UTINYINT NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL);
 

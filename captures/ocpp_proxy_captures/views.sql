@@ -16,7 +16,17 @@ FROM wire WHERE opcode IS NOT NULL;
 CREATE OR REPLACE VIEW messages AS
 SELECT msg_no, frame_id, link_id, identity, ts, CASE WHEN station THEN 'station' ELSE 'csms' END AS side, mtype, message_id,
        action, protocol, msg_no - call_back AS call_no, error_code, error_desc, evse_id, connector_id, tx_id, id_token, payload, masked, no
-FROM wire WHERE msg_no IS NOT NULL;
+FROM wire WHERE msg_no IS NOT NULL
+-- large payloads
+  AND built & 4 = 0
+UNION ALL
+SELECT msg_no, frame_id, link_id, identity, ts, CASE WHEN station THEN 'station' ELSE 'csms' END, mtype, message_id, action, protocol,
+       msg_no - call_back, error_code, error_desc, evse_id, connector_id, tx_id, id_token,
+       coalesce(payload, (SELECT TRY_CAST(string_agg(decode(data), '' ORDER BY part) AS JSON) FROM pieces p
+                          WHERE p.no = wire.no AND place = 0)), masked, no
+FROM wire WHERE msg_no IS NOT NULL AND built & 4 > 0
+-- end of large payloads
+;
 
 CREATE OR REPLACE VIEW meter_values AS
 SELECT s.msg_no, m.link_id, m.identity, m.ts, m.tx_id, m.protocol, s.evse, s.sampled_at, s.measurand, s.phase, s.context,

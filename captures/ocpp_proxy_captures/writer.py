@@ -61,6 +61,7 @@ class DuckStore(Reader, Generic[P]):
         self._closed = False
         self._churn = self._checkpointed_no = 0
         self._heavy = False                 # large values were written since the last checkpoint
+        self._shows_apart = False           # the views were made anew since there are large values
         self._progress = Progress()
         self._con = self._open()
         try:
@@ -91,7 +92,8 @@ class DuckStore(Reader, Generic[P]):
         batch.add(records)
         progress = self._advanced(batch)
         tables = batch.tables()
-        self._heavy = self._heavy or "pieces" in tables
+        heavy = "pieces" in tables
+        self._heavy = self._heavy or heavy
         try:
             self._transaction(tables, positions, changed, progress)
         except duckdb.Error as error:
@@ -103,26 +105,32 @@ class DuckStore(Reader, Generic[P]):
             self._rotate()
         elif progress.no - self._checkpointed_no > CHECKPOINT_ROWS:
             self.checkpoint()
-        if "pieces" in tables:
+        if heavy:
+            if not self._shows_apart:
+                with self._files:
+                    self._views(self._con)
+                self._shows_apart = True
             del tables, batch
             memory.let_go(self._con)
 
     def checkpoint(self) -> None:
         """Move what is committed into the file proper. Raises ``CaptureError``: then nothing may be deleted for it.
 
-        After large values it is tried with little memory first, which is enough unless rows of ``wire`` are large, too.
+        After large values it has to do with little memory; only when that fails it may take more.
         """
-        if self._heavy:
-            self._heavy = False
+        heavy, self._heavy = self._heavy, False
+        if heavy:
             try:
                 with memory.tight(self._con):
                     self._checkpoint()
-                memory.trim()
-                return
             except CaptureError as error:
-                if not isinstance(error.__cause__, duckdb.Error) or "memory" not in str(error):
+                if "memory" not in str(error) and "block" not in str(error):
                     raise
-        self._checkpoint()
+                self._checkpoint()
+        else:
+            self._checkpoint()
+        if heavy:
+            memory.let_go(self._con)
 
     def _checkpoint(self) -> None:
         with self._private():
@@ -258,7 +266,8 @@ class DuckStore(Reader, Generic[P]):
                 for name in tables:
                     con.execute(f"INSERT INTO {CURRENT}.{name} BY NAME {_INSERTS[name]}")
                 if "wire" in tables:
-                    con.execute(f"INSERT INTO {CURRENT}.samples " + _SAMPLES.replace("{no}", str(self._progress.no)))
+                    samples = _SAMPLES_APART if "pieces" in tables else _SAMPLES
+                    con.execute(f"INSERT INTO {CURRENT}.samples " + samples.replace("{no}", str(self._progress.no)))
                 if positions:
                     for one in newest(positions):
                         con.execute(f"DELETE FROM {CURRENT}.positions WHERE worker = ? AND incarnation = ?",
@@ -342,6 +351,9 @@ class DuckStore(Reader, Generic[P]):
 
 _SET_PROGRESS = f"UPDATE {CURRENT}.meta SET value = ? WHERE key = 'progress'"
 _SAMPLES = resource("samples.sql").replace("{source}", f"(SELECT * FROM {CURRENT}.wire WHERE no > {{no}})")
+_SAMPLES_APART = resource("samples.sql").replace("{source}", (
+    "(SELECT * REPLACE (coalesce(payload, (SELECT TRY_CAST(string_agg(decode(data), '' ORDER BY part) AS JSON)"
+    f" FROM {CURRENT}.pieces p WHERE p.no = w.no AND place = 0)) AS payload) FROM {CURRENT}.wire w WHERE no > {{no}})"))
 
 
 @contextmanager

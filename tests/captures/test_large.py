@@ -6,7 +6,7 @@ import duckdb
 import pytest
 from ocpp_proxy_captures import memory, pieces
 from ocpp_proxy_captures.columns import Batch, LastLine
-from ocpp_proxy_captures.pieces import APART, LARGE, LARGE_PAYLOAD, PIECE
+from ocpp_proxy_captures.pieces import APART, LARGE, PIECE
 from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import FileReader
 from ocpp_proxy_captures.writer import open_store
@@ -29,8 +29,8 @@ def _stream() -> list[Record]:
     """Values around every bound, in every place a large one can be in."""
     out: list[Record] = [_raw(number, _bytes(LARGE - 2 + number)) for number in range(1, 5)]
     out += [_raw(10, _bytes(5 * PIECE)), _raw(11, _bytes(256 << 10))]
-    for number, size in enumerate((LARGE, LARGE + 1, LARGE_PAYLOAD, LARGE_PAYLOAD + 1, 2 * LARGE_PAYLOAD), 20):
-        payload = b'{"d":"' + b"x" * (size - 8) + b'"}'
+    for number, size in enumerate((LARGE, LARGE + 1, 64 * LARGE, 65 * LARGE), 20):
+        payload = b'{"ab":"' + b"\xc3\xa9" * ((size - 9) // 2) + b"x" * ((size - 9) % 2) + b'"}'
         text = b'[2,"%d","Data",' % number + payload + b"]"
         out += call(number, text, b"\x81\x7f" + len(text).to_bytes(8, "big"), message_id=str(number), action="Data",
                     payload=payload)
@@ -64,9 +64,31 @@ def test_no_row_holds_a_large_value(tmp_path: Path) -> None:
         whole = con.execute("SELECT max(octet_length(data)), count(DISTINCT no) FROM pieces").fetchone()
         marked = con.execute(f"SELECT count(*) FROM wire WHERE built & {APART} > 0").fetchone()
         told = con.execute("SELECT count(*) FROM frames WHERE octet_length(payload) > 0").fetchone()
-    assert largest is not None and largest[0] <= LARGE and largest[1] <= LARGE_PAYLOAD
-    assert whole == (PIECE, 9) and marked == (9,)
-    assert told == (3,), "a frame whose bytes lie apart tells no other ones"
+    assert largest is not None and largest[0] <= LARGE and largest[1] <= LARGE
+    assert whole == (PIECE, 10) and marked == (10,)
+    assert told == (1,), "a frame whose bytes lie apart tells no other ones"
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_sql_sees_large_payloads_and_their_samples(tmp_path: Path, live: bool) -> None:
+    meter = b'{"connectorId":1,"meterValue":[' + b",".join(
+        b'{"timestamp":"2025-01-01T00:00:%02dZ","sampledValue":[{"value":"%d"}]}' % (at % 60, at) for at in range(1000)) + b"]}"
+    text = b'[2,"m","MeterValues",' + meter + b"]"
+    records = call(1, b'[2,"a","Heartbeat",{}]', b"\x81\x16", message_id="a")
+    records += call(2, text, b"\x81\x7f" + len(text).to_bytes(8, "big"), message_id="m", action="MeterValues", payload=meter)
+    ask = "SELECT (SELECT count(*) FROM meter_values), max(json_array_length(payload, '$.meterValue')), count(*) FROM messages"
+    store = open_store(tmp_path / "a.duckdb", Position)
+    store.commit(records, [], {})
+    if live:
+        with store.reading() as con:
+            assert con.execute(ask).fetchall() == [(1000, 1000, 2)]
+    store.close()
+    with duckdb.connect(str(tmp_path / "a.duckdb"), read_only=True) as con:
+        assert con.execute(ask).fetchall() == [(1000, 1000, 2)], "also without us"
+    reader = FileReader(tmp_path / "a.duckdb")
+    with reader.reading() as con:
+        assert con.execute(ask).fetchall() == [(1000, 1000, 2)]
+    reader.close()
 
 
 def test_small_rows_are_left_alone() -> None:
