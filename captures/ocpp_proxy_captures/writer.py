@@ -39,6 +39,7 @@ from ocpp_proxy_captures.reader import Reader
 
 CURRENT = "current_file"
 CHECKPOINT_ROWS = 300_000                   # a .wal of about 150 MB; the recorder also asks by itself
+HEAVY_BYTES = 512 << 10                     # of large values: then DuckDB is made to let go of memory
 STATE_CHURN = 500                           # rows of state replaced until the table is written anew
 _INSERTS = {
     "events": "SELECT no, ts, link_id, identity, kind, body FROM new_events",
@@ -60,7 +61,8 @@ class DuckStore(Reader, Generic[P]):
         self._files = threading.RLock()     # held while cursors read, and while segments are exchanged
         self._closed = False
         self._churn = self._checkpointed_no = 0
-        self._heavy = False                 # large values were written since the last checkpoint
+        self._heavy = False                 # many large values were written since the last checkpoint
+        self._held = 0                      # bytes of large values written since memory was given back
         self._shows_apart = False           # the views were made anew since there are large values
         self._progress = Progress()
         self._con = self._open()
@@ -92,8 +94,7 @@ class DuckStore(Reader, Generic[P]):
         batch.add(records)
         progress = self._advanced(batch)
         tables = batch.tables()
-        heavy = "pieces" in tables
-        self._heavy = self._heavy or heavy
+        apart = tables["pieces"].nbytes if "pieces" in tables else 0
         try:
             self._transaction(tables, positions, changed, progress)
         except duckdb.Error as error:
@@ -105,12 +106,19 @@ class DuckStore(Reader, Generic[P]):
             self._rotate()
         elif progress.no - self._checkpointed_no > CHECKPOINT_ROWS:
             self.checkpoint()
-        if heavy:
-            if not self._shows_apart:
-                with self._files:
-                    self._views(self._con)
-                self._shows_apart = True
+        if apart:
             del tables, batch
+            self._set_apart(apart)
+
+    def _set_apart(self, size: int) -> None:
+        """So many bytes of large values were written."""
+        if not self._shows_apart:
+            with self._files:
+                self._views(self._con)
+            self._shows_apart = True
+        self._held += size
+        if self._held >= HEAVY_BYTES:
+            self._heavy, self._held = True, 0
             memory.let_go(self._con)
 
     def checkpoint(self) -> None:
@@ -194,6 +202,7 @@ class DuckStore(Reader, Generic[P]):
 
     def _open(self) -> Connection:
         con = connect(threads=1)
+        self._shows_apart = False
         try:
             with self._private():
                 self._file = self._current(con)
