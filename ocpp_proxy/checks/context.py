@@ -60,10 +60,6 @@ class Context:
         """Ask for a "due" event ``seconds`` from now, at the rule's scope."""
         self.scope.remember_deadline(f"{self.code}:{key}", self.now + int(seconds * 1e9))
 
-    def drop_deadline(self, key: str) -> None:
-        """Forget a deadline."""
-        self.scope.deadlines.pop(f"{self.code}:{key}", None)
-
     def object(self) -> dict[str, object]:
         """The payload when it is an object, else an empty one."""
         return self.payload if isinstance(self.payload, dict) else {}

@@ -1,8 +1,9 @@
 """What the demo says at its end: which messages reached the capture, what was wrong, and whose fault each was."""
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
+
+from ocpp_proxy.escape import safe_text
 
 FAULT = {
     "station": "the charger's fault", "csms": "the CSMS's fault", "network": "the network's fault",
@@ -23,6 +24,8 @@ def verdict(findings: list[dict[str, Any]]) -> list[str]:
         if not rows:
             continue
         lines.append(f"{title}:")
-        seen = Counter((row["identity"], row["code"], row["message"]) for row in rows)
-        lines += [f"  {identity:<12} {code}  {message}" for (identity, code, message), _ in sorted(seen.items())]
+        seen = {(row["identity"], row["code"], row["message"]) for row in rows}
+        lines += [
+            f"  {safe_text(identity):<12} {safe_text(code)}  {safe_text(message)}" for identity, code, message in sorted(seen)
+        ]
     return lines

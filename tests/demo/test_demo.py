@@ -59,3 +59,10 @@ def test_the_verdict_names_whose_fault_it_is() -> None:
     assert verdict(rows) == [
         "the charger's fault:", "  CP1          V05  Hz", "the CSMS's fault:", "  CP1          X01  transactionId is -1",
     ]
+
+
+def test_the_verdict_obeys_no_peer() -> None:
+    hostile = {"blame": "csms", "identity": "CP\x1b[2J", "code": "X01", "message": "a\nFAKE LINE\x1b]0;t\x07"}
+    lines = verdict([hostile])
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
