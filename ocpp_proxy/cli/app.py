@@ -6,6 +6,7 @@ import typer
 
 from ocpp_proxy import __version__
 from ocpp_proxy.cli import cert, check, config, demo, doctor, export, plugins, query, run, tail
+from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import CaptureError, ConfigError, PluginError
 
 OK, FINDINGS, USAGE, CONNECT, CORRUPT, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -61,6 +62,7 @@ def run_app(arguments: list[str] | None = None) -> int:
 
 
 def _tell(error: Exception, code: int) -> int:
-    for line in (str(error) or type(error).__name__).splitlines():
+    """Say what is wrong. The text may quote a peer (a database error quotes the value it could not convert)."""
+    for line in map(safe_text, (str(error) or type(error).__name__).split("\n")):
         print(f"ocpp-proxy: {line}" if not line.startswith("  ") else line, file=sys.stderr)
     return code

@@ -10,6 +10,7 @@ import ocpp_proxy_captures
 from ocpp_proxy import __version__
 from ocpp_proxy.checks.settings import RULE_SET
 from ocpp_proxy.config import Config
+from ocpp_proxy.escape import safe_text
 from ocpp_proxy.hub import instance, recorder
 from ocpp_proxy.hub.store import Position, Store
 from ocpp_proxy.model import CaptureError, ConfigError
@@ -37,10 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
         config = instance.read_config(given.instance)
         store = open_store(config)
     except ConfigError as error:
-        print(f"recorder: {error}", file=sys.stderr)
+        print(f"recorder: {safe_text(str(error))}", file=sys.stderr)
         return 2
     except CaptureError as error:
-        print(f"recorder: {error}", file=sys.stderr)
+        print(f"recorder: {safe_text(str(error))}", file=sys.stderr)
         return 4
     return recorder.main(given.instance, store, config, given.alive_fd)
 

@@ -103,3 +103,14 @@ def test_a_closed_pipe_is_no_traceback() -> None:
         done = subprocess.run([sys.executable, "-m", "ocpp_proxy", "config", "schema"], stdout=closed, stderr=subprocess.PIPE,
                               text=True, check=False, timeout=60)
     assert "Traceback" not in done.stderr
+
+
+def test_an_error_that_quotes_a_peer_obeys_no_escape(tmp_path: Path) -> None:
+    hostile = "SELECT (chr(27) || ']0;owned' || chr(7) || chr(27) || '[2J')::INTEGER"
+    sample = Path(__file__).resolve().parents[2] / "captures" / "samples" / "demo.duckdb"
+    done = subprocess.run(
+        [sys.executable, "-m", "ocpp_proxy", "query", str(sample), hostile], capture_output=True, check=False, timeout=60,
+    )
+    assert done.returncode == 2
+    assert b"owned" in done.stderr
+    assert b"\x1b" not in done.stderr and b"\x07" not in done.stderr
