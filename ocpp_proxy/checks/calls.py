@@ -12,17 +12,22 @@ from ocpp_proxy.spec import actions, errors
 
 
 def retry(context: Context, hit: Hit) -> bool:
-    """The same Call sent again may keep its id (errata of 1.6 and 2.0.1)."""
+    """The same Call sent again, without a result in time or on a new connection, may keep its id (errata of 1.6 and 2.0.1)."""
     return context.why == "retry"
 
 
 @rule(
-    "R05", "messageId used again", severity=Severity.ERROR, blame="either", on=("reused",), unless=(retry,), spec="OCPP-J 1.6",
+    "R05", "messageId used again", severity=Severity.ERROR, blame="either", on=("reused",), unless=(retry,),
+    spec="OCPP-J 1.6, 4.1.4",
     remedy="A fault of the sender's OCPP library (often a counter that restarts): ids must be unique per station, best UUIDs.",
 )
 def reused_id(context: Context) -> Hits:
-    """A sender used a message id a second time for another Call; answers cannot be told apart."""
-    yield Hit("the message id was used before for another Call", blame=at(context.sender), cause=context.sender.value)
+    """A sender used a message id again, for another Call or for one it has the result of; answers cannot be told apart."""
+    if context.why == "settled":
+        yield Hit("the message id and its Call came again though the result was given on this connection",
+                  blame=at(context.sender), cause=f"{context.sender} settled")
+    else:
+        yield Hit("the message id was used before for another Call", blame=at(context.sender), cause=context.sender.value)
 
 
 def after_gap(context: Context, hit: Hit) -> bool:

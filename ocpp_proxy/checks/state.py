@@ -43,11 +43,15 @@ class OpenCall(Struct, array_like=True):
 
 
 class Answered(Struct, array_like=True):
-    """What is remembered of an answered Call. ``spare``: further answers that may come because the Call was resent."""
+    """What is remembered of an answered Call. ``spare``: further answers that may come because the Call was resent.
+
+    ``settled``: a CALLRESULT came in time, so its caller has no reason to send it again.
+    """
 
     msg_no: int
     action: str
     spare: int = 0
+    settled: bool = False
 
 
 class Direction(Struct, array_like=True):

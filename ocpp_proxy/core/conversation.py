@@ -10,7 +10,7 @@ from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.judge import Judge
 from ocpp_proxy.checks.registry import Dispatch, Registry, Rules
 from ocpp_proxy.checks.state import KEPT_PAYLOAD, RECENT_IDS, LinkState, OpenCall, StationState
-from ocpp_proxy.core.exchanges import answered, done, expired, opened
+from ocpp_proxy.core.exchanges import again, answered, done, expired, opened
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.masking import Masker, blanked, masked_frame
 from ocpp_proxy.core.memory import Memory
@@ -269,7 +269,7 @@ class Conversation(Memory):
         if envelope.faults or message.mtype == 6:
             todo.append(("envelope", envelope.error))
         if before is not None:
-            todo.append(("reused", "retry" if before == crc else ""))
+            todo.append(("reused", again(direction, message_id) if before == crc else ""))
         else:
             recent[message_id] = crc
             if len(recent) > RECENT_IDS:
@@ -300,7 +300,7 @@ class Conversation(Memory):
     ) -> None:
         mtype = envelope.mtype
         direction = link.directions[place if mtype == 5 else 1 - place]         # of the side that called
-        call, why = answered(direction, envelope.message_id) if mtype != 5 else (None, "")
+        call, why = answered(direction, envelope.message_id, mtype == 3) if mtype != 5 else (None, "")
         before = direction.answered.get(envelope.message_id)
         if mtype == 5 and before is None:
             why = "unknown"

@@ -38,15 +38,18 @@ def expired(direction: Direction, call: OpenCall, link_id: int, caller: Side, ou
         out.append(unanswered(direction.expired.pop(next(iter(direction.expired))), link_id, caller))
 
 
-def answered(direction: Direction, message_id: str) -> tuple[OpenCall | None, str]:
-    """The Call an answer belongs to, and "" or why none waits: "late", "again", "spare" (a copy's answer), "unknown"."""
+def answered(direction: Direction, message_id: str, result: bool = False) -> tuple[OpenCall | None, str]:
+    """The Call an answer belongs to, and "" or why none waits: "late", "again", "spare" (a copy's answer), "unknown".
+
+    ``result``: the answer is a CALLRESULT.
+    """
     call = direction.waiting.pop(message_id, None)
     why = ""
     if call is None:
         call = direction.expired.pop(message_id, None)
         why = "late"
     if call is not None:
-        direction.answered[message_id] = Answered(call.msg_no, call.action, call.resent)
+        direction.answered[message_id] = Answered(call.msg_no, call.action, call.resent, result and not why)
         if len(direction.answered) > ANSWERED_IDS:
             del direction.answered[next(iter(direction.answered))]
         return call, why
@@ -57,6 +60,12 @@ def answered(direction: Direction, message_id: str) -> tuple[OpenCall | None, st
         before.spare -= 1
         return None, "spare"
     return None, "again"
+
+
+def again(direction: Direction, message_id: str) -> str:
+    """What the same Call sent once more is: a "retry", or "settled" when its sender has got the CALLRESULT on this connection."""
+    before = direction.answered.get(message_id)
+    return "settled" if before is not None and before.settled and message_id not in direction.waiting else "retry"
 
 
 def done(call: OpenCall, answer: Message, caller: Side, outcome: Outcome) -> ExchangeDone:
