@@ -160,6 +160,44 @@ class Line(Struct, frozen=True, gc=False):
     frame: model.Frame | None = None
 
 
+class Row(Struct, gc=False):
+    """One row of a traffic list, without payloads: an exchange (Call and answer), or a line that is no exchange.
+
+    Made and updated by ``core.rows``. ``number``: ordinal of its first line in the capture, 0 where that is not known (live);
+    ``msg_no`` of its first message (0: none) names it there. ``kind``: ``exchange``, or what ``fields`` calls the line.
+    ``side``: who sent its first line. ``ms``: from Call to answer; ``outcome``: ``pending`` until the answer, then as
+    ``model.Exchange`` has it, empty for what cannot be answered. ``level``: worst severity of its findings, -1: none.
+    ``size``: bytes of its payloads. ``summary``: what it says in short, not escaped.
+    """
+
+    number: int
+    kind: str
+    time_ns: int
+    link_id: int
+    msg_no: int = 0
+    frame_id: int = 0
+    identity: str = ""
+    protocol: str = ""
+    side: Side | None = None
+    mtype: int = 0
+    action: str = ""
+    message_id: str = ""
+    evse: int | None = None
+    connector: int | None = None
+    tx: str = ""
+    token: str = ""
+    answer_no: int = 0
+    ms: float | None = None
+    outcome: str = ""
+    error: str = ""
+    level: int = -1
+    codes: tuple[str, ...] = ()
+    blames: tuple[str, ...] = ()
+    size: int = 0
+    opcode: str = ""
+    summary: str = ""
+
+
 def lines(stream: Iterable[Record]) -> Iterator[Line]:
     """Group a stream into lines: what is raised on a record follows it directly, so findings join the line before.
 

@@ -1,13 +1,19 @@
-"""``Source``: the one interface for live traffic and for files. tail, query, check, export and the TUI take nothing else."""
+"""``Source``: the one interface for live traffic and for files. tail, query, check, export and the TUI take nothing else.
 
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+Also what its answers are made of. Texts in them are a peer's, not escaped. Times are ns since the epoch; 0: never.
+"""
+
+from array import array
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 from ocpp_proxy.fields import Filter
-from ocpp_proxy.model import Link
-from ocpp_proxy.records import Line, Record
+from ocpp_proxy.model import Finding, Link, Severity
+from ocpp_proxy.records import Line, Record, Row
+
+View = Literal["exchanges", "frames"]
 
 
 class Table(Struct, frozen=True):
@@ -18,10 +24,110 @@ class Table(Struct, frozen=True):
     cut: bool = False
 
 
+class Charger(Struct, frozen=True):
+    """One charger, as known at the last record time of the source.
+
+    ``state``: ``open``, ``closed`` or ``refused`` (its last handshake got no 101). ``connectors``: their last status, by
+    number (``1``; 2.x ``EVSE/connector``). ``rate``: messages a minute over the last five minutes before its last message.
+    ``p95_ms``: of all its answered Calls, both directions. ``errors``: CALLERRORs and unanswered Calls. ``reconnects``: links after
+    the first. ``outage_s``: seconds between a close and the next link, all together. ``level``: worst finding, -1: none.
+    """
+
+    identity: str
+    state: Literal["open", "closed", "refused"]
+    protocol: str = ""
+    remote: str = ""
+    connectors: dict[str, str] = {}
+    opened_ns: int = 0
+    last_seen_ns: int = 0
+    messages: int = 0
+    rate: float = 0.0
+    p95_ms: float | None = None
+    errors: int = 0
+    reconnects: int = 0
+    outage_s: float = 0.0
+    vendor: str = ""
+    model: str = ""
+    firmware: str = ""
+    findings: int = 0
+    level: int = -1
+
+
+class FindingGroup(Struct, frozen=True):
+    """All findings of one rule. ``count``: how often it was seen; ``title``: what the rule is about; ``message``: of the newest."""
+
+    code: str
+    severity: Severity
+    blame: str
+    title: str
+    spec_ref: str
+    count: int
+    chargers: tuple[str, ...]
+    first_ns: int
+    last_ns: int
+    message: str
+
+
+class FoundAt(Struct, frozen=True):
+    """One finding and where it is shown. ``number``: the ordinal of its line in the capture, 0: not known."""
+
+    finding: Finding
+    number: int = 0
+
+
+class Charging(Struct, frozen=True):
+    """One charging transaction. ``kwh``: by its meter values; ``missing``: sequence numbers that never came (2.x; else None)."""
+
+    tx_id: str
+    identity: str
+    protocol: str = ""
+    evse: int | None = None
+    connector: int | None = None
+    started_ns: int = 0
+    stopped_ns: int = 0
+    kwh: float | None = None
+    id_token: str = ""
+    reason: str = ""
+    missing: int | None = None
+
+
+class Sample(Struct, frozen=True):
+    """One point of a transaction's curve: ``power`` in W, ``energy`` in Wh, ``soc`` in %, ``limit`` in W or A (``unit``)."""
+
+    time_ns: int
+    quantity: Literal["power", "energy", "soc", "limit"]
+    value: float
+    unit: str
+
+
+class Bookmark(Struct, frozen=True):
+    """A mark that a person put on a message, kept in the capture."""
+
+    msg_no: int
+    time_ns: int
+    note: str = ""
+    author: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class LogLine(Struct, frozen=True):
+    """What the proxy itself has to say. ``level``: info, warning or error; ``process``: relay, recorder or supervisor."""
+
+    time_ns: int
+    level: str
+    process: str
+    text: str
+
+
 class Source(Protocol):
-    """A running proxy, a capture file or folder, or a trace."""
+    """A running proxy, a capture file or folder, or a trace.
+
+    ``stored``: what has passed can be asked for again (all but ``--no-capture``). Where it is False, ``numbers`` is empty and
+    the summaries cover what the proxy still remembers; ``query`` and ``bookmark`` raise ``ConfigError``.
+    """
 
     live: bool
+    stored: bool
     title: str
 
     async def links(self) -> list[Link]:
@@ -30,11 +136,48 @@ class Source(Protocol):
     async def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
         """Up to ``limit`` lines that pass the filter, behind the first ``after`` lines that pass (0: from the start)."""
 
-    def follow(self, where: Filter | None) -> AsyncIterator[list[Line]]:
-        """Lines as they come, in batches, from now on. On a file: all of it, then it ends."""
+    def follow(self, where: Filter | None, last: int = 0) -> AsyncIterator[list[Line]]:
+        """Lines as they come, in batches, from now on, after up to ``last`` of the newest. On a file: all of it, then it ends."""
 
     def records(self) -> AsyncIterator[list[Record]]:
         """The stored stream in order, in batches: what ``check`` and ``export`` run on."""
+
+    async def numbers(self, view: View, where: Filter | None, after: int = 0, before_message: int = 0) -> "array[int]":
+        """The ordinals (``array('q')``) of all stored rows of a view that pass, ascending: behind ordinal ``after``, and before
+        the line of message ``before_message`` (0: to the end)."""
+
+    async def rows(self, view: View, numbers: Sequence[int]) -> list[Row]:
+        """The rows with these ordinals (ascending), whole: with their answers and findings."""
+
+    async def row_lines(self, view: View, number: int) -> list[Line]:
+        """The lines of one row with their frames: of an exchange the Call, its answer and what came later to it."""
+
+    async def number_of(self, view: View, msg_no: int = 0, frame_id: int = 0) -> int:
+        """The ordinal of the row that shows a message or a frame (an answer: that of its exchange); 0: none."""
+
+    async def chargers(self) -> list[Charger]:
+        """All chargers, by identity."""
+
+    async def finding_groups(self, identity: str = "") -> list[FindingGroup]:
+        """The findings by rule, worst and most frequent first; of one charger if named."""
+
+    async def findings(self, code: str = "", identity: str = "", limit: int = 1000) -> list[FoundAt]:
+        """The newest findings, newest first; of one rule, one charger if named."""
+
+    async def transactions(self, identity: str = "", limit: int = 10_000) -> list[Charging]:
+        """Transactions, newest start first."""
+
+    async def curve(self, charging: Charging) -> list[Sample]:
+        """The meter values of a transaction and the limit set for it, in order of time."""
+
+    async def bookmarks(self) -> list[Bookmark]:
+        """All bookmarks, in order of their messages."""
+
+    async def bookmark(self, mark: Bookmark) -> None:
+        """Store a bookmark; it replaces one on the same message. One with neither note nor tags and ``time_ns`` 0 takes it away."""
+
+    async def log(self, after_ns: int = 0) -> list[LogLine]:
+        """What the proxy itself said since then, oldest first, up to a bound."""
 
     async def query(self, query: str, parameters: dict[str, str]) -> Table:
         """A canned query by name, or SQL (which runs in a locked-down child process)."""
