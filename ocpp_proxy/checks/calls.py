@@ -208,8 +208,8 @@ _FORMAT_CODES = frozenset({
 
 
 def lenient_1x(context: Context, hit: Hit) -> bool:
-    """No clause of 1.x forbids answering a faulty request kindly."""
-    return hit.cause == "kind" and context.link.version in V1
+    """1.x asks for a CALLERROR only where mandatory fields are missing (OCPP-J 1.6, 4.2.3)."""
+    return hit.cause == "kind" and context.link.version in V1 and context.call is not None and not context.call.missing
 
 
 def faulty_call(context: Context, hit: Hit) -> bool:
@@ -224,7 +224,7 @@ def other_error(context: Context, hit: Hit) -> bool:
 
 @rule(
     "R14", "answer does not fit the request", severity=Severity.WARNING, blame="either", on=("lenient", "error"),
-    unless=(lenient_1x, faulty_call, other_error), spec="OCPP 2.0.1 Part 2, FR.02/03",
+    unless=(lenient_1x, faulty_call, other_error), spec="OCPP 2.0.1 Part 2, FR.02/03; OCPP-J 1.6, 4.2.3",
     remedy="Answering side: validate requests against the schema of the negotiated version, and only that.",
 )
 def wrong_kind_of_answer(context: Context) -> Hits:
@@ -233,8 +233,9 @@ def wrong_kind_of_answer(context: Context) -> Hits:
     if call is None:
         return
     if context.event == "lenient":
+        severity = Severity.INFO if context.link.version in V1 else None         # 1.6 describes it, it does not demand it
         yield Hit(f"a CALLRESULT for a {call.action[:40]} that does not fit the schema", blame=at(context.sender), cause="kind",
-                  evidence=_both(context))
+                  evidence=_both(context), severity=severity)
     else:
         code = context.message.error_code if context.message is not None else ""
         yield Hit(f"{code[:40]} for a {call.action[:40]} that fits the schema", blame=at(context.sender), cause="strict",

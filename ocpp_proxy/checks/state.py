@@ -40,6 +40,7 @@ class OpenCall(Struct, array_like=True):
     resent: int = 0             # identical copies sent while it was open
     payload: bytes = b""
     sent_ns: int = 0
+    missing: bool = False       # its payload lacks a mandatory field
 
 
 class Answered(Struct, array_like=True):

@@ -286,6 +286,7 @@ class Conversation(Memory):
             message.msg_no, message.frame_id, self.now, plan.action, message_id, message.identity, message.protocol, crc,
             bool(faults) and any(fault.grade in self._counted for fault in faults), False, 0,
             shown.payload if plan.keep and len(shown.payload) <= KEPT_PAYLOAD else b"", message.time_ns,
+            bool(faults) and any(fault.kind == "required" and fault.grade in self._counted for fault in faults),
         )
         if not waiting:
             self.deadlines.arm((message.link_id, ""), self.now + self.limit_ns)

@@ -63,7 +63,7 @@ def answered(direction: Direction, message_id: str, result: bool = False) -> tup
 
 
 def again(direction: Direction, message_id: str) -> str:
-    """What the same Call sent once more is: a "retry", or "settled" when its sender has got the CALLRESULT on this connection."""
+    """What the same Call sent once more is: a "retry", or "settled" when its CALLRESULT was given on this connection."""
     before = direction.answered.get(message_id)
     return "settled" if before is not None and before.settled and message_id not in direction.waiting else "retry"
 
