@@ -1,5 +1,6 @@
 """Findings C: time stamps and the clocks behind them. A stamp of a clock that was never set takes no part in time rules."""
 
+import json
 import re
 
 from msgspec import Struct
@@ -7,7 +8,7 @@ from msgspec import Struct
 from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.payload import counts, is_stamp
 from ocpp_proxy.checks.registry import Hit, Hits, at, rule
-from ocpp_proxy.checks.stamps import Read, has_stamps, is_unset, read
+from ocpp_proxy.checks.stamps import Read, fault_of, has_stamps, is_unset, only_stamps, read
 from ocpp_proxy.model import Severity, Side
 from ocpp_proxy.spec.faults import Fault
 
@@ -33,17 +34,27 @@ def clock_unset(context: Context, hit: Hit) -> bool:
 
 
 @rule(
-    "C01", "time stamp without zone or not ISO 8601", severity=Severity.WARNING, blame="either", on=("faults",),
-    unless=(legal_iso, clock_unset), spec="OCPP 1.6, 3.15",
+    "C01", "time stamp without zone or not ISO 8601", severity=Severity.WARNING, blame="either",
+    on=("faults", "call", "result"), where=only_stamps, unless=(legal_iso, clock_unset), spec="OCPP 1.6, 3.15",
     remedy="Sender: UTC with Z, as in 2026-01-02T03:04:05Z.",
 )
 def bad_stamp(context: Context) -> Hits:
     """A time stamp has no time zone or is no date of ISO 8601, so its instant is a guess."""
     action = context.message.action if context.message is not None else ""
+    faults = context.faults if context.event == "faults" else _faults(context)
     return [
         Hit(f"{fault.path[2:]}: {fault.message} ({fault.value})", path=fault.path, blame=at(context.sender),
             cause=f"{action}{fault.path.rpartition('.')[2]}", fact=fault)
-        for fault in context.faults if fault.kind == "format" and is_stamp(fault)
+        for fault in faults if fault.kind == "format" and is_stamp(fault)
+    ]
+
+
+def _faults(context: Context) -> list[Fault]:
+    """The stamps of a message of 1.2 or 1.5 that are no date-times, in the words a schema's format check gives."""
+    found = [(stamp, fault_of(stamp.text)) for stamp in stamps_of(context)]
+    return [
+        Fault(stamp.path, "format", fault[0], "official" if fault[1] else "errata", json.dumps(stamp.text)[:60])
+        for stamp, fault in found if fault is not None
     ]
 
 

@@ -1,12 +1,16 @@
 """Owns the time stamps of a message: where they are, and what instant they mean."""
 
+import re
 from datetime import datetime
 from functools import lru_cache
 
 from msgspec import Struct
 
+from ocpp_proxy.spec.errata import stamp_fault
 from ocpp_proxy.spec.terms import EACH, Path, stamps
 
+WITHOUT_SCHEMA = ("1.2", "1.5")         # versions whose stamps no schema judges
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 UNSET_YEAR = 2010           # OCPP is younger: an earlier stamp is a clock that was never set
 _paths: dict[tuple[str, str, bool], tuple[tuple[Path, bool], ...]] = {}
 
@@ -50,6 +54,17 @@ def _parsed(text: str) -> float | None:
 
 
 _known = lru_cache(maxsize=256)(_parsed)                # several rules ask about the stamp of one message
+
+
+def fault_of(text: str) -> tuple[str, bool] | None:
+    """What a date-time format check finds: why it is none, and whether ISO 8601 with a zone allows it; None when it is one."""
+    good = _RFC_3339.fullmatch(text) is not None and (seconds_of(text) is not None or text[17:19] == "60")
+    return None if good else stamp_fault(text)
+
+
+def only_stamps(version: str, action: str, answer: bool) -> bool:
+    """Whether the message holds time stamps and there is no schema that would judge them."""
+    return version in WITHOUT_SCHEMA and has_stamps(version, action, answer)
 
 
 def has_stamps(version: str, action: str, answer: bool) -> bool:
