@@ -1,0 +1,29 @@
+"""What every screen stands on: the source, the feed of live lines, the links, how things look, what is chosen."""
+
+from dataclasses import dataclass, field
+
+from ocpp_proxy.fields import Filter
+from ocpp_proxy.model import Link
+from ocpp_proxy.source import Bookmark, Source
+from ocpp_proxy_tui.look import Look
+from ocpp_proxy_tui.settings import Settings
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What all screens are limited to: one charger (``identity``, empty: all) and a filter of the filter language."""
+
+    identity: str = ""
+    where: Filter | None = None
+
+
+@dataclass
+class Ground:
+    """Shared by the whole application; made once by ``app``."""
+
+    source: Source
+    settings: Settings
+    look: Look
+    links: dict[int, Link] = field(default_factory=dict)
+    bookmarks: dict[int, Bookmark] = field(default_factory=dict)    # by msg_no
+    scope: Scope = field(default_factory=Scope)

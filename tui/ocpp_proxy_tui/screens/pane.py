@@ -1,0 +1,39 @@
+"""``Pane``: what a screen is to the application."""
+
+from typing import ClassVar
+
+from textual.widget import Widget
+
+from ocpp_proxy_tui.ground import Ground
+
+
+class Pane(Widget):
+    """One screen. ``name`` is its key in the settings; ``title`` stands in the tab bar. Filters apply where ``filterable``.
+
+    The application calls ``enter`` when it becomes visible, ``changed`` when scope or filter changed (also before the first
+    ``enter``), ``tick`` at most ``settings.hz`` times a second while it is visible, ``look_for`` for a search (Ctrl+F, n, N).
+    """
+
+    title: ClassVar[str] = ""
+    filterable: ClassVar[bool] = False
+    help_text: ClassVar[str] = ""           # a paragraph for the help, plain text
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(id=type(self).__name__.lower())
+        self.ground = ground
+
+    async def enter(self) -> None:
+        """Become visible: load what is shown, take the focus."""
+
+    async def changed(self) -> None:
+        """``ground.scope`` has changed."""
+
+    def tick(self) -> None:
+        """Show what came since the last tick."""
+
+    def look_for(self, text: str, forward: bool) -> None:
+        """Go to the next row that holds ``text`` (case does not matter)."""
+
+    def status(self) -> str:
+        """What stands at the right of the status line: counts, progress. Plain text, escaped."""
+        return ""
