@@ -107,7 +107,6 @@ class LinkState(Scope):
     blind_ns: int = 0           # when the capture last missed something of this link (a gap, a machine asleep)
     closing: Side | None = None  # who sent the first Close frame
     close_code: int = 0
-    credentials: str = ""       # scheme and, where it can be read, user of the request's Authorization
     authorized: bool = False    # the request carried an Authorization header
     own_answer: bool = False    # the HTTP answer is the proxy's (CSMS not reached, head refused)
 

@@ -1,15 +1,20 @@
 """Findings T of the opening handshake: subprotocol, upgrade headers, path, credentials, answers other than 101."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.registry import Hit, Hits, rule
-from ocpp_proxy.model import Severity
+from ocpp_proxy.model import Blame, Severity
 from ocpp_proxy.records import Handshake
 from ocpp_proxy.spec.versions import lookup
+from ocpp_proxy.wire.credentials import CREDENTIALS
 from ocpp_proxy.wire.http import PROBLEMS
 
 RFC_HANDSHAKE = "RFC 6455, 4.1"
+_STATION: Blame = "station"
+_FAULTS = ("not_basic", "credentials_unreadable", "user_empty", "user_not_identity", "password_empty")
 
 
 def plain_request(context: Context, hit: Hit) -> bool:
@@ -107,7 +112,7 @@ def wrong_path(context: Context) -> Hits:
 
 @rule(
     "T07", "credentials refused (401)", severity=Severity.ERROR, blame="either", on=("handshake",), unless=(plain_request,),
-    spec="OCPP-J 1.6",
+    spec="OCPP-J 1.6; OCPP 1.6 security whitepaper",
     remedy="Set the charger's AuthorizationKey (BasicAuthPassword) to the value the CSMS has for this identity.",
 )
 def unauthorized(context: Context) -> Hits:
@@ -115,14 +120,27 @@ def unauthorized(context: Context) -> Hits:
     record = context.record
     if not isinstance(record, Handshake) or record.link.status != 401:
         return
-    link = context.link
-    if not link.authorized:
-        yield Hit("401: the station sent no credentials", blame="station", cause="none", evidence=_frames(record))
-    elif link.credentials and record.link.identity_source == "path" and link.credentials != record.link.identity:
-        yield Hit("401: the user of the credentials is not the identity in the path", blame="station", cause="user",
-                  evidence=_frames(record))
+    facts = dict.fromkeys(record.problems)
+    fault = next((fact for fact in _FAULTS if fact in facts), "")
+    if not context.link.authorized:
+        words, blame, cause = "the station sent no credentials", _STATION, "none"
+    elif fault:
+        words, blame, cause = CREDENTIALS[fault], _STATION, fault
     else:
-        yield Hit("401: the CSMS does not accept the credentials", cause="refused", evidence=_frames(record))
+        words, blame, cause = _refusal(facts), None, "refused"
+    yield Hit(f"401: {words}", blame=blame, cause=cause, evidence=_frames(record))
+
+
+def _refusal(facts: Mapping[str, None]) -> str:
+    """What the CSMS may have against credentials that are well formed."""
+    words = "the CSMS does not accept the credentials"
+    if "user_is_identity" in facts:
+        words += "; their user is the identity, so it has another password for it, or does not know it"
+    if "password_hex" in facts:
+        words += "; the password is 40 hexadecimal digits, a CSMS may want the 20 bytes they spell (or the other way round)"
+    elif "password_bytes" in facts:
+        words += "; the password is raw bytes, a CSMS may want them as hexadecimal digits (or the other way round)"
+    return words
 
 
 class Leg(Struct, frozen=True):

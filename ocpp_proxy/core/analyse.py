@@ -107,7 +107,6 @@ class Analyser:
         if frame.opcode is Opcode.HTTP_REQ and frame.header:
             head = parse_request(frame.header)
             link.authorized = head.get(b"authorization") is not None
-            link.credentials = head.basic_user
             link.own_answer = False
 
     def _control(self, frame: Frame, out: list[Record]) -> None:

@@ -19,6 +19,7 @@ from ocpp_proxy.relay.environment import Environment, tls_of
 from ocpp_proxy.relay.hello import HANDSHAKE, parse
 from ocpp_proxy.relay.leg import HELD, Leg
 from ocpp_proxy.relay.link import Link
+from ocpp_proxy.wire.credentials import credential_facts
 from ocpp_proxy.wire.http import AMBIGUOUS, RequestHead, find_head, parse_request, parse_response, text_of
 from ocpp_proxy.wire.http_body import BodyReader
 from ocpp_proxy.wire.http_edit import mask_authorization, rewrite
@@ -31,11 +32,12 @@ LINGER_SECONDS = 2.0                        # after an answer of our own: for th
 
 
 class Asked(Struct):
-    """A request that waits for its answer."""
+    """A request that waits for its answer. ``facts`` of its credentials are told when the CSMS refuses them."""
 
     method: str
     upgrade: bool
     repairs: lenient.Repairs | None = None
+    facts: tuple[str, ...] = ()
 
 
 class HttpPhase:
@@ -136,7 +138,8 @@ class HttpPhase:
             self._refuse(*refused)
             return
         self._head(STATION, raw, body, self._to_csms, (sent, len(raw)))
-        self.asked.append(Asked(head.method, head.upgrade, repairs))
+        facts = credential_facts(head.get(b"authorization"), self.identity if source == "path" else "")
+        self.asked.append(Asked(head.method, head.upgrade, repairs, facts))
         self.body = BodyReader(head.body, head.length)
         self.body = None if self.body.ended else self.body
         self._reach()
@@ -254,8 +257,9 @@ class HttpPhase:
             sent = lenient.restore(raw, head, asked.repairs)
         csms = self.link.csms
         assert csms is not None
+        facts = asked.facts if head.status == 401 else ()
         self._head(CSMS, raw, Head(
-            raw, len(raw), sent if sent != raw else b"", head.status, problems=(*head.problems, *head.ambiguous),
+            raw, len(raw), sent if sent != raw else b"", head.status, problems=(*head.problems, *head.ambiguous, *facts),
             csms_tls=tls_of(csms.transport),
         ), self.link.station.write, sent)
         if head.status == 101:

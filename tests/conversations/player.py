@@ -19,7 +19,9 @@ from msgspec import Struct, structs
 from ocpp_proxy.core.analyse import Analyser
 from ocpp_proxy.model import Finding, Frame, Link, Opcode, Side, TlsInfo
 from ocpp_proxy.records import Beat, Found, FrameSeen, Gap, Handshake, LinkClosed, LinkOpened, Note, Record, Source
+from ocpp_proxy.wire.credentials import credential_facts
 from ocpp_proxy.wire.http import parse_request
+from ocpp_proxy.wire.http_edit import mask_authorization
 
 SIDES = {">": Side.STATION, "<": Side.CSMS}
 HEAD = "GET /{} HTTP/1.1|Host: csms|Upgrade: websocket|Connection: Upgrade|Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==|" \
@@ -128,13 +130,14 @@ class Stage:
         )
         self.links[self.link] = link
         yield self.http(Side.CSMS, Opcode.HTTP_RES, f"HTTP/1.1 {status} x\r\n\r\n".encode())
-        yield Handshake(self.now, link, self.frames - 1, self.frames, (), head.problems, head.upgrade)
+        facts = credential_facts(head.get(b"authorization"), name) if status == 401 else ()
+        yield Handshake(self.now, link, self.frames - 1, self.frames, (), (*head.problems, *facts), head.upgrade)
 
     def ask(self) -> Iterator[Source]:
         """The request head, once its lines are there."""
         if self.head:
             self.asked, self.head = "\r\n".join([*self.head, "", ""]).encode(), []
-            yield self.http(Side.STATION, Opcode.HTTP_REQ, self.asked)
+            yield self.http(Side.STATION, Opcode.HTTP_REQ, mask_authorization(self.asked))
 
     def http(self, side: Side, opcode: Opcode, head: bytes) -> FrameSeen:
         self.frames += 1

@@ -1,6 +1,7 @@
 """The handshake in mirror: odd heads byte for byte, heads in pieces, answers other than 101, refusals, limits."""
 
 import asyncio
+import base64
 from pathlib import Path
 
 import pytest
@@ -383,6 +384,32 @@ def test_authorization_goes_on_but_is_masked_in_the_spool(tmp_path: Path) -> Non
             station.close()
             csms.close()
             await s.no_links()
+
+    play(body())
+
+
+@pytest.mark.parametrize(("user", "status", "facts"), [
+    (b"CP1", 401, ("user_is_identity",)), (b"CP2", 401, ("user_not_identity",)), (b"CP2", 101, ()),
+])
+def test_a_401_is_recorded_with_facts_about_the_masked_credentials(
+    tmp_path: Path, user: bytes, status: int, facts: tuple[str, ...],
+) -> None:
+    async def body() -> None:
+        packed = base64.b64encode(user + b":secret")
+        async with stage(tmp_path) as s:
+            station = await s.dial()
+            await station.send(UPGRADE.replace(b"\r\nUpgrade", b"\r\nAuthorization: Basic " + packed + b"\r\nUpgrade"))
+            csms = await s.accept()
+            await csms.head()
+            await csms.send(SWITCH if status == 101 else b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")
+            await station.head()
+            station.close()
+            csms.close()
+            await s.no_links()
+            records = s.records()
+            assert not {*facts, "user_not_identity"} & set(heads(records)[0].problems)
+            assert heads(records, 1)[0].problems == facts
+            assert all(packed not in path.read_bytes() for path in (tmp_path / "spool").iterdir())
 
     play(body())
 
