@@ -17,7 +17,7 @@ Test = Callable[[Line], bool]
 MAX_PAYLOAD = 4 << 20                       # payload.<path> looks into payloads of up to so many bytes
 _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?([eE][+-]?\d{1,3})?\s*")
 _STEP = re.compile(r"\[(\d+|\*)\]|([^.\[\]]+)")
-_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }
 
@@ -43,12 +43,13 @@ def _node(node: Node, links: Links) -> Test:
             negated = _node(item, links)
             return lambda line: not negated(line)
         case Word(text):
-            return _word(text, links)
+            return word_test(text, links)
         case Compare():
-            return _compare(node, links)
+            return compare_test(node, links)
 
 
-def _word(text: str, links: Links) -> Test:
+def word_test(text: str, links: Links) -> Test:
+    """Whether a line has a bare word."""
     needle = text.lower()
 
     def found(line: Line) -> bool:
@@ -60,12 +61,13 @@ def _word(text: str, links: Links) -> Test:
     return found
 
 
-def _compare(node: Compare, links: Links) -> Test:
+def compare_test(node: Compare, links: Links) -> Test:
+    """Whether one comparison holds for a line."""
     field = FIELDS.get(node.field)
     if field is None:
         return _payload(node)
     get, value = field.get, node.value
-    test = _value_test(node)
+    test = value_test(node)
     if field.many:
         every = node.op == "!="
 
@@ -74,8 +76,8 @@ def _compare(node: Compare, links: Links) -> Test:
             results = (test(value) for value in values) if isinstance(values, tuple) else iter(())
             return (bool(values) and all(results)) if every else any(results)
         return some
-    if node.op in _ORDER:
-        compare = _ORDER[node.op]
+    if node.op in ORDER:
+        compare = ORDER[node.op]
 
         def ordered(line: Line) -> bool:
             got = get(line, links)
@@ -88,7 +90,8 @@ def _compare(node: Compare, links: Links) -> Test:
     return one
 
 
-def _value_test(node: Compare) -> Callable[[Any], bool]:
+def value_test(node: Compare) -> Callable[[Any], bool]:
+    """The comparison alone, of a value that is there."""
     value = node.value
     if node.op == "in":
         allowed = frozenset(value if isinstance(value, tuple) else (value,))
@@ -99,7 +102,7 @@ def _value_test(node: Compare) -> Callable[[Any], bool]:
     if node.op == "contains":
         needle = str(value).lower()
         return lambda got: needle in _as_text(got).lower()
-    compare = _ORDER[node.op]
+    compare = ORDER[node.op]
     return lambda got: compare(got, value)
 
 
@@ -147,13 +150,13 @@ def _json_test(node: Compare) -> Callable[[Any], bool]:
         tests = [_scalar_test("==", item) for item in value]
         return lambda got: any(test(got) for test in tests)
     if node.op in ("~", "contains"):
-        inner = _value_test(node)
+        inner = value_test(node)
         return lambda got: inner(_json_text(got))
     return _scalar_test(node.op, value)
 
 
 def _scalar_test(op: str, value: Scalar) -> Callable[[Any], bool]:
-    compare = _ORDER[op]
+    compare = ORDER[op]
     if isinstance(value, str):
         return lambda got: compare(_json_text(got), value)
 

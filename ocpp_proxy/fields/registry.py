@@ -14,7 +14,9 @@ Getter = Callable[[Line, Links], Got]
 FieldType = Literal["text", "number", "severity", "choice", "mtype", "time"]
 
 MTYPES = {"CALL": 2, "CALLRESULT": 3, "CALLERROR": 4, "CALLRESULTERROR": 5, "SEND": 6}
+OUTCOMES = ("pending", "ok", "error", "unanswered")
 KINDS = ("message", "ping", "pong", "close", "http", "raw", "handshake", "note", "gap", "opened", "closed", "finding")
+ANSWERS = {3: "ok", 4: "error"}
 _FRAME_KINDS = {
     model.Opcode.PING: "ping", model.Opcode.PONG: "pong", model.Opcode.CLOSE: "close",
     model.Opcode.HTTP_REQ: "http", model.Opcode.HTTP_RES: "http",
@@ -204,6 +206,11 @@ def _of_message(name: str) -> Getter:
     return get
 
 
+def _outcome(line: Line, _: Links) -> str | None:
+    message = _message(line)
+    return ANSWERS.get(message.mtype) if message is not None else None
+
+
 def _opcode(line: Line, _: Links) -> str | None:
     frame = _frame(line)
     return frame.opcode.value if frame else None
@@ -216,6 +223,7 @@ _ALL = (
     Field("mtype", "mtype", "kind of message: " + ", ".join(f"{k} ({v})" for k, v in MTYPES.items()),
           _of_message("mtype"), ("type",)),
     Field("ms", "number", "milliseconds from the Call to this answer; on a handshake its duration", _ms, ("latency",)),
+    Field("outcome", "choice", "what became of a Call; on an answer: what it makes of it", _outcome, (), OUTCOMES),
     Field("side", "choice", "who sent it", _side, ("sender",), ("station", "csms")),
     Field("kind", "choice", "what the line is", lambda line, _: kind_of(line), (), KINDS),
     Field("severity", "severity", "the worst of the line's findings", lambda line, _: severity_of(line), ("sev",),
