@@ -52,6 +52,7 @@ def far_away(context: Context, hit: Hit) -> bool:
     return isinstance(hit.fact, float) and hit.fact > context.settings.certificate_days
 
 
+_OWNERS: dict[str, Blame] = {"station_certificate": "station", "upstream_certificate": "csms", "own_certificate": "proxy"}
 _PEM = {
     "CertificateSigned": ("certificateChain",), "InstallCertificate": ("certificate",), "Authorize": ("certificate",),
     "SignedUpdateFirmware": ("firmware", "signingCertificate"), "UpdateFirmware": ("firmware", "signingCertificate"),
@@ -64,12 +65,12 @@ _PEM = {
     remedy="Renew it before that day: chargers with an expired chain stop connecting.",
 )
 def certificate_expires(context: Context) -> Hits:
-    """A certificate in use or on its way ends within the set number of days, or has ended."""
+    """A certificate in use on a TLS leg (its CA's included), or sent in a message, ends within the set number of days."""
     record = context.record
+    blame: Blame | None = None
     if isinstance(record, Note):
-        end = _ends(record.text) if record.kind in ("station_certificate", "upstream_certificate") else None
-        chain: list[tuple[str, datetime | None]] = [(record.text.partition(";")[0], end)]
-        path = ""
+        blame = _OWNERS.get(record.kind)
+        chain, path = noted(record.text) if blame is not None else [], ""
     else:
         steps = _PEM.get(context.message.action if context.message is not None else "", ())
         value: object = context.payload
@@ -78,25 +79,26 @@ def certificate_expires(context: Context) -> Hits:
         chain = certificates(value) if isinstance(value, str) else []
         path = "$." + ".".join(steps)
     for name, end in chain:
-        if end is None:
-            continue
         days = (end.timestamp() - context.now / 1e9) / 86400
         words = f"ended {-days:.0f} days ago" if days < 0 else f"ends in {days:.0f} days"
-        yield Hit(f"the certificate {name[:80]} {words}", path=path, cause=f"{path}{name[:80]}",
+        yield Hit(f"the certificate {name[:80]} {words}", path=path, blame=blame, cause=f"{path}{name[:80]}",
                   severity=Severity.ERROR if days < 0 else None, fact=days)
 
 
-def _ends(text: str) -> datetime | None:
-    """The end of validity in the text of a certificate note (``CN; not_after=2027-01-01T00:00:00+00:00``)."""
-    _, found, stamp = text.partition("not_after=")
-    try:
-        end = datetime.fromisoformat(stamp.strip()) if found else None
-    except ValueError:
-        return None
-    return end.replace(tzinfo=UTC) if end is not None and end.tzinfo is None else end
+def noted(text: str) -> list[tuple[str, datetime]]:
+    """Name and end of validity of each certificate of a note (``CN; not_after=2027-01-01T00:00:00+00:00 < CA; ...``)."""
+    found = []
+    for part in text.split(" < "):
+        name, _, stamp = part.partition("; not_after=")
+        try:
+            end = datetime.fromisoformat(stamp.strip())
+        except ValueError:
+            continue
+        found.append((name, end.replace(tzinfo=UTC) if end.tzinfo is None else end))
+    return found
 
 
-def certificates(pem: str) -> list[tuple[str, datetime | None]]:
+def certificates(pem: str) -> list[tuple[str, datetime]]:
     """Subject and end of validity of each certificate of a PEM chain; what cannot be read is left out."""
     try:
         chain = x509.load_pem_x509_certificates(pem.encode())

@@ -13,7 +13,7 @@ import time
 
 from msgspec import structs
 
-from ocpp_proxy.relay import hello, route, tls
+from ocpp_proxy.relay import hello, route, tls, validity
 from ocpp_proxy.relay.environment import Environment, tls_of
 from ocpp_proxy.relay.handshake import HttpPhase
 from ocpp_proxy.relay.leg import tune
@@ -233,8 +233,9 @@ class Acceptor:
         link.station_tls = found and structs.replace(found, sni=offered.sni)
         link.open()
         self.env.note("tls_hello", offered.text, link.number)
-        if link.station_tls is not None and link.station_tls.subject:
-            self.env.note("station_certificate", link.station_tls.subject, link.number)
+        shown = validity.chain_text(validity.peer_chain(link.station.transport))
+        if shown:
+            self.env.note("station_certificate", shown, link.number)
 
 
 async def _peek(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> bytes:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ocpp_proxy.config import Config
 from ocpp_proxy.model import TlsInfo
-from ocpp_proxy.relay import route
+from ocpp_proxy.relay import route, validity
 from ocpp_proxy.relay.turn import Turn
 from ocpp_proxy.wire.spool import Kind, NoteBody
 
@@ -43,6 +43,7 @@ class Environment:
         self.names = route.Names(_own_names(), frozenset(port for _, port in listeners), is_own_address)
         self.server_tls: ssl.SSLContext | None = None
         self.upstream_tls: ssl.SSLContext | None = None
+        self.told = validity.Told()
         self.links: dict[int, Member] = {}
         self.half_open: dict[int, Member] = {}
         self.accepted = self.refused = self.failed_writes = 0
@@ -53,6 +54,11 @@ class Environment:
     def note(self, kind: str, text: str = "", link: int = 0, direction: int = 0, identity: str = "") -> None:
         """Append a NOTE."""
         self.turn.body(Kind.NOTE, direction, link, NoteBody(kind, text, identity))
+
+    def certificate(self, kind: str, text: str, link: int = 0, direction: int = 0) -> None:
+        """Note a chain of certificates, unless it was noted within a day."""
+        if text and self.told.news(f"{kind} {text}", self.loop.time()):
+            self.note(kind, text, link, direction)
 
     def forget(self, number: int) -> None:
         """A link is over."""

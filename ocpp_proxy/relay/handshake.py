@@ -19,6 +19,7 @@ from ocpp_proxy.relay.environment import Environment, tls_of
 from ocpp_proxy.relay.hello import HANDSHAKE, parse
 from ocpp_proxy.relay.leg import HELD, Leg
 from ocpp_proxy.relay.link import Link
+from ocpp_proxy.relay.validity import chain_text, peer_chain
 from ocpp_proxy.wire.credentials import credential_facts
 from ocpp_proxy.wire.http import AMBIGUOUS, RequestHead, find_head, parse_request, parse_response, text_of
 from ocpp_proxy.wire.http_body import BodyReader
@@ -192,6 +193,8 @@ class HttpPhase:
             self.upstream_failed(failure or Failure("closed", "the CSMS closed the connection at once"))
             return
         csms.reader = self.from_csms
+        env = self.env
+        env.certificate("upstream_certificate", chain_text(peer_chain(csms.transport)), self.link.number, CSMS)
         pending, self.pending = self.pending, []
         for data, size in pending:
             self._to_csms((data, size))

@@ -16,9 +16,11 @@ from ocpp_proxy.relay.accept import Acceptor, raise_descriptor_limit
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.spool import Entry, SpoolWriter
 from ocpp_proxy.relay.turn import Turn
+from ocpp_proxy.relay.validity import chain_text, file_chain
 from ocpp_proxy.wire.spool import Kind
 
 BEAT_SECONDS = 0.25
+DAY_BEATS = 345_600
 STATS_BEATS = 4                             # statistics are written every fourth beat
 SLEPT_SECONDS = 1.0                         # BOOTTIME ahead of MONOTONIC by more than that: the machine was suspended
 END_SECONDS = 2.0                           # after the drain: for the last bytes of closed links to leave
@@ -44,6 +46,7 @@ class Stats(Struct):
     turns: int
     turn_longest_ns: int
     turn_p999_ns: int
+    spool_limit: int                        # bytes; the recorder makes room when half of it is used
 
 
 class Relay:
@@ -72,6 +75,7 @@ class Relay:
 
     def start(self) -> None:
         """Take connections and beat."""
+        self._own_certificates()
         self.acceptor.start()
         self._due = self.env.loop.time()
         self._beat()
@@ -109,6 +113,11 @@ class Relay:
             argument = entry[6]
             link.not_sent(entry[1], argument[1] if isinstance(argument, tuple) else len(argument))
 
+    def _own_certificates(self) -> None:
+        """Note until when our own certificates are valid: at the start, and again every day."""
+        for path in (*self.config.tls.cert, self.config.tls.client_cert):
+            self.env.certificate("own_certificate", chain_text(file_chain(path)) if path else "")
+
     def _beat(self) -> None:
         """Every 250 ms: record time, room in the spool, suspension, statistics."""
         loop = self.env.loop
@@ -126,6 +135,8 @@ class Relay:
         self._beats += 1
         if self._beats % STATS_BEATS == 1:
             self._write_stats()
+        if self._beats % DAY_BEATS == 0:
+            self._own_certificates()
 
     def stats(self) -> Stats:
         """What this worker counts, now."""
@@ -133,7 +144,7 @@ class Relay:
         return Stats(
             os.getpid(), writer.incarnation, time.time_ns(), len(env.links), len(env.half_open), env.accepted, env.refused,
             env.failed_writes, writer.seq, writer.written_bytes, writer.gaps, writer.lost_records, writer.lost_bytes,
-            writer.in_gap, sum(turn.buckets), turn.longest_ns, turn.quantile_ns(0.999),
+            writer.in_gap, sum(turn.buckets), turn.longest_ns, turn.quantile_ns(0.999), writer.limit,
         )
 
     def _write_stats(self) -> None:

@@ -1,6 +1,7 @@
 """TLS on both legs: one port for ws and wss, suites, versions, refusals with their reason, certificates."""
 
 import asyncio
+import datetime
 import socket
 import ssl
 import threading
@@ -49,6 +50,10 @@ async def dial(s: Stage, context: ssl.SSLContext) -> tuple[asyncio.StreamReader,
     return await asyncio.wait_for(asyncio.open_connection("127.0.0.1", s.port, ssl=context, server_hostname="127.0.0.1"), 10)
 
 
+def day(authority: Authority, days: int) -> str:
+    return (authority.now + datetime.timedelta(days=days)).replace(microsecond=0).isoformat()
+
+
 async def quit_(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with suppress(OSError):
@@ -81,7 +86,7 @@ def test_odd_handshakes_over_tls_and_plain_on_one_port(
             assert stream(records, 0) == head + frames and stream(records, 0, 2) == UPGRADE
             opened = spool.decode_body(of(records, Kind.OPEN, link=1)[0])
             assert isinstance(opened, spool.Open) and opened.tls is not None and opened.tls.version == "TLSv1.3"
-            (note,) = notes(records)
+            (note,) = notes(records, 1)
             assert note.kind == "tls_hello" and "TLS1.3" in note.text and "TLS_AES_256_GCM_SHA384" in note.text
 
     play(body())
@@ -120,7 +125,7 @@ def test_old_versions_are_refused_with_their_reason(tmp_path: Path, server: TlsC
             station.close()
             await s.no_links()
             records = s.records()
-            first, second = notes(records)
+            first, second = notes(records, 1)
             assert first.kind == "tls_hello" and f"versions={name}," in first.text
             assert second.kind == "tls_failed" and "UNSUPPORTED_PROTOCOL" in second.text
             assert stream(records, 0) == old(version) and ends(records)[0].unsent == len(old(version))
@@ -138,8 +143,8 @@ def test_a_charger_that_does_not_trust_our_certificate(tmp_path: Path, server: T
 
             await asyncio.to_thread(distrust)
             await s.no_links()
-            assert [note.kind for note in notes(s.records())] == ["tls_hello", "tls_failed"]
-            assert "does not know the CA" in notes(s.records())[1].text
+            assert [note.kind for note in notes(s.records(), 1)] == ["tls_hello", "tls_failed"]
+            assert "does not know the CA" in notes(s.records(), 1)[1].text
 
     play(body())
 
@@ -194,7 +199,8 @@ def test_a_station_certificate_is_demanded_and_named(tmp_path: Path, authority: 
             writer.write(UPGRADE.replace(b"/CP1", b"/"))
             await (await s.accept()).head()
             assert (heads(s.records())[0].identity, heads(s.records())[0].identity_source) == ("CP-CERT", "certificate")
-            assert ("station_certificate", "CP-CERT") in [(note.kind, note.text) for note in notes(s.records(), 1)]
+            (told,) = [note.text for note in notes(s.records(), 1) if note.kind == "station_certificate"]
+            assert told == f"CP-CERT; not_after={day(authority, 5)} < test CA; not_after={day(authority, 10)}"
             await quit_(writer)
             for cert in (None, stranger):
                 with suppress(OSError):
@@ -240,7 +246,7 @@ def test_wss_in_and_plain_ws_out_to_another_host_is_refused(tmp_path: Path, auth
             assert (await reader.read()).startswith(b"HTTP/1.1 502 ")
             await quit_(writer)
             await s.no_links()
-            assert [note.kind for note in notes(s.records())] == ["tls_hello", "plain_upstream_refused"]
+            assert [note.kind for note in notes(s.records(), 1)] == ["tls_hello", "plain_upstream_refused"]
 
     play(body())
 
@@ -303,6 +309,11 @@ def test_a_verified_upstream_with_a_client_certificate(tmp_path: Path, authority
                 (answer,) = heads(s.records(), 1)
                 assert answer.csms_tls is not None and answer.csms_tls.version == "TLSv1.3"
                 assert answer.csms_tls.sni == "localhost" and answer.csms_tls.subject == "localhost"
+                assert [(note.kind, note.text) for note in notes(s.records())] == [
+                    ("own_certificate", f"proxy; not_after={day(authority, 5)}"),
+                    ("upstream_certificate",
+                     f"localhost; not_after={day(authority, 5)} < test CA; not_after={day(authority, 10)}"),
+                ]
                 station.close()
                 await s.no_links()
 
