@@ -35,7 +35,7 @@ from ocpp_proxy.hub.kept import keep, kept_folder
 from ocpp_proxy.hub.metrics import Metrics, relay_numbers
 from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.hub.store import Position, Store
-from ocpp_proxy.hub.tail import Item, Lost, Tail, reached
+from ocpp_proxy.hub.tail import Item, Lost, Tail, reached, size_of
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.records import Record
 from ocpp_proxy.wire.spool import SpoolRecord
@@ -47,6 +47,8 @@ POLL_SECONDS = 0.25
 PAUSE_SECONDS = 0.02                        # between two reads when there is little: wake-ups are gathered
 HUNG_SECONDS = 10.0                         # a commit that takes longer turns /healthz red
 STOP_SECONDS = 30.0                         # how long the end waits for the store
+CLEAR_BYTES = 32 << 20                      # of finished segments: a checkpoint writes the last rows of the file again, so
+CLEAR_SECONDS = 30.0                        # under load segments are cleared several at once, at the latest after this
 
 
 class Recorder:
@@ -71,6 +73,9 @@ class Recorder:
         self._items: list[Item] = []        # read and not digested yet, when what came before them is large
         self._reached = {position.worker: position for position in self._tail.positions()}
         self._commit: asyncio.Task[None] | None = None
+        self._quiet = True                  # the last read gave nothing
+        self._uncleared_since = 0.0         # when a segment was first seen finished; 0: none is
+        self._clear_bytes = min(CLEAR_BYTES, (config.spool.limit_bytes or _memory() // 8) // 4)
         self._read_at = monotonic()
         self._stop_at = 0.0                 # when to stop though a writer still lives; 0: not asked to stop
         self._wake = asyncio.Event()
@@ -114,6 +119,7 @@ class Recorder:
             self._wake.clear()
             room = len(self._pending) < PENDING_ROWS and self._pending_large < FLUSH_BYTES
             items = (self._items or self._tail.read(READ_ITEMS)) if room else []
+            self._quiet = room and not items
             self._digest(items)
             self._flush()
             if items:                       # the control API has its turn, then there may be more
@@ -182,17 +188,28 @@ class Recorder:
         age = monotonic() - self._pending_since
         full = len(self._pending) >= FLUSH_ROWS or self._pending_large >= FLUSH_BYTES
         due = full or age >= (FLUSH_SECONDS if has_rows(self._pending) else IDLE_SECONDS)
-        if now or due or self._tail.finished(positions):
+        if now or due or self._to_clear(positions):
             work = Work(self._pending, positions, self._pipeline.changed())
             self._pending, self._pending_since, self._pending_large = [], monotonic(), 0
             self._commit = asyncio.ensure_future(self._write(self._committer, work, now))
 
     async def _write(self, committer: Committer, work: Work, last: bool) -> None:
         await committer.commit(work)
-        if last or self._tail.finished(work.positions):
+        if last or self._to_clear(work.positions):
             await self._clear(await committer.checkpoint() or ())
         self._care.committed()
         self._wake.set()
+
+    def _to_clear(self, positions: Sequence[Position]) -> bool:
+        """Whether finished segments are to go now: at once when it is quiet, else when they are many or have waited."""
+        paths = self._tail.finished(positions)
+        if not paths:
+            self._uncleared_since = 0.0
+            return False
+        self._uncleared_since = self._uncleared_since or monotonic()
+        if self._quiet or monotonic() - self._uncleared_since >= CLEAR_SECONDS:
+            return True
+        return sum(map(size_of, paths)) >= min(self._clear_bytes, _room(paths[0].parent) // 4)
 
     async def _clear(self, positions: Sequence[Position]) -> None:
         """Segments go when their rows are in the file proper and the position read back covers them."""
@@ -297,6 +314,20 @@ class Recorder:
                 live.dropped + sum(subscriber.dropped for subscriber in live.subscribers),
             ),
         }
+
+
+def _memory() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _room(folder: Path) -> int:
+    """Free bytes where a folder lies; 0 when that cannot be told."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return 0
+    return found.f_bavail * found.f_frsize
 
 
 def _portion(items: Sequence[Item], start: int) -> int:

@@ -305,3 +305,24 @@ def test_kill_9_at_random_points_stores_everything_once_in_order(tmp_path: Path)
     assert store.payloads() == [b"%d" % n for n in range(sent)]
     assert store.payloads("gap") == []
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+@pytest.mark.parametrize(("busy", "name", "value", "clears"), [
+    (False, "CLEAR_BYTES", 1 << 30, True),
+    (True, "CLEAR_BYTES", 1 << 30, False),
+    (True, "CLEAR_BYTES", 1, True),
+    (True, "CLEAR_SECONDS", 0.0, True),
+])
+def test_under_load_segments_are_cleared_several_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: bool, name: str, value: float, clears: bool,
+) -> None:
+    monkeypatch.setattr(recording, name, value)
+    writer = Writer(tmp_path / "spool")
+    writer.append(b"1")
+    writer.rotate()
+    recorder = Recorder(tmp_path, SqliteStore(tmp_path / "rows.sqlite"), Config(), CountingPipeline())
+    assert not recorder._to_clear(recorder._tail.positions())           # nothing is finished before it is read
+    recorder._tail.read(10)
+    recorder._quiet = not busy
+    assert recorder._to_clear(recorder._tail.positions()) is clears
+    writer.die()
