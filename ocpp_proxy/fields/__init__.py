@@ -4,12 +4,13 @@
 over the control API and translated to SQL, so live lines and stored rows answer alike. The grammar is in ``parse``.
 """
 
+from ocpp_proxy.fields.compose import comparison, joined, of_charger, quoted
 from ocpp_proxy.fields.parse import parse
 from ocpp_proxy.fields.predicate import compile
 from ocpp_proxy.fields.registry import FIELDS, Field, Links, kind_of, text_of
 from ocpp_proxy.fields.tree import And, Compare, Filter, Node, Not, Op, Or, Value, Word
 
 __all__ = [
-    "FIELDS", "And", "Compare", "Field", "Filter", "Links", "Node", "Not", "Op", "Or", "Value", "Word", "compile",
-    "kind_of", "parse", "text_of",
+    "FIELDS", "And", "Compare", "Field", "Filter", "Links", "Node", "Not", "Op", "Or", "Value", "Word", "comparison",
+    "compile", "joined", "kind_of", "of_charger", "parse", "quoted", "text_of",
 ]

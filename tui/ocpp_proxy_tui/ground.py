@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ocpp_proxy.fields import Filter
+from ocpp_proxy.fields import Filter, of_charger
 from ocpp_proxy.model import Link
 from ocpp_proxy.source import Bookmark, Source
 from ocpp_proxy_tui.look import Look
@@ -15,6 +15,10 @@ class Scope:
 
     identity: str = ""
     where: Filter | None = None
+
+    def filter(self) -> Filter | None:
+        """Both as one filter; None: everything passes."""
+        return of_charger(self.identity, self.where)
 
 
 @dataclass

@@ -1,0 +1,245 @@
+"""The application: tabs, filter line, panes, keys. It owns the source and hands panes what they ask for."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import ContentSwitcher, Footer, Static
+
+from ocpp_proxy.escape import safe_text
+from ocpp_proxy.fields import joined, parse
+from ocpp_proxy.model import CaptureError, ConfigError
+from ocpp_proxy.source import Source
+from ocpp_proxy_tui import keys, themes
+from ocpp_proxy_tui.ground import Ground, Scope
+from ocpp_proxy_tui.known import Known
+from ocpp_proxy_tui.look import Look
+from ocpp_proxy_tui.messages import Copy, Jump, Narrow, ScopeTo
+from ocpp_proxy_tui.screens.all import BOUND, PANES
+from ocpp_proxy_tui.screens.help import HelpScreen
+from ocpp_proxy_tui.screens.pane import Pane
+from ocpp_proxy_tui.settings import Settings, save_view
+from ocpp_proxy_tui.widgets.filter_bar import FilterBar
+
+
+class ProxyApp(App[None]):
+    """The terminal UI on one source. ``view``: the file its layout is saved to."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "ocpp-proxy"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(at), f"pane({at - 1})", pane.title, show=False, id=f"app.{pane.title.lower()}")
+          for at, pane in enumerate(PANES, 1)),
+        Binding("slash", "filter", "filter", key_display="/", id="app.filter"),
+        Binding("ctrl+f", "search", "search", show=False, id="app.search"),
+        Binding("n", "again(True)", "next found", show=False, id="app.next"),
+        Binding("N", "again(False)", "one found before", show=False, id="app.previous"),
+        Binding("F", "clear_filter", "no filter", show=False, id="app.clear_filter"),
+        Binding("u", "unscope", "all chargers", show=False, id="app.unscope"),
+        Binding("question_mark", "help", "help", key_display="?", id="app.help"),
+        Binding("colon", "command_palette", "commands", show=False, id="app.commands"),
+        Binding("q,Q", "quit", "quit", key_display="q", id="app.quit"),
+    ]
+
+    def __init__(self, source: Source, settings: Settings, view: Path, first_filter: str = "", ansi: bool = False) -> None:
+        super().__init__(ansi_color=ansi)
+        self.ground = Ground(source, settings, Look(settings.ascii, ansi))
+        self.ground.scope = Scope("", parse(first_filter) if first_filter else None)
+        self._view, self._first_filter = view, first_filter
+        self._known = Known(self.ground.links)
+        self._searched = ""
+        self._panes = [make(self.ground) for make in PANES]
+        self._active = self._panes[0]
+        themes.register(self, settings.theme, ansi)
+        self.set_keymap(keys.keymap(settings.keys, keys.names((ProxyApp, HelpScreen, FilterBar, *BOUND))))
+
+    def compose(self) -> ComposeResult:
+        """Tabs, filter line, the panes, the status line, the keys."""
+        yield Static("", id="tabs", markup=False)
+        yield FilterBar(self._known.values)
+        with ContentSwitcher(initial=self._active.id):
+            yield from self._panes
+        yield Static("", id="status", markup=False)
+        yield Footer(show_command_palette=False)
+
+    async def on_mount(self) -> None:
+        """Begin: the first pane, and the pulse that repaints."""
+        self._load_links()
+        if self._first_filter:
+            self.query_one(FilterBar).put(self._first_filter)
+        await self._tell_scope()
+        await self._active.enter()
+        self.set_interval(1.0 / self.ground.settings.repaints, self._tick)
+
+    async def on_unmount(self) -> None:
+        """Keep the layout for the next time."""
+        save_view(self._view, self.ground.settings)
+
+    @work(exclusive=True, group="links")
+    async def _load_links(self) -> None:
+        try:
+            links = await self.ground.source.links()
+            marks = await self.ground.source.bookmarks() if self.ground.source.stored else []
+        except (CaptureError, ConfigError, OSError) as error:
+            self.say(str(error), "warning")
+            return
+        self.ground.links.update((link.link_id, link) for link in links)
+        self.ground.bookmarks.update((mark.msg_no, mark) for mark in marks)
+
+    def say(self, text: str, severity: str = "information") -> None:
+        """A note at the corner of the screen; the text may be a peer's."""
+        level = {"warning": "warning", "error": "error"}.get(severity, "information")
+        self.notify(safe_text(text, 500), severity=level, markup=False)     # type: ignore[arg-type]    # one of the three
+
+    # -- what is shown ---------------------------------------------------------------------------------------------
+
+    async def action_pane(self, at: int) -> None:
+        """Show a pane by its place."""
+        await self.go(self._panes[at])
+
+    async def go(self, pane: Pane) -> None:
+        """Show a pane."""
+        if pane is not self._active:
+            self._active = pane
+            self.query_one(ContentSwitcher).current = pane.id
+        await pane.enter()
+        self._tick()
+
+    def pane(self, title: str) -> Pane:
+        """The pane with that title."""
+        return next(pane for pane in self._panes if pane.title == title)
+
+    def _tick(self) -> None:
+        if not self.is_running or self.screen is not self.screen_stack[0]:
+            return
+        self._active.tick()
+        self._draw_tabs()
+        self.query_one("#status", Static).update(self._status())
+
+    def _draw_tabs(self) -> None:
+        width, ascii = self.size.width, self.ground.look.ascii
+        tabs = Text(no_wrap=True)
+        for at, pane in enumerate(self._panes, 1):
+            title = pane.title if width >= 80 or pane is self._active else pane.title[:4]
+            tabs.append(f" {at} {title} ", "reverse bold" if pane is self._active else "")
+        scope = safe_text(self.ground.scope.identity, 30)
+        rest = f"{'*' if ascii else '●'} " if self.ground.source.live else ""
+        room = width - tabs.cell_len - 2
+        left = f"charger {scope}  " if scope else ""
+        title = self.ground.look.plain(rest + left + safe_text(self.ground.source.title))
+        if room > 8:
+            shown = title if len(title) <= room else title[: room - 1] + self.ground.look.pending[:1]
+            tabs.append(" " * (room - len(shown) + 1) + shown, "bold" if scope else "")
+        self.query_one("#tabs", Static).update(tabs)
+
+    def _status(self) -> Text:
+        return Text(" " + self.ground.look.plain(self._active.status()), no_wrap=True)
+
+    # -- filter, scope, search -------------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        self.query_one(FilterBar).begin("filter")
+
+    def action_search(self) -> None:
+        """Type what to search for."""
+        self.query_one(FilterBar).begin("search")
+
+    def action_clear_filter(self) -> None:
+        """Show everything again."""
+        self.query_one(FilterBar).put("")
+
+    async def action_unscope(self) -> None:
+        """All chargers again."""
+        await self._scope(Scope("", self.ground.scope.where))
+
+    def action_again(self, forward: bool) -> None:
+        """The next place that holds what was searched for."""
+        if self._searched:
+            self._active.look_for(self._searched, forward)
+        else:
+            self.action_search()
+
+    async def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
+        """A filter was entered."""
+        await self._scope(Scope(self.ground.scope.identity, event.where))
+        await self._active.enter()
+
+    async def on_filter_bar_left(self) -> None:
+        """Back to the pane."""
+        await self._active.enter()
+
+    async def on_filter_bar_search(self, event: FilterBar.Search) -> None:
+        """A search was entered."""
+        self._searched = event.text
+        await self._active.enter()
+        self._active.look_for(event.text, True)
+
+    async def _scope(self, scope: Scope) -> None:
+        if scope != self.ground.scope:
+            self.ground.scope = scope
+            await self._tell_scope()
+
+    async def _tell_scope(self) -> None:
+        for pane in self._panes:
+            await pane.changed()
+
+    # -- what panes ask for ----------------------------------------------------------------------------------------
+
+    async def on_scope_to(self, event: ScopeTo) -> None:
+        """Limit every screen to one charger."""
+        await self._scope(Scope(event.identity, self.ground.scope.where))
+        if event.screen:
+            await self.go(self.pane(event.screen))
+
+    async def on_narrow(self, event: Narrow) -> None:
+        """An expression for the filter line."""
+        before = self.ground.scope.where
+        text = event.expression if event.instead else joined(before.text if before else "", event.expression)
+        if event.screen:
+            await self.go(self.pane(event.screen))
+        self.query_one(FilterBar).put(text)
+
+    async def on_jump(self, event: Jump) -> None:
+        """Show a message or a frame."""
+        traffic = self._panes[0]
+        await self.go(traffic)
+        jump: Callable[..., object] | None = getattr(traffic, "jump", None)
+        if jump is not None:
+            result = jump(event.msg_no, event.frame_id, event.number)
+            if asyncio.iscoroutine(result):
+                await result
+
+    def on_copy(self, event: Copy) -> None:
+        """Put text on the clipboard of the terminal."""
+        self.copy_to_clipboard(event.text)
+        self.say(f"copied: {event.what}")
+
+    # -- help, commands --------------------------------------------------------------------------------------------
+
+    def action_help(self) -> None:
+        """What can be done here, with which keys."""
+        shown = [(self.get_key_display(one.binding), one.binding) for one in self.screen.active_bindings.values()]
+        self.push_screen(HelpScreen(self._active, shown, self.ground.look))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The command palette: every key of this place is a command."""
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.description and not binding.action.startswith(("command_palette", "app.command_palette")):
+                title = f"{binding.description} ({self.get_key_display(binding)})"
+                yield SystemCommand(title, active.tooltip or "", self._runner(binding.action, active.node))
+        yield SystemCommand("theme", "Choose another theme", self.action_change_theme)
+        yield SystemCommand("save a picture", "Save the screen as an SVG picture", lambda: self.deliver_screenshot())
+
+    def _runner(self, action: str, node: object) -> Callable[[], object]:
+        async def run() -> None:
+            await self.run_action(action, node)     # type: ignore[arg-type]    # the node the binding belongs to
+        return run

@@ -1,0 +1,126 @@
+"""Log: what the proxy itself has to say."""
+
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from ocpp_proxy.escape import safe_text
+from ocpp_proxy.model import CaptureError, ConfigError
+from ocpp_proxy.source import LogLine
+from ocpp_proxy_tui.ground import Ground
+from ocpp_proxy_tui.look import Look
+from ocpp_proxy_tui.screens.pane import Pane
+
+KEPT = 5_000                                # lines
+ASK_SECONDS = 2.0                           # between two questions to a running proxy
+_LEVELS = {"warning": 2, "error": 3, "critical": 4}
+
+
+class LogLines(ScrollView, can_focus=True):
+    """The lines, newest last; only what is visible is drawn."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "down", show=False, id="log.down"),
+        Binding("k", "scroll_up", "up", show=False, id="log.up"),
+        Binding("g", "scroll_home", "first", show=False, id="log.first"),
+        Binding("G", "scroll_end", "last", show=False, id="log.last"),
+    ]
+
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self._look = look
+        self.lines: list[LogLine] = []
+
+    def add(self, fresh: list[LogLine]) -> None:
+        """More lines; the view stays at the end if it is there."""
+        at_end = self.scroll_offset.y >= self.max_scroll_y
+        self.lines = [*self.lines, *fresh][-KEPT:]
+        self.virtual_size = Size(max([0, *(len(self._text(line)) for line in self.lines)]), len(self.lines))
+        if at_end:
+            self.scroll_end(animate=False, immediate=True)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """One visible line."""
+        x, at = int(self.scroll_offset.x), int(self.scroll_offset.y) + y
+        base = self.rich_style
+        if at >= len(self.lines):
+            return Strip.blank(self.size.width, base)
+        line = self.lines[at]
+        style = base + self._look.style(_LEVELS.get(line.level, -1)) if line.level in _LEVELS else base
+        return Strip([Segment(self._text(line), style)]).crop_extend(x, x + self.size.width, Style())
+
+    def find(self, text: str, forward: bool) -> bool:
+        """Scroll to the next line that holds the text."""
+        here, count = int(self.scroll_offset.y), len(self.lines)
+        order = range(here + 1, count) if forward else range(here - 1, -1, -1)
+        for at in order:
+            if text.lower() in self._text(self.lines[at]).lower():
+                self.scroll_to(y=at, animate=False)
+                return True
+        return False
+
+    def _text(self, line: LogLine) -> str:
+        moment = datetime.fromtimestamp(line.time_ns // 1_000_000_000, UTC).astimezone()
+        return self._look.plain(
+            f"{moment:%m-%d %H:%M:%S} {line.level:<8}{safe_text(line.process, 12):<11} {safe_text(line.text, 2000)}")
+
+
+class Log(Pane):
+    """The screen."""
+
+    title = "Log"
+    help_text = "What the proxy itself has to say: its start and end, what it could not do, gaps, refused dials."
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self._last = -1
+        self._problem = ""
+        self._asking = False
+
+    def compose(self) -> ComposeResult:
+        """The lines."""
+        yield LogLines(self.ground.look)
+
+    def on_mount(self) -> None:
+        """Ask again and again where the source is live."""
+        if self.ground.source.live:
+            self.set_interval(ASK_SECONDS, self._ask)
+
+    async def enter(self) -> None:
+        """Load, take the focus."""
+        self._ask()
+        self.query_one(LogLines).focus()
+
+    @work(exclusive=True)
+    async def _ask(self) -> None:
+        if not self.is_attached or (self._last >= 0 and not self.ground.source.live):
+            return
+        try:
+            fresh = await self.ground.source.log(max(self._last, 0))
+        except (CaptureError, ConfigError, OSError) as error:
+            self._problem = str(error).split("\n", 1)[0]
+            return
+        self._problem = ""
+        fresh = [line for line in fresh if line.time_ns > self._last]
+        if fresh:
+            self._last = fresh[-1].time_ns
+            self.query_one(LogLines).add(fresh)
+        self._last = max(self._last, 0)
+
+    def look_for(self, text: str, forward: bool) -> None:
+        """Search the lines."""
+        if not self.query_one(LogLines).find(text, forward):
+            self.notify(f"not found: {safe_text(text, 60)}", markup=False)
+
+    def status(self) -> str:
+        """How many there are."""
+        return safe_text(self._problem) if self._problem else f"{len(self.query_one(LogLines).lines)} lines"

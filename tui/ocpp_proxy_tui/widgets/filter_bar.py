@@ -1,0 +1,176 @@
+"""The filter line: the filter language with a colour that says whether it is valid, completion, and what is wrong where."""
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar, Literal
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.widgets import Input, Static
+
+from ocpp_proxy.escape import safe_text
+from ocpp_proxy.fields import Filter, parse
+from ocpp_proxy.model import ConfigError
+from ocpp_proxy_tui.completion import candidates, completed
+
+Purpose = Literal["filter", "search"]
+
+
+class FilterBar(Vertical):
+    """One line to type into. As ``filter`` it posts ``Changed`` on Enter, as ``search`` it posts ``Search``."""
+
+    DEFAULT_CSS = """
+    FilterBar { height: auto; }
+    FilterBar Input { border: none; height: 1; padding: 0 1; background: $panel; }
+    FilterBar Input:focus { border: none; background: $boost; }
+    FilterBar.valid Input { color: $text-success; }
+    FilterBar.invalid Input { color: $text-error; text-style: underline; }
+    FilterBar Static { height: 1; padding: 0 1; color: $text-muted; display: none; }
+    FilterBar.open Static { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "back", id="filter.leave"),
+        Binding("tab", "complete", "complete", show=False, priority=True, id="filter.complete"),
+        Binding("up", "recall(-1)", "earlier", show=False, id="filter.earlier"),
+        Binding("down", "recall(1)", "later", show=False, id="filter.later"),
+    ]
+
+    class Changed(Message):
+        """A valid filter was entered; None: the empty one."""
+
+        def __init__(self, where: Filter | None) -> None:
+            super().__init__()
+            self.where = where
+
+    class Search(Message):
+        """A text was entered to be searched for."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Left(Message):
+        """The line was left without a change."""
+
+    def __init__(self, values: Callable[[str], Iterable[str]]) -> None:
+        """``values``: known values of a field (``action``, ``identity``), for the completion."""
+        super().__init__(id="filter-bar")
+        self._values = values
+        self._purpose: Purpose = "filter"
+        self._applied = ""                  # the filter that is on
+        self._history: list[str] = []
+        self._at = 0
+
+    def compose(self) -> ComposeResult:
+        """The line and what it has to say."""
+        yield Input(placeholder="/ filter: action == MeterValues and ms > 500", suggester=_Completing(self._values),
+                    select_on_focus=False)
+        yield Static("", markup=False)
+
+    @property
+    def _input(self) -> Input:
+        return self.query_one(Input)
+
+    def begin(self, purpose: Purpose) -> None:
+        """Open the line for typing."""
+        self._purpose = purpose
+        self._input.placeholder = "search: any text of a row" if purpose == "search" else "/ filter"
+        self._input.value = self._applied if purpose == "filter" else ""
+        self._input.cursor_position = len(self._input.value)
+        self.add_class("open")
+        self._input.focus()
+        self._judge(self._input.value)
+
+    def put(self, text: str) -> None:
+        """Apply a filter that was made elsewhere."""
+        self._purpose = "filter"
+        self._input.value = text
+        self._apply(text)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Judge what stands there."""
+        event.stop()
+        self._judge(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take it."""
+        event.stop()
+        if self._purpose == "search":
+            self._close()
+            if event.value:
+                self.post_message(self.Search(event.value))
+        else:
+            self._apply(event.value)
+
+    def action_leave(self) -> None:
+        """Leave the line; the filter that is on stays."""
+        self._close()
+        self.post_message(self.Left())
+
+    def action_complete(self) -> None:
+        """Complete the word before the cursor; where nothing fits, Tab leaves the line as it is."""
+        if self._purpose == "filter":
+            text = completed(self._input.value, self._values)
+            if text != self._input.value:
+                self._input.value = text
+                self._input.cursor_position = len(text)
+
+    def action_recall(self, step: int) -> None:
+        """An earlier or later filter."""
+        if self._history:
+            self._at = max(0, min(len(self._history), self._at + step))
+            self._input.value = self._history[self._at] if self._at < len(self._history) else self._applied
+            self._input.cursor_position = len(self._input.value)
+
+    def _apply(self, text: str) -> None:
+        text = text.strip()
+        where = self._judge(text)
+        if where is None and text:
+            return                          # what is wrong stands below the line
+        self._applied = text
+        if text and text not in self._history[-1:]:
+            self._history = [*self._history[-99:], text]
+        self._at = len(self._history)
+        self._close()
+        self.post_message(self.Changed(where if text else None))
+
+    def _close(self) -> None:
+        self.remove_class("open")
+        self._input.value = self._applied
+        self._purpose = "filter"
+        self._judge(self._applied)
+
+    def _judge(self, text: str) -> Filter | None:
+        """Colour the line; the filter if it is one."""
+        hint, where = "", None
+        if self._purpose == "filter" and text.strip():
+            try:
+                where = parse(text)
+            except ConfigError as error:
+                hint = str(error).split("\n", 1)[0]
+        self.set_class(where is not None, "valid")
+        self.set_class(bool(hint), "invalid")
+        fitting = candidates(text, self._values) if self._purpose == "filter" else []
+        offers = "  ".join(safe_text(offer, 30) for offer in fitting[:12])
+        self.query_one(Static).update(safe_text(hint, 200) if hint else offers)
+        return where
+
+
+class _Completing(Suggester):
+    """The rest of the word, dim behind the cursor; the right arrow takes it."""
+
+    def __init__(self, values: Callable[[str], Iterable[str]]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._values = values
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The line with its last word completed, if there is but one way or a first one."""
+        found = candidates(value, self._values)
+        return _with(value, found[0]) if found and value and not value.endswith(" ") else None
+
+
+def _with(text: str, offer: str) -> str | None:
+    from_word = completed(text, lambda _: (), [offer])
+    return from_word if from_word.lower().startswith(text.lower()) and from_word != text else None
