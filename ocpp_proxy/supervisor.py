@@ -25,9 +25,11 @@ from ocpp_proxy.config import Config
 from ocpp_proxy.hub import instance as instances
 from ocpp_proxy.hub.instance import Instance
 from ocpp_proxy.hub.listeners import Listener, listen
+from ocpp_proxy.hub.log import LogFile
 from ocpp_proxy.hub.probe import answers
 from ocpp_proxy.hub.segments import has_writer
 from ocpp_proxy.model import ConfigError
+from ocpp_proxy.source import LogLine
 
 RELAY, RECORDER = "ocpp_proxy.relay", "ocpp_proxy.cli.recorder"
 BACK_OFF = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before a restart; the last one repeats
@@ -116,7 +118,8 @@ class Supervisor:
         self, config: Config, on_event: Callable[[Event], None], modules: tuple[str, str] = (RELAY, RECORDER),
     ) -> None:
         self._config = config
-        self._tell = on_event
+        self._on_event = on_event
+        self._log: LogFile | None = None    # as soon as there is a folder
         self._modules = modules
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()
@@ -163,6 +166,7 @@ class Supervisor:
         folder = instances.private_folder(base.path / instances.instance_name(capture, listeners[0].port))
         stack.callback(os.close, instances.lock(folder))
         instances.point_to(folder)
+        self._log = LogFile(folder)
         settings = structs.replace(config, capture=structs.replace(config.capture, path=capture))
         instances.write_private(folder / "config.json", msgspec.json.encode(settings))
         known = Instance(
@@ -173,6 +177,13 @@ class Supervisor:
         instances.write(known)
         stack.callback((folder / "instance.json").unlink, missing_ok=True)
         return known
+
+    def _tell(self, event: Event) -> None:
+        if self._log is not None:
+            level = "warning" if event.kind in ("died", "note") else "info"
+            pid = f" (pid {event.pid})" if event.pid else ""
+            self._log.write(LogLine(time.time_ns(), level, "supervisor", f"{event.kind}: {event.text}{pid}".rstrip(": ")))
+        self._on_event(event)
 
     def _supervise(self) -> int | None:
         """Keep both children running until told to stop (None), or one cannot be started at all (its exit code)."""

@@ -1,17 +1,19 @@
 """The other end of the control API: a running proxy as a ``source.Source``."""
 
-from collections.abc import AsyncIterator
+from array import array
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
 from ocpp_proxy.fields import Filter
+from ocpp_proxy.hub.answers import unpacked
 from ocpp_proxy.hub.probe import answers, find_instances
 from ocpp_proxy.hub.sinks import Batch
 from ocpp_proxy.model import CaptureError, ConfigError, Link
-from ocpp_proxy.records import Line, MessageSeen, Note, Record
-from ocpp_proxy.source import Table
+from ocpp_proxy.records import Line, MessageSeen, Note, Record, Row
+from ocpp_proxy.source import Bookmark, Charger, Charging, FindingGroup, FoundAt, LogLine, Sample, Table, View
 
 T = TypeVar("T")
 
@@ -19,9 +21,13 @@ __all__ = ["LiveSource", "answers", "find_instances"]
 
 
 class LiveSource:
-    """A running proxy. Make it inside an event loop; every method may raise ``CaptureError`` when the proxy is gone."""
+    """A running proxy. Make it inside an event loop; every method may raise ``CaptureError`` when the proxy is gone.
+
+    ``stored`` is right once ``connect`` or ``health`` has asked.
+    """
 
     live = True
+    stored = True
 
     def __init__(self, control: str, token: str = "", title: str = "") -> None:
         """``control``: a socket path, or ``HOST:PORT`` with the token of its ``instance.json``."""
@@ -56,12 +62,13 @@ class LiveSource:
 
     async def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
         """As ``source.Source.page``. Without a capture only the newest lines are there."""
-        parameters = {"after": str(after), "limit": str(limit), "filter": where.text if where else ""}
+        parameters = {"after": str(after), "limit": str(limit), "filter": _text(where)}
         return await self._get("/v1/lines", parameters, list[Line])
 
-    async def follow(self, where: Filter | None) -> AsyncIterator[list[Line]]:
-        """Lines as they come. Lines lost by a reader that is too slow are a Note of kind ``dropped``."""
-        async for batch in self._stream("/v1/follow", {"filter": where.text if where else ""}, Batch):
+    async def follow(self, where: Filter | None, last: int = 0) -> AsyncIterator[list[Line]]:
+        """Lines as they come, after up to ``last`` of those the recorder still holds. Lines lost by a reader that is too slow
+        are a Note of kind ``dropped``."""
+        async for batch in self._stream("/v1/follow", {"filter": _text(where), "last": str(last)}, Batch):
             yield [_dropped(batch), *batch.lines] if batch.dropped else batch.lines
 
     async def records(self) -> AsyncIterator[list[Record]]:
@@ -69,17 +76,68 @@ class LiveSource:
         async for batch in self._stream("/v1/records", {}, list[Record]):
             yield batch
 
+    async def numbers(self, view: View, where: Filter | None, after: int = 0, before_message: int = 0) -> "array[int]":
+        """As ``source.Source.numbers``. A line is there once it was committed, within about a second."""
+        parameters = {"view": view, "filter": _text(where), "after": str(after), "before_message": str(before_message)}
+        async with self._request("GET", "/v1/numbers", params=parameters) as response:
+            return unpacked(await _checked(response))
+
+    async def rows(self, view: View, numbers: Sequence[int]) -> list[Row]:
+        """As ``source.Source.rows``, of up to 10,000 numbers."""
+        return await self._post("/v1/rows", {"view": view, "numbers": list(numbers)}, list[Row])
+
+    async def row_lines(self, view: View, number: int) -> list[Line]:
+        """As ``source.Source.row_lines``."""
+        return await self._get("/v1/row_lines", {"view": view, "number": str(number)}, list[Line])
+
+    async def number_of(self, view: View, msg_no: int = 0, frame_id: int = 0) -> int:
+        """As ``source.Source.number_of``."""
+        parameters = {"view": view, "msg_no": str(msg_no), "frame_id": str(frame_id)}
+        return (await self._get("/v1/number_of", parameters, dict[str, int]))["number"]
+
+    async def chargers(self) -> list[Charger]:
+        """As ``source.Source.chargers``."""
+        return await self._get("/v1/chargers", {}, list[Charger])
+
+    async def finding_groups(self, identity: str = "") -> list[FindingGroup]:
+        """As ``source.Source.finding_groups``."""
+        return await self._get("/v1/finding_groups", {"identity": identity}, list[FindingGroup])
+
+    async def findings(self, code: str = "", identity: str = "", limit: int = 1000) -> list[FoundAt]:
+        """As ``source.Source.findings``."""
+        return await self._get("/v1/findings", {"code": code, "identity": identity, "limit": str(limit)}, list[FoundAt])
+
+    async def transactions(self, identity: str = "", limit: int = 10_000) -> list[Charging]:
+        """As ``source.Source.transactions``."""
+        return await self._get("/v1/transactions", {"identity": identity, "limit": str(limit)}, list[Charging])
+
+    async def curve(self, charging: Charging) -> list[Sample]:
+        """As ``source.Source.curve``."""
+        return await self._post("/v1/curve", charging, list[Sample])
+
+    async def bookmarks(self) -> list[Bookmark]:
+        """As ``source.Source.bookmarks``; none where nothing is stored."""
+        return await self._get("/v1/bookmarks", {}, list[Bookmark])
+
+    async def bookmark(self, mark: Bookmark) -> None:
+        """As ``source.Source.bookmark``."""
+        await self._post("/v1/bookmarks", mark, dict[str, str])
+
+    async def log(self, after_ns: int = 0) -> list[LogLine]:
+        """As ``source.Source.log``: of this instance, also of its runs before, as far as its log file goes back."""
+        return await self._get("/v1/log", {"after_ns": str(after_ns)}, list[LogLine])
+
     async def query(self, query: str, parameters: dict[str, str]) -> Table:
         """Ask the running proxy."""
-        body = msgspec.json.encode({"query": query, "parameters": parameters})
-        async with self._request("POST", "/v1/query", data=body) as response:
-            return msgspec.json.decode(await _checked(response), type=Table)
+        return await self._post("/v1/query", {"query": query, "parameters": parameters}, Table)
 
     async def health(self) -> dict[str, Any]:
         """The body of /healthz, also when all is not well."""
         async with self._request("GET", "/healthz") as response:
             body = await (response.read() if response.status == 503 else _checked(response))
-            return msgspec.json.decode(body, type=dict[str, Any])
+            health = msgspec.json.decode(body, type=dict[str, Any])
+            self.stored = bool(health.get("stored", health.get("capture")))
+            return health
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -87,6 +145,10 @@ class LiveSource:
 
     async def _get(self, path: str, parameters: dict[str, str], kind: type[T]) -> T:
         async with self._request("GET", path, params=parameters) as response:
+            return msgspec.json.decode(await _checked(response), type=kind)
+
+    async def _post(self, path: str, body: object, kind: type[T]) -> T:
+        async with self._request("POST", path, data=msgspec.json.encode(body)) as response:
             return msgspec.json.decode(await _checked(response), type=kind)
 
     async def _stream(self, path: str, parameters: dict[str, str], kind: type[T]) -> AsyncIterator[T]:
@@ -125,6 +187,10 @@ class _Request:
 
     async def __aexit__(self, *error: object) -> None:
         await self._request.__aexit__(*error)
+
+
+def _text(where: Filter | None) -> str:
+    return where.text if where else ""
 
 
 def _dropped(batch: Batch) -> Line:

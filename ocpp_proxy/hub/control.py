@@ -1,31 +1,29 @@
-"""The control API of a running proxy: HTTP on a Unix socket, or on TCP with a token. Read-only.
+"""The control API of a running proxy: HTTP on a Unix socket, or on TCP with a token. docs/reference/control-api.md lists it.
 
-``GET /v1/links`` · ``GET /v1/lines`` · ``GET /v1/follow`` (NDJSON of ``sinks.Batch``) · ``GET /v1/records`` (NDJSON of
-record lists) · ``POST /v1/query`` · ``GET /healthz`` · ``GET /metrics``. Errors are ``{"error": "..."}``.
+Here: links, lines, what is followed, records, query, health, metrics. The rest is in ``answers``.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from ocpp_proxy.fields import Filter, parse
 from ocpp_proxy.hub import guard
-from ocpp_proxy.hub.commits import aside
+from ocpp_proxy.hub.answers import NO_CAPTURE, Answers, answer, where_of, whole_number
+from ocpp_proxy.hub.asking import Asking, encode
+from ocpp_proxy.hub.commits import StoreThread
 from ocpp_proxy.hub.instance import join_address, split_address
+from ocpp_proxy.hub.log import LogFile
 from ocpp_proxy.hub.metrics import Metrics
-from ocpp_proxy.hub.queries import AT_ONCE, MAX_LINES, QUERY_SECONDS, History, Queries, cut
-from ocpp_proxy.hub.sinks import Batch, Live
-from ocpp_proxy.model import ConfigError
-from ocpp_proxy.records import Record
+from ocpp_proxy.hub.queries import MAX_LINES, Known, Queries, Stream, cut
+from ocpp_proxy.hub.sinks import Live
 
 FOLLOWERS = 64
 MAX_BODY = 1 << 20
-T = TypeVar("T")
 
 
 class Ask(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,11 +38,15 @@ class Control:
 
     def __init__(
         self, live: Live, metrics: Metrics, store: object | None, health: Callable[[], tuple[bool, Mapping[str, Any]]],
+        *, memory: Known | None = None, thread: StoreThread | None = None, said: LogFile | None = None,
     ) -> None:
+        """``thread``: where the store commits; ``memory``: what answers without a store; ``said``: the proxy's log."""
         self._live, self._metrics, self._health = live, metrics, health
         self._queries = store if isinstance(store, Queries) else None
-        self._history = store if isinstance(store, History) else None
-        self._asking = asyncio.Semaphore(AT_ONCE)
+        self._stream = store if isinstance(store, Stream) else None
+        self._asking = Asking(thread)
+        self._long = Asking()               # queries and whole captures take long: screens are not to wait for them
+        self._answers = Answers(store, memory, self._asking, said)
         self._runner: web.AppRunner | None = None
 
     async def start(self, address: str, token: str) -> str:
@@ -53,7 +55,7 @@ class Control:
         app.add_routes([
             web.get("/v1/links", self._links), web.get("/v1/lines", self._lines), web.get("/v1/follow", self._follow),
             web.get("/v1/records", self._records), web.post("/v1/query", self._query),
-            web.get("/healthz", self._healthz), web.get("/metrics", self._scrape),
+            web.get("/healthz", self._healthz), web.get("/metrics", self._scrape), *self._answers.routes(),
         ])
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -76,100 +78,69 @@ class Control:
             await self._runner.cleanup()
 
     async def _links(self, request: web.Request) -> web.Response:
-        known = {link.link_id: link for link in await self._of_store(History.links)} if self._history else {}
+        stream = self._stream
+        known = {link.link_id: link for link in await self._asking.beside(stream.links)} if stream else {}
         known.update(self._live.links)
-        return _json([known[key] for key in sorted(known)])
+        return answer(encode([known[key] for key in sorted(known)]))
 
     async def _lines(self, request: web.Request) -> web.Response:
-        where = _where(request)
-        after, limit = _number(request, "after", 0), min(_number(request, "limit", 1000), MAX_LINES)
-        if self._history is not None:
-            return _json(await self._of_store(History.page, where, after, limit))
-        return _json(self._live.page(where, after, limit))
+        where = where_of(request)
+        after, limit = whole_number(request, "after", 0), min(whole_number(request, "limit", 1000), MAX_LINES)
+        stream = self._stream
+        if stream is None:
+            return answer(encode(self._live.page(where, after, limit)))
+        return answer(await self._asking.beside(lambda: encode(stream.page(where, after, limit))))
 
     async def _follow(self, request: web.Request) -> web.StreamResponse:
-        where = _where(request)
+        where, last = where_of(request), whole_number(request, "last", 0)
         if len(self._live.subscribers) >= FOLLOWERS:
             raise web.HTTPServiceUnavailable(text=f"{FOLLOWERS} readers follow already; end one of them")
-        subscriber = self._live.subscribe(where)
+        subscriber = self._live.subscribe(where, last)
         try:
-            async def batches() -> AsyncIterator[Batch]:
+            async def batches() -> AsyncIterator[bytes]:
                 while (batch := await subscriber.take()) is not None:
-                    yield batch
-            return await _stream(request, batches())
+                    yield self._live.encoded(batch)
+                    await asyncio.sleep(0)  # a long queue is not emptied in one turn
+            return await _send(request, batches())
         finally:
             self._live.leave(subscriber)
 
     async def _records(self, request: web.Request) -> web.StreamResponse:
-        if self._history is None:
-            raise web.HTTPNotFound(text="this proxy stores nothing (--no-capture): there are only live lines")
-        stream: Iterator[list[Record]] = self._history.records()
+        if self._stream is None:
+            raise web.HTTPNotFound(text=f"{NO_CAPTURE}: there are only live lines")
+        stream = self._stream.records()
 
-        async def batches() -> AsyncIterator[list[Record]]:
-            while (batch := await self._wait(next, stream, None)) is not None:
-                yield batch
-        return await _stream(request, batches())
+        def following() -> bytes:
+            batch = next(stream, None)
+            return b"" if batch is None else encode(batch) + b"\n"
+
+        async def batches() -> AsyncIterator[bytes]:
+            while text := await self._long.beside(following):
+                yield text
+        return await _send(request, batches())
 
     async def _query(self, request: web.Request) -> web.Response:
-        if self._queries is None:
-            raise web.HTTPNotFound(text="this proxy stores nothing (--no-capture): there is nothing to query")
+        queries = self._queries
+        if queries is None:
+            raise web.HTTPNotFound(text=f"{NO_CAPTURE}: there is nothing to query")
         ask = msgspec.json.decode(await request.read(), type=Ask)
-        return _json(cut(await self._wait(self._queries.query, ask.query, ask.parameters)))
+        return answer(await self._long.beside(lambda: encode(cut(queries.query(ask.query, ask.parameters)))))
 
     async def _healthz(self, request: web.Request) -> web.Response:
         well, body = self._health()
-        return _json(body, 200 if well else 503)
+        return answer(encode(body), 200 if well else 503)
 
     async def _scrape(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
-    async def _of_store(self, method: Callable[..., T], *arguments: Any) -> T:
-        return await self._wait(getattr(self._history, method.__name__), *arguments)
 
-    async def _wait(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Ask the store beside its commits, for a bounded time: a hung store holds up no other answer."""
-        try:
-            async with asyncio.timeout(QUERY_SECONDS):
-                await self._asking.acquire()
-                answer = asyncio.ensure_future(aside(function, *arguments))
-                answer.add_done_callback(self._answered)
-                return await asyncio.shield(answer)
-        except TimeoutError:
-            raise web.HTTPServiceUnavailable(text=f"the capture has not answered within {QUERY_SECONDS:.0f} s") from None
-
-    def _answered(self, answer: asyncio.Future[Any]) -> None:
-        self._asking.release()              # only now: calls that hang are bounded too
-        if not answer.cancelled():
-            answer.exception()
-
-
-async def _stream(request: web.Request, batches: AsyncIterator[Any]) -> web.StreamResponse:
+async def _send(request: web.Request, batches: AsyncIterator[bytes]) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     await response.prepare(request)
     try:
         async for batch in batches:
-            await response.write(msgspec.json.encode(batch) + b"\n")
+            await response.write(batch)
         await response.write_eof()
     except ConnectionError:
         pass                                # the reader has gone
     return response
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
-
-
-def _where(request: web.Request) -> Filter | None:
-    text = request.query.get("filter", "")
-    return parse(text) if text.strip() else None
-
-
-def _number(request: web.Request, name: str, default: int) -> int:
-    text = request.query.get(name, "")
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise ConfigError(f"{name}: a whole number is wanted, not {text!r}")
-    return int(text)
-
-

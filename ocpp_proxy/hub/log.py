@@ -1,19 +1,108 @@
-"""Structured logs on stderr: one JSON object a line, key=value at a terminal. Nothing is logged per message."""
+"""Structured logs on stderr: one JSON object a line, key=value at a terminal. Nothing is logged per message.
 
+What supervisor and recorder log goes into a file of the instance folder too, and beside it what the relay noted about the
+whole proxy. It outlives them, and is what ``/v1/log`` reads.
+"""
+
+import contextlib
 import logging
+import os
 import sys
-from collections.abc import MutableMapping
+import time
+from collections.abc import Iterable, MutableMapping
+from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
 import structlog
+from msgspec import Struct, structs
 
+from ocpp_proxy.core.said import said
 from ocpp_proxy.escape import safe_text
+from ocpp_proxy.records import Beat, Gap, Note, Record
+from ocpp_proxy.source import LogLine
 
 LINE = 2000                                 # characters of one value
+FILE_BYTES = 512 << 10                      # then a new file is begun; the one before is kept
+FLOOD_NS = 10_000_000_000                   # in which notes of one kind are lines of their own only up to FLOOD_LINES
+FLOOD_LINES = 5
 
 
-def configure(process: str, stream: TextIO | None = None) -> None:
-    """Set logging up for this process; ``process`` (``relay``, ``recorder``) stands in every line."""
+class LogFile:
+    """The log of one instance: ``log.ndjson`` and the one before it, ``log.1.ndjson``. Several processes append."""
+
+    def __init__(self, instance: Path) -> None:
+        self._path = instance / "log.ndjson"
+        self._before = instance / "log.1.ndjson"
+        self._lines = msgspec.json.Decoder(LogLine)
+
+    def write(self, *fresh: LogLine) -> None:
+        """Append lines. A folder that cannot be written loses them: nothing stops for its log."""
+        data = b"".join(msgspec.json.encode(line) + b"\n" for line in fresh)
+        with contextlib.suppress(OSError):
+            fd = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                os.write(fd, data)
+                full = os.fstat(fd).st_size >= FILE_BYTES
+            finally:
+                os.close(fd)
+            if full and self._path.stat().st_size >= FILE_BYTES:        # another process may have begun a new one
+                self._path.replace(self._before)
+
+    def since(self, after_ns: int) -> list[LogLine]:
+        """The lines later than ``after_ns``, oldest first; one that was written twice, once."""
+        found: dict[LogLine, None] = {}
+        for path in (self._before, self._path):
+            with contextlib.suppress(OSError):
+                for row in path.read_bytes().splitlines():
+                    with contextlib.suppress(msgspec.DecodeError):      # cut by a crash
+                        line = self._lines.decode(row)
+                        if line.time_ns > after_ns:
+                            found[line] = None
+        return sorted(found, key=lambda line: line.time_ns)
+
+
+class Listener:
+    """Puts what is noted about the whole proxy into its log. Of a flood (dials refused) the log has the number."""
+
+    def __init__(self, file: LogFile) -> None:
+        self._file = file
+        self._floods: dict[str, _Flood] = {}    # by kind: a fixed few
+        self._now = 0
+
+    def feed(self, stream: Iterable[Record]) -> None:
+        """Take records; those that say nothing here cost a look."""
+        for record in stream:
+            if type(record) is Beat:
+                self._now = max(self._now, record.time_ns)
+            elif (type(record) is Note or type(record) is Gap) and (line := said(record)) is not None:
+                self._now = max(self._now, record.time_ns)
+                self._hear(record.kind if type(record) is Note else "gap", line)
+        for kind, flood in list(self._floods.items()):
+            if self._now - flood.since_ns >= FLOOD_NS:
+                del self._floods[kind]
+                if flood.count > FLOOD_LINES:
+                    more = flood.count - FLOOD_LINES
+                    self._file.write(structs.replace(flood.last, text=f"{more} more like it, the last: {flood.last.text}"))
+
+    def _hear(self, kind: str, line: LogLine) -> None:
+        flood = self._floods.setdefault(kind, _Flood(line.time_ns, line))
+        flood.count += 1
+        flood.last = line
+        if flood.count <= FLOOD_LINES:
+            self._file.write(line)
+
+
+class _Flood(Struct):
+    """Notes of one kind since ``since_ns``."""
+
+    since_ns: int
+    last: LogLine
+    count: int = 0
+
+
+def configure(process: str, stream: TextIO | None = None, instance: Path | None = None) -> None:
+    """Set logging up for this process; ``process`` stands in every line. ``instance``: whose log file gets them as well."""
     out = stream or sys.stderr
     plain = out.isatty()
     structlog.configure(
@@ -23,11 +112,12 @@ def configure(process: str, stream: TextIO | None = None) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _safe,
+            *([_kept(LogFile(instance))] if instance is not None else []),
+            *([_only_what_is_wrong] if plain else []),
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]) if plain
             else structlog.processors.JSONRenderer(),
         ],
-        # At a terminal the card and the lines of `run` tell what goes on; only what is wrong comes on top.
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if plain else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=False,
     )
@@ -48,3 +138,22 @@ def _safe(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[st
         elif not isinstance(value, int | float | None):
             event[key] = safe_text(str(value), LINE)
     return event
+
+
+def _kept(file: LogFile) -> structlog.typing.Processor:
+    """A copy of every line into the file."""
+    def keep(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        rest = "".join(f" {key}={value}" for key, value in event.items() if key not in _APART)
+        file.write(LogLine(time.time_ns(), str(event["level"]), str(event.get("process", "")), f"{event['event']}{rest}"))
+        return event
+    return keep
+
+
+def _only_what_is_wrong(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """At a terminal the card and the lines of `run` tell what goes on; only what is wrong comes on top."""
+    if event["level"] in ("debug", "info"):
+        raise structlog.DropEvent
+    return event
+
+
+_APART = ("timestamp", "level", "event", "process")

@@ -22,7 +22,7 @@ KEY_BYTES = 32
 
 def main(instance: Path, store: Store | None, config: Config, alive_fd: int) -> int:
     """Run until told to stop (SIGTERM) or the supervisor is gone; the exit code. ``store`` None: live only."""
-    log.configure("recorder")
+    log.configure("recorder", instance=instance)
     try:
         masker = None if config.capture.keep_secrets else Masker(masking_key(instance))
         pipeline = Pipeline(Settings(call_seconds=config.call_seconds, severities=config.rules), Ids(), masker)

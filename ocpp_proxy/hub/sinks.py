@@ -1,6 +1,7 @@
 """Fan-out of live lines: a ring of the last ones, and bounded queues of subscribers that can never slow the recorder.
 
-A subscriber that does not keep up loses the oldest lines and is told how many. Bounds are in lines and in bytes.
+A subscriber that does not keep up loses the oldest lines and is told how many. Bounds are in lines and in bytes. One batch
+is bounded too: nobody's batch keeps the recorder's loop for long.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 
+import msgspec
 from msgspec import Struct
 
 from ocpp_proxy.fields import Filter, compile
@@ -17,8 +19,11 @@ from ocpp_proxy.records import FrameSeen, Handshake, Line, LinkClosed, LinkOpene
 RING_LINES = 10_000
 RING_BYTES = 4 << 20                        # of lines over LARGE; the others are bounded by their number
 LARGE = 16 << 10
-QUEUE_LINES = 2_000
-QUEUE_BYTES = 8 << 20
+QUEUE_LINES = 16_000                        # four seconds of 4,000 lines/s: a screen may pause for two
+QUEUE_BYTES = 32 << 20
+BATCH_LINES = 2_000
+BATCH_BYTES = 4 << 20                       # a batch ends with the line that reaches it
+SEARCH_LINES = 500                          # old lines that are put to a filter between two turns of the event loop
 KEPT_LINKS = 10_000                         # links remembered; the oldest closed ones are forgotten first
 
 
@@ -32,12 +37,18 @@ class Batch(Struct, frozen=True):
 class Subscriber:
     """One reader's queue. Made by ``Live.subscribe``."""
 
-    def __init__(self, where: Filter | None, links: dict[int, Link]) -> None:
+    def __init__(self, where: Filter | None, links: dict[int, Link], held: Sequence[Line] = (), last: int = 0) -> None:
+        """``held``: the lines before, of which up to ``last`` of the newest that pass come first."""
         self._passes = compile(where, links) if where is not None else None
+        self._held = list(held) if last else []
+        self._last = last
+        self._first: deque[Line] = deque()  # those of ``held`` that pass
         self._queue = _Bounded(QUEUE_LINES, QUEUE_BYTES)
         self._wake = asyncio.Event()
         self._told = 0
         self._open = True
+        if self._held:
+            self._wake.set()
 
     @property
     def dropped(self) -> int:
@@ -57,16 +68,32 @@ class Subscriber:
         self._open = False
         self._wake.set()
 
-    async def take(self, most: int = 200) -> Batch | None:
-        """Wait for lines and take up to ``most``; None at the end."""
-        await self._wake.wait()
-        if not self._queue.lines:
-            return None
-        dropped, self._told = self._queue.dropped - self._told, self._queue.dropped
-        taken = self._queue.pop(most)
-        if not self._queue.lines and self._open:
+    async def take(self, most: int = BATCH_LINES, most_bytes: int = BATCH_BYTES) -> Batch | None:
+        """Wait for lines and take up to ``most``, or fewer that weigh ``most_bytes``; None at the end."""
+        while True:
+            await self._wake.wait()
+            if self._held:
+                await self._search()
+            if self._first:
+                return Batch(_pop(self._first, most, most_bytes)[0])
+            if self._queue.lines:
+                dropped, self._told = self._queue.dropped - self._told, self._queue.dropped
+                return Batch(self._queue.pop(most, most_bytes), dropped)
+            if not self._open:
+                return None
             self._wake.clear()
-        return Batch(taken, dropped)
+
+    async def _search(self) -> None:
+        """Look through the lines before, the newest first, and let the event loop have its turns."""
+        held, passes = self._held, self._passes
+        while held and len(self._first) < self._last:
+            fresh = held[: -SEARCH_LINES - 1 : -1]
+            del held[-SEARCH_LINES:]
+            self._first.extendleft(fresh if passes is None else filter(passes, fresh))
+            await asyncio.sleep(0)
+        held.clear()
+        while len(self._first) > self._last:
+            self._first.popleft()
 
 
 class Live:
@@ -79,6 +106,7 @@ class Live:
         self.line_count = 0                 # lines since this recorder started
         self.dropped = 0                    # lines lost by readers that left
         self._ring = _Bounded(RING_LINES, RING_BYTES, LARGE)
+        self._encoded: tuple[list[Line], bytes] = ([], b"")
 
     def publish(self, stream: Sequence[Record]) -> None:
         """Take records (whole groups: a record and what was raised on it) into the ring and to every subscriber."""
@@ -100,9 +128,9 @@ class Live:
         for subscriber in self.subscribers:
             subscriber.put(fresh)
 
-    def subscribe(self, where: Filter | None) -> Subscriber:
-        """Begin to follow."""
-        subscriber = Subscriber(where, self.links)
+    def subscribe(self, where: Filter | None, last: int = 0) -> Subscriber:
+        """Begin to follow, after up to ``last`` of the newest lines that pass: none between them is missing or comes twice."""
+        subscriber = Subscriber(where, self.links, self._ring.lines if last else (), last)
         self.subscribers.add(subscriber)
         return subscriber
 
@@ -111,11 +139,26 @@ class Live:
         if subscriber in self.subscribers:
             self.subscribers.discard(subscriber)
             self.dropped += subscriber.dropped
+            self._encoded = ([], b"")
 
     def end(self) -> None:
         """The recorder stops: let every reader come to its end."""
         for subscriber in self.subscribers:
             subscriber.end()
+
+    def encoded(self, batch: Batch) -> bytes:
+        """A batch as a line of JSON; made once for readers that get the same lines one after the other."""
+        lines, text = self._encoded
+        if batch.dropped or lines != batch.lines:       # the same objects: comparing them is nothing
+            text = msgspec.json.encode(batch) + b"\n"
+            if not batch.dropped and len(self.subscribers) > 1:
+                self._encoded = (batch.lines, text)
+        return text
+
+    @property
+    def ring(self) -> Sequence[Line]:
+        """The newest lines, oldest first; the last of them is number ``line_count``."""
+        return self._ring.lines
 
     def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
         """Up to ``limit`` lines of the ring that pass, behind the first ``after`` that pass.
@@ -155,14 +198,26 @@ class _Bounded:
             self._bytes -= self._weigh(self.lines.popleft())
             self.dropped += 1
 
-    def pop(self, most: int) -> list[Line]:
-        taken = [self.lines.popleft() for _ in range(min(most, len(self.lines)))]
-        self._bytes -= sum(map(self._weigh, taken))
+    def pop(self, most: int, most_bytes: int) -> list[Line]:
+        """Of lines that all count."""
+        taken, held = _pop(self.lines, most, most_bytes)
+        self._bytes -= held
         return taken
 
     def _weigh(self, line: Line) -> int:
         held = weight(line)
         return held if held >= self._weigh_from else 0
+
+
+def _pop(lines: deque[Line], most: int, most_bytes: int) -> tuple[list[Line], int]:
+    """Up to ``most`` lines, fewer if they weigh ``most_bytes``, and their weight."""
+    taken: list[Line] = []
+    held = 0
+    while lines and len(taken) < most and held < most_bytes:
+        line = lines.popleft()
+        held += weight(line)
+        taken.append(line)
+    return taken, held
 
 
 def weight(line: Line) -> int:

@@ -16,7 +16,7 @@ import pytest
 
 from ocpp_proxy.fields import Filter, parse
 from ocpp_proxy.hub import control as control_module
-from ocpp_proxy.hub import guard, sinks
+from ocpp_proxy.hub import asking, guard, sinks
 from ocpp_proxy.hub.client import LiveSource, answers, find_instances
 from ocpp_proxy.hub.control import Control
 from ocpp_proxy.hub.instance import Instance, write
@@ -216,7 +216,7 @@ def test_the_number_of_followers_is_bounded(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_query_that_hangs_is_answered_for_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control_module, "QUERY_SECONDS", 0.2)
+    monkeypatch.setattr(asking, "QUERY_SECONDS", 0.2)
     store = Answers()
     store.go.clear()
 
