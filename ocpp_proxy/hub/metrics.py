@@ -4,7 +4,7 @@ Label values that a peer chose are folded into known actions, codes and protocol
 cannot grow the series.
 """
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from ocpp_proxy import __version__
-from ocpp_proxy.model import Exchange, Frame, Link, Message, Side
+from ocpp_proxy.model import Link, Opcode, Side
 from ocpp_proxy.records import (
     ExchangeDone,
     Found,
@@ -32,6 +32,10 @@ from ocpp_proxy.spec import actions, errors, versions
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 TYPES = {2: "call", 3: "result", 4: "error", 5: "result_error", 6: "send"}
 OTHER = "other"
+_SIDES = (Side.STATION.value, Side.CSMS.value)
+_CSMS, _TEXT = Side.CSMS, Opcode.TEXT       # looked up once: members of an enum are slow to get at
+_Said = tuple[bool, int, str, str, str]     # by the CSMS, type, action, protocol, error code
+_Asked = tuple[bool, str, str]              # by the CSMS, protocol, action
 
 
 class Metrics:
@@ -48,34 +52,63 @@ class Metrics:
         self._registry.register(self)
 
     def count(self, stream: Sequence[Record]) -> None:
-        """Count a batch of records."""
+        """Count a batch of records: messages and exchanges as they are, then label by label, of which a batch has few."""
+        messages: dict[_Said, int] = {}
+        exchanges: dict[_Asked, list[float]] = {}
+        texts, sizes = [0, 0], [0, 0]
+        for record in stream:               # type() is: three times as quick as match, once per record
+            if type(record) is FrameSeen:
+                frame = record.frame
+                side = frame.sender is _CSMS
+                sizes[side] += len(frame.raw) or len(frame.header) + len(frame.mask) + len(frame.payload)
+                if frame.opcode is _TEXT:
+                    texts[side] += 1
+                else:
+                    self._counts["ocpp_frames"][frame.sender.value, frame.opcode.value] += 1
+            elif type(record) is MessageSeen:
+                message = record.message
+                said = (message.sender is _CSMS, message.mtype, message.action, message.protocol, message.error_code)
+                messages[said] = messages.get(said, 0) + 1
+            elif type(record) is ExchangeDone:
+                exchange = record.exchange
+                if exchange.answered_ns is None:
+                    self._counts["ocpp_unanswered"][(known_action(exchange.protocol, exchange.action),)] += 1
+                    continue
+                asked = (exchange.caller is _CSMS, exchange.protocol, exchange.action)
+                exchanges.setdefault(asked, []).append((exchange.answered_ns - exchange.called_ns) / 1e9)
+            else:
+                self._event(record)
+        for place, side_name in enumerate(_SIDES):
+            if sizes[place]:
+                self._counts["ocpp_bytes"][(side_name,)] += sizes[place]
+            if texts[place]:
+                self._counts["ocpp_frames"][side_name, _TEXT.value] += texts[place]
+        for said, number in messages.items():
+            self._messages(said, number)
+        for (by_csms, protocol, action), seconds in exchanges.items():
+            self._exchanges.observe((_SIDES[not by_csms], known_action(protocol, action)), seconds)
+
+    def _event(self, record: Record) -> None:
         counts = self._counts
-        for record in stream:
-            match record:
-                case FrameSeen(frame):
-                    self._frame(frame)
-                case MessageSeen(message):
-                    self._message(message)
-                case ExchangeDone(exchange):
-                    self._exchange(exchange)
-                case Found(finding):
-                    counts["ocpp_findings"][finding.code, finding.severity.label] += 1
-                case LinkOpened(link):
-                    self._open[link.link_id] = "none"
-                case Handshake(link=link):
-                    self._handshake(link)
-                case LinkClosed(link_id=link_id, how=how, closed_by=by):
-                    self._open.pop(link_id, None)
-                    counts["ocpp_disconnects"][how, by or "none"] += 1
-                case Gap(frames=frames):
-                    counts["ocpp_gaps"][()] += 1
-                    counts["ocpp_gap_records"][()] += frames
-                case _:
-                    pass
+        match record:
+            case Found(finding):
+                counts["ocpp_findings"][finding.code, finding.severity.label] += 1
+            case LinkOpened(link):
+                self._open[link.link_id] = "none"
+            case Handshake(link=link):
+                self._handshake(link)
+            case LinkClosed(link_id=link_id, how=how, closed_by=by):
+                self._open.pop(link_id, None)
+                counts["ocpp_disconnects"][how, by or "none"] += 1
+            case Gap(frames=frames):
+                counts["ocpp_gaps"][()] += 1
+                counts["ocpp_gap_records"][()] += frames
+            case _:
+                pass
 
     def committed(self, seconds: float) -> None:
         """One commit took so long."""
-        self._commits.observe((), seconds)
+        self._commits.observe((), [seconds])
 
     def render(self) -> bytes:
         """The text exposition format."""
@@ -101,25 +134,13 @@ class Metrics:
         build.add_metric((__version__,), 1)
         yield build
 
-    def _frame(self, frame: Frame) -> None:
-        self._counts["ocpp_frames"][frame.sender.value, frame.opcode.value] += 1
-        size = len(frame.raw) or len(frame.header) + len(frame.mask) + len(frame.payload)
-        self._counts["ocpp_bytes"][(frame.sender.value,)] += size
-
-    def _message(self, message: Message) -> None:
-        kind = TYPES.get(message.mtype, "malformed")
-        action = known_action(message.protocol, message.action)
-        self._counts["ocpp_messages"][message.sender.value, kind, action, known_protocol(message.protocol)] += 1
-        if message.mtype in (4, 5):
-            self._counts["ocpp_call_errors"][action, known_code(message.protocol, message.error_code)] += 1
-
-    def _exchange(self, exchange: Exchange) -> None:
-        action = known_action(exchange.protocol, exchange.action)
-        if exchange.answered_ns is None:
-            self._counts["ocpp_unanswered"][(action,)] += 1
-            return
-        responder = Side(exchange.caller).other.value
-        self._exchanges.observe((responder, action), (exchange.answered_ns - exchange.called_ns) / 1e9)
+    def _messages(self, said: "_Said", number: int) -> None:
+        by_csms, mtype, action, protocol, code = said
+        action = known_action(protocol, action)
+        kind = TYPES.get(mtype, "malformed")
+        self._counts["ocpp_messages"][_SIDES[by_csms], kind, action, known_protocol(protocol)] += number
+        if mtype in (4, 5):
+            self._counts["ocpp_call_errors"][action, known_code(protocol, code)] += number
 
     def _handshake(self, link: Link) -> None:
         if link.link_id in self._open:
@@ -172,12 +193,21 @@ class _Histograms:
         self._counts: dict[tuple[str, ...], list[int]] = {}
         self._sums: dict[tuple[str, ...], float] = {}
 
-    def observe(self, key: tuple[str, ...], seconds: float) -> None:
+    def observe(self, key: tuple[str, ...], seconds: list[float]) -> None:
+        """Take in values; they are put in order here."""
         counts = self._counts.get(key)
         if counts is None:
             counts = self._counts[key] = [0] * (len(BUCKETS) + 1)
-        counts[bisect_left(BUCKETS, seconds)] += 1
-        self._sums[key] = self._sums.get(key, 0.0) + seconds
+        seconds.sort()
+        below = 0
+        for place, bound in enumerate(BUCKETS):
+            if below == len(seconds):
+                break
+            upto = bisect_right(seconds, bound, below)
+            counts[place] += upto - below
+            below = upto
+        counts[-1] += len(seconds) - below
+        self._sums[key] = self._sums.get(key, 0.0) + sum(seconds)
 
     def family(self, name: str, text: str, labels: tuple[str, ...]) -> Metric:
         family = HistogramMetricFamily(name, text, labels=labels)

@@ -126,3 +126,16 @@ def test_findings_stay_with_their_line(tmp_path: Path) -> None:
     live.publish([*message(1, 1, 5, b"{}"), Found(finding), Note(6, 1, "refused")])
     lines = live.page(None, 0, 10)
     assert [line.findings for line in lines] == [(finding,), ()]
+
+
+def test_a_batch_of_exchanges_falls_into_its_buckets_whatever_its_order(tmp_path: Path) -> None:
+    metrics = Metrics(tmp_path, dict)
+    seconds = (70.0, 0.005, 0.006, 0.03, 0.0, 60.0)
+    for batch in (seconds[:4], seconds[4:]):
+        metrics.count([
+            ExchangeDone(Exchange(1, 1, "CP", "ocpp1.6", Side.CSMS, "Reset", "m", 0, 2, round(one * 1e9), "ok")) for one in batch
+        ])
+    got = scrape(metrics)
+    bounds = {"0.005": 2, "0.01": 3, "0.025": 3, "0.05": 4, "30.0": 4, "60.0": 5, "+Inf": 6}
+    assert {le: got[f'ocpp_exchange_seconds_bucket{{action="Reset",le="{le}",responder="station"}}'] for le in bounds} == bounds
+    assert got['ocpp_exchange_seconds_sum{action="Reset",responder="station"}'] == sum(seconds)
