@@ -33,6 +33,7 @@ from ocpp_proxy.hub.commits import (
 from ocpp_proxy.hub.control import Control
 from ocpp_proxy.hub.kept import keep, kept_folder
 from ocpp_proxy.hub.metrics import Metrics, relay_numbers
+from ocpp_proxy.hub.overflow import Overflow, moved_folder
 from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.hub.store import Position, Store
 from ocpp_proxy.hub.tail import Item, Lost, Tail, reached, size_of
@@ -62,7 +63,8 @@ class Recorder:
             positions = [Position(p.worker, p.incarnation, p.seq) for p in store.positions()]
         self._care = Care(pipeline, instance)
         self._known = instances.read(instance)
-        self._tail = Tail(instance / "spool", positions)
+        self._tail = Tail(instance / "spool", positions, moved_folder(instance))
+        self._overflow = Overflow(instance, self._tail)
         self._live = Live()
         self._metrics = Metrics(instance, self._gauges)
         self._thread = StoreThread()
@@ -122,6 +124,7 @@ class Recorder:
             self._quiet = room and not items
             self._digest(items)
             self._flush()
+            self._overflow.look()
             if items:                       # the control API has its turn, then there may be more
                 await asyncio.sleep(0 if self._items or self._tail.cut else PAUSE_SECONDS)
             elif self._stop_at and self._is_over(room):
@@ -181,8 +184,7 @@ class Recorder:
             self._pending.clear()
             self._pending_large = 0
             for path in self._tail.finished(positions):
-                path.unlink(missing_ok=True)
-                self._tail.forget(path)
+                self._overflow.delete(path)
             self._care.committed()
             return
         age = monotonic() - self._pending_since
@@ -221,8 +223,7 @@ class Recorder:
                 except OSError as error:    # it stays where it is, and is tried again
                     log.logger().error("a segment could not be kept", segment=path.name, reason=str(error))
                     return
-            path.unlink(missing_ok=True)
-            self._tail.forget(path)
+            self._overflow.delete(path)
 
     async def _finish(self) -> int:
         """Commit the rest, checkpoint, close. A store that does not answer is left; the spool keeps what it misses."""
@@ -306,7 +307,9 @@ class Recorder:
             "ocpp_capture_queue_large_bytes": ("Bytes of large records that wait for the capture.", self._pending_large),
             "ocpp_capture_rows": ("Rows written to the capture by this recorder.", committer.rows if committer else 0),
             "ocpp_capture_failures": ("Failed attempts to write the capture.", committer.failures if committer else 0),
-            "ocpp_spool_bytes": ("Bytes of the spool on disk.", self._tail.spool_bytes()),
+            "ocpp_spool_bytes": ("Bytes of the spool.", self._tail.spool_bytes()),
+            "ocpp_spool_moved_bytes": ("Bytes of segments moved to disk because the capture lags.", self._overflow.bytes()),
+            "ocpp_spool_moved_segments": ("Segments moved there since the recorder started.", self._overflow.moved),
             "ocpp_lines": ("Lines since the recorder started.", live.line_count),
             "ocpp_subscribers": ("Readers that follow live.", len(live.subscribers)),
             "ocpp_subscriber_dropped_lines": (

@@ -1,5 +1,7 @@
 """The tail of the spool: the records of all workers in one order, each once, with the holes named.
 
+Segments lie in the spool folder or were moved to a second one (``hub.overflow``); one that lies in both is read once.
+
 Order is ``(mono_ns, worker, seq)`` within one boot of the machine, earlier boots first. A record is given out once no
 live worker can still append an earlier one. Positions say how far each worker was given out; a tail that starts from
 the positions of the last commit goes on behind them.
@@ -10,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ocpp_proxy.hub.segments import SegmentName, SegmentReader, read_header, scan
 from ocpp_proxy.hub.store import Position
@@ -44,19 +46,20 @@ def reached(item: Item) -> Position:
 class Tail:
     """Tails a spool folder. One thread; every call returns at once with what is there."""
 
-    def __init__(self, folder: Path, positions: Iterable[Position] = ()) -> None:
+    def __init__(self, folder: Path, positions: Iterable[Position] = (), moved: Path | None = None) -> None:
         """``positions``: the newest of each worker; those of its earlier incarnations may stand beside it."""
         self.cut = False                    # the last read ended at a bound: there is more
-        self._folder = folder
+        self._folders = (folder,) if moved is None else (folder, moved)
         self._boot = _this_boot()
         self._streams: dict[int, _Stream] = {
-            worker: _Stream(folder, self._boot, worker, reached) for worker, reached in _by_worker(positions).items()
+            worker: _Stream(self._folders, self._boot, worker, reached)
+            for worker, reached in _by_worker(positions).items()
         }
 
     def read(self, limit: int) -> list[Item]:
         """The next items in order, at most ``limit`` and about ``READ_BYTES``; empty when nothing can be given out now."""
-        for worker in sorted({name.worker for name in scan(self._folder)} - self._streams.keys()):
-            self._streams[worker] = _Stream(self._folder, self._boot, worker, {})
+        for worker in sorted({name.worker for name in _scan_all(self._folders)} - self._streams.keys()):
+            self._streams[worker] = _Stream(self._folders, self._boot, worker, {})
         streams = list(self._streams.values())
         for stream in streams:
             stream.fill(limit)
@@ -100,9 +103,14 @@ class Tail:
         for stream in self._streams.values():
             stream.done = [done for done in stream.done if done.name.path != path]
 
+    def replaced(self, old: Path, new: Path) -> None:
+        """A closed segment lies elsewhere from now on; it is read on, or finished, there."""
+        for stream in self._streams.values():
+            stream.replaced(old, new)
+
     def spool_bytes(self) -> int:
-        """Bytes of all segments that exist."""
-        return sum(size_of(name.path) for name in scan(self._folder))
+        """Bytes of all segments in the spool folder."""
+        return sum(size_of(name.path) for name in scan(self._folders[0]))
 
     def close(self) -> None:
         """Let go of the open files."""
@@ -121,19 +129,19 @@ class _Done(Struct, frozen=True, gc=False):
 class _Stream:
     """One worker's segments: its incarnations one after the other, each segment drained before the next."""
 
-    def __init__(self, folder: Path, boot: bytes, worker: int, reached: Mapping[int, int]) -> None:
+    def __init__(self, folders: tuple[Path, ...], boot: bytes, worker: int, reached: Mapping[int, int]) -> None:
         """``reached``: incarnation -> seq up to which it was committed."""
         self.buffer: deque[tuple[_Key, Item]] = deque()
         self.live = False                   # a segment is open and its writer may append
         self.last_key: _Key = (0, 0, 0)
         self.done: list[_Done] = []
-        self._folder = folder
+        self._folders = folders
         self._boot = boot
         self._worker = worker
         self._reader: SegmentReader | None = None
         self._held_bytes = 0                # data of the buffer
         self._orders: dict[int, int] = {}
-        self._seen: set[Path] = set()
+        self._seen: set[tuple[int, int]] = set()            # incarnation, number
         self._incarnation = self._skip_before(reached)
         self._seq = reached.get(self._incarnation, 0)       # the last one accounted for
         self._read_seq = 0                  # the last one seen in the files of this incarnation
@@ -187,6 +195,15 @@ class _Stream:
                 break
             paths.append(done.name.path)
         return paths
+
+    def replaced(self, old: Path, new: Path) -> None:
+        """See ``Tail.replaced``. The file that is being read stays open: it is the same bytes."""
+        if self._reader is not None and self._reader.name.path == old:
+            self._reader.name = structs.replace(self._reader.name, path=new)
+        self.done = [
+            structs.replace(done, name=structs.replace(done.name, path=new)) if done.name.path == old else done
+            for done in self.done
+        ]
 
     def close(self) -> None:
         """Let go of the open file."""
@@ -255,7 +272,7 @@ class _Stream:
 
     def _open_next(self) -> SegmentReader | None:
         """Open the segment after the last one. The listing is made here, after the last one was found let go of."""
-        unread = [name for name in scan(self._folder) if name.worker == self._worker and name.path not in self._seen]
+        unread = [name for name in self._scan() if (name.incarnation, name.number) not in self._seen]
         mine = [name for name in unread if name.incarnation == self._incarnation]
         if not mine and self._orders:
             self._end_incarnation()
@@ -267,7 +284,7 @@ class _Stream:
             if name is chosen[-1] and not self._begun([n for n in unread if n.incarnation != name.incarnation]):
                 break                       # its writer is about to fill it
             self._damaged += size_of(name.path)
-            self._seen.add(name.path)
+            self._seen.add((name.incarnation, name.number))
             self.done.append(_Done(name, self._orders.get(name.incarnation, len(self._orders)), self._seq))
         return None
 
@@ -276,7 +293,7 @@ class _Stream:
             self._orders[name.incarnation] = len(self._orders)
             self._incarnation, self._time_ns, self._read_seq = name.incarnation, 0, 0
             self._seq = 0 if first.number <= 1 else header.first_seq - 1
-        self._seen.add(name.path)
+        self._seen.add((name.incarnation, name.number))
         self._reader = SegmentReader(name, header)
         self.last_key = max(self.last_key, (self._rank(header), header.mono_ns, self._worker))
         return self._reader
@@ -291,7 +308,7 @@ class _Stream:
 
         If none of them is in the folder any more, all there is began later: segments are deleted in order.
         """
-        names = [name for name in scan(self._folder) if name.worker == self._worker]
+        names = self._scan()
         begun = self._begun(names)
         known = [incarnation for incarnation in reached if incarnation in begun]
         if not known:
@@ -300,11 +317,14 @@ class _Stream:
             newest = max(known, key=begun.__getitem__)
             for name in names:
                 if name.incarnation in begun and begun[name.incarnation] < begun[newest]:
-                    self._seen.add(name.path)
+                    self._seen.add((name.incarnation, name.number))
                     self.done.append(_Done(name, -1, 0))
         if newest:
             self._orders[newest] = 0
         return newest
+
+    def _scan(self) -> list[SegmentName]:
+        return [name for name in _scan_all(self._folders) if name.worker == self._worker]
 
     def _begun(self, names: list[SegmentName]) -> dict[int, tuple[int, int]]:
         begun: dict[int, tuple[int, int]] = {}
@@ -317,6 +337,17 @@ class _Stream:
     def _rank(self, header: spool.Segment) -> int:
         """Earlier boots sort before this one, among themselves by their wall clock."""
         return 1 << 63 if header.boot_id == self._boot else header.wall_ns
+
+
+def _scan_all(folders: tuple[Path, ...]) -> list[SegmentName]:
+    """The segments of all folders in order. Of one that lies in two, the first counts: the other is its copy."""
+    if len(folders) == 1 or not folders[1].exists():
+        return scan(folders[0])
+    found: dict[tuple[int, int, int], SegmentName] = {}
+    for folder in folders:
+        for name in scan(folder):
+            found.setdefault((name.worker, name.incarnation, name.number), name)
+    return sorted(found.values())
 
 
 def _by_worker(positions: Iterable[Position]) -> dict[int, dict[int, int]]:

@@ -165,11 +165,14 @@ def eventually(condition: "object", seconds: float = 20.0) -> None:
 
 
 def main() -> int:
-    """A recorder process with these doubles: ``--instance DIR --alive-fd N``; the store is DIR/rows.sqlite."""
+    """A recorder process with these doubles: ``--instance DIR --alive-fd N [--hang]``; the store is DIR/rows.sqlite."""
     log.configure("recorder")
     folder = Path(sys.argv[sys.argv.index("--instance") + 1])
     alive = int(sys.argv[sys.argv.index("--alive-fd") + 1])
-    return asyncio.run(Recorder(folder, SqliteStore(folder / "rows.sqlite"), Config(), CountingPipeline()).run(alive))
+    store = TroubledStore(folder / "rows.sqlite")
+    if "--hang" in sys.argv:
+        store.go.clear()
+    return asyncio.run(Recorder(folder, store, Config(), CountingPipeline()).run(alive))
 
 
 if __name__ == "__main__":
