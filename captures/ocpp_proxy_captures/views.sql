@@ -74,11 +74,22 @@ CREATE OR REPLACE VIEW findings AS
 SELECT finding_id, rule, severity, level, blame, link_id, identity, ts, message, msg_no, evidence, path, spec_ref, count, no, line_no
 FROM found WHERE no IN (SELECT max(no) FROM found GROUP BY finding_id);
 
+-- Calls made before "due" had their time when the capture ended: record time (the last record or beat) less the answer's time limit,
+-- that of the rules (R07). A Call made later whose link is still open is "pending": its answer may come.
 -- One row per Call. The joins are aggregated: one row per Call whatever came, and a LIMIT above keeps its meaning on DuckDB 2.0.
 CREATE OR REPLACE VIEW exchanges AS
+WITH clock AS (
+  SELECT greatest((SELECT max(ts) FROM wire), (SELECT max(ts) FROM events),
+                  (SELECT max(make_timestamptz(TRY_CAST(json_extract_string(value, '$.last_beat_ns') AS BIGINT) // 1000))
+                   FROM meta WHERE key = 'progress'))
+         - to_microseconds(CAST(1000000 * coalesce(
+             (SELECT max(TRY_CAST(json_extract_string(value, '$.call_seconds') AS DOUBLE)) FROM meta WHERE key = 'rules_settings'),
+             30.0) AS BIGINT)) AS due)
 SELECT c.msg_no AS call_no, r.msg_no AS answer_no, c.link_id, c.identity, c.protocol, c.side, c.action, c.message_id,
        c.ts AS called_at, r.ts AS answered_at, (epoch_us(r.ts) - epoch_us(c.ts)) / 1000.0 AS latency_ms,
-       CASE WHEN r.msg_no IS NULL THEN 'unanswered' WHEN r.mtype = 4 OR e.call_no IS NOT NULL THEN 'error' ELSE 'ok' END AS outcome,
+       CASE WHEN r.msg_no IS NULL AND c.ts > (SELECT due FROM clock)
+                 AND c.link_id NOT IN (SELECT link_id FROM events WHERE kind = 'link_closed') THEN 'pending'
+            WHEN r.msg_no IS NULL THEN 'unanswered' WHEN r.mtype = 4 OR e.call_no IS NOT NULL THEN 'error' ELSE 'ok' END AS outcome,
        coalesce(e.error_code, r.error_code) AS error_code, coalesce(e.error_desc, r.error_desc) AS error_desc,
        c.evse_id, c.connector_id, coalesce(c.tx_id, r.tx_id) AS tx_id, c.id_token, c.payload AS req, r.payload AS res
 FROM messages c

@@ -5,12 +5,15 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from ocpp_proxy_captures import query_list
 from ocpp_proxy_captures.canned import find, queries
+from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import FileReader
+from ocpp_proxy_captures.writer import open_store
 
 from ocpp_proxy.model import ConfigError, Message, Side
-from ocpp_proxy.records import MessageSeen, Record
+from ocpp_proxy.records import Beat, FrameSeen, LinkClosed, MessageSeen, Note, Record
 from tests.captures.capture_streams import call, fill, stream
 
 
@@ -148,7 +151,59 @@ def test_meter_samples_are_unpacked_in_wh_and_w_and_odd_ones_do_no_harm(tmp_path
 def test_limit_holds_above_unanswered_calls(tmp_path: Path) -> None:
     """DuckDB 2.0.0 drops a LIMIT above a LEFT JOIN whose right side is provably empty."""
     records = [record for number in range(1, 400) for record in call(number, b'[2,"m","Heartbeat",{}]', b"\x81\x00")]
+    records.append(LinkClosed(400_000, 1, "fin"))
     fill(tmp_path / "a.duckdb", records)
     reader = FileReader(tmp_path / "a.duckdb")
     assert len(reader.query("unanswered", {"rows": "20"}).rows) == 20
+    reader.close()
+
+
+def _outcomes(path: Path, behind: Record, settings: str = "") -> list[str]:
+    """How a Call of second 0 and one of second 100 ended, by a capture that goes on to ``behind``."""
+    records = [*call(1, b"", b"", payload=b"{}"), *_late(call(2, b"", b"", payload=b"{}")), behind]
+    store = open_store(path, Position, meta={"rules_settings": settings} if settings else None)
+    store.commit(records, [], {})
+    store.close()
+    reader = FileReader(path)
+    with reader.reading() as con:
+        rows = con.execute("SELECT outcome FROM exchanges ORDER BY call_no").fetchall()
+    table = reader.query("latency_percentiles", {}).rows
+    reader.close()
+    assert table == []
+    return [str(outcome) for (outcome,) in rows]
+
+
+def _late(records: list[Record]) -> list[Record]:
+    frame, message = records
+    assert isinstance(frame, FrameSeen) and isinstance(message, MessageSeen)
+    return [
+        FrameSeen(structs.replace(frame.frame, time_ns=100 * SECOND)),
+        MessageSeen(structs.replace(message.message, time_ns=100 * SECOND)),
+    ]
+
+
+SECOND = 10**9
+
+
+@pytest.mark.parametrize(("behind", "settings", "second"), [
+    (Beat(129 * SECOND), "", "pending"),
+    (Beat(130 * SECOND), "", "unanswered"),
+    (Beat(101 * SECOND), '{"call_seconds":0.5}', "unanswered"),
+    (Beat(199 * SECOND), '{"call_seconds":100.0}', "pending"),
+    (Note(131 * SECOND, 0, "suspended"), "", "unanswered"),
+    (LinkClosed(101 * SECOND, 1, "fin"), "", "unanswered"),
+    (LinkClosed(101 * SECOND, 2, "fin"), "", "pending"),
+])
+def test_an_open_call_is_pending_until_its_time_is_up(tmp_path: Path, behind: Record, settings: str, second: str) -> None:
+    assert _outcomes(tmp_path / "a.duckdb", behind, settings) == ["unanswered", second]
+
+
+def test_pending_calls_are_not_counted_as_bad(tmp_path: Path) -> None:
+    boot = b'{"chargePointVendor":"V","chargePointModel":"M","firmwareVersion":"F"}'
+    records = [*call(1, b"", b"", action="BootNotification", payload=boot), *_late(call(2, b"", b"")), Beat(101 * SECOND)]
+    fill(tmp_path / "a.duckdb", records)
+    reader = FileReader(tmp_path / "a.duckdb")
+    assert reader.query("compare_firmware", {}).rows == [["F", 1, 2, 100.0]]
+    assert [row[3:5] for row in reader.query("actions", {}).rows] == [["unanswered", 1], ["pending", 1]]
+    assert len(reader.query("unanswered", {}).rows) == 1
     reader.close()
