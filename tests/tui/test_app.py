@@ -11,13 +11,14 @@ from ocpp_proxy_tui.settings import Settings
 from ocpp_proxy_tui.widgets.filter_bar import FilterBar
 from textual.widgets import ContentSwitcher
 
+from ocpp_proxy.cli.printing import render
 from ocpp_proxy.source import LogLine
 from tests.tui.sources import MemorySource
 
 
 def test_filter_line_shows_what_is_wrong_and_applies_what_is_right(tmp_path: Path) -> None:
     async def main() -> None:
-        app = ProxyApp(MemorySource(), Settings(), tmp_path / "view.toml")
+        app = ProxyApp(MemorySource(), Settings(), tmp_path / "view.toml", render)
         async with app.run_test(size=(80, 24)) as pilot:
             await pilot.press("slash", *"acton == 5")
             bar = app.query_one(FilterBar)
@@ -34,7 +35,7 @@ def test_filter_line_shows_what_is_wrong_and_applies_what_is_right(tmp_path: Pat
 
 def test_help_lists_every_key_of_the_place_and_closes(tmp_path: Path) -> None:
     async def main() -> None:
-        app = ProxyApp(MemorySource(), Settings(), tmp_path / "view.toml")
+        app = ProxyApp(MemorySource(), Settings(), tmp_path / "view.toml", render)
         async with app.run_test(size=(80, 24)) as pilot:
             await pilot.press("question_mark")
             assert isinstance(app.screen, HelpScreen)
@@ -49,7 +50,7 @@ def test_log_shows_lines_escaped(tmp_path: Path) -> None:
         LogLine(1_000_000_000, "error", "relay", "bad \x1b[31m thing"), LogLine(2_000_000_000, "info", "recorder", "well")]
 
     async def main() -> None:
-        app = ProxyApp(source, Settings(), tmp_path / "view.toml")
+        app = ProxyApp(source, Settings(), tmp_path / "view.toml", render)
         async with app.run_test(size=(80, 24)) as pilot:
             await app.go(app.pane("Log"))
             await pilot.pause()
@@ -63,7 +64,7 @@ def test_log_shows_lines_escaped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (100, 30), (200, 50), (40, 10)])
 def test_starts_at_any_size(tmp_path: Path, size: tuple[int, int]) -> None:
     async def main() -> None:
-        app = ProxyApp(MemorySource(), Settings(ascii=True), tmp_path / "view.toml")
+        app = ProxyApp(MemorySource(), Settings(ascii=True), tmp_path / "view.toml", render)
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             assert app.is_running

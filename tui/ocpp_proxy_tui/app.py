@@ -17,7 +17,7 @@ from ocpp_proxy.fields import joined, parse
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.source import Source
 from ocpp_proxy_tui import keys, themes
-from ocpp_proxy_tui.ground import Ground, Scope
+from ocpp_proxy_tui.ground import Ground, Render, Scope
 from ocpp_proxy_tui.known import Known
 from ocpp_proxy_tui.look import Look
 from ocpp_proxy_tui.messages import Copy, Jump, Narrow, ScopeTo
@@ -48,9 +48,11 @@ class ProxyApp(App[None]):
         Binding("q,Q", "quit", "quit", key_display="q", id="app.quit"),
     ]
 
-    def __init__(self, source: Source, settings: Settings, view: Path, first_filter: str = "", ansi: bool = False) -> None:
+    def __init__(
+        self, source: Source, settings: Settings, view: Path, render: Render, first_filter: str = "", ansi: bool = False,
+    ) -> None:
         super().__init__(ansi_color=ansi)
-        self.ground = Ground(source, settings, Look(settings.ascii, ansi))
+        self.ground = Ground(source, settings, Look(settings.ascii, ansi), render)
         self.ground.scope = Scope("", parse(first_filter) if first_filter else None)
         self._view, self._first_filter = view, first_filter
         self._known = Known(self.ground.links)

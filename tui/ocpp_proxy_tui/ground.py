@@ -1,10 +1,11 @@
 """What every screen stands on: the source, the feed of live lines, the links, how things look, what is chosen."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ocpp_proxy.fields import Filter, of_charger
 from ocpp_proxy.model import Link
-from ocpp_proxy.source import Bookmark, Source
+from ocpp_proxy.source import Bookmark, Source, Table
 from ocpp_proxy_tui.look import Look
 from ocpp_proxy_tui.settings import Settings
 
@@ -21,13 +22,20 @@ class Scope:
         return of_charger(self.identity, self.where)
 
 
+Render = Callable[[Table, str], Iterable[str]]
+
+
 @dataclass
 class Ground:
-    """Shared by the whole application; made once by ``app``."""
+    """Shared by the whole application; made once by ``app``.
+
+    ``render`` writes a table as the command line does: its lines, escaped, as ``text``, ``json``, ``csv`` or ``md``.
+    """
 
     source: Source
     settings: Settings
     look: Look
+    render: Render
     links: dict[int, Link] = field(default_factory=dict)
     bookmarks: dict[int, Bookmark] = field(default_factory=dict)    # by msg_no
     scope: Scope = field(default_factory=Scope)

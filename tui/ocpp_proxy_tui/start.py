@@ -5,12 +5,13 @@ from pathlib import Path
 
 from ocpp_proxy.source import Source
 from ocpp_proxy_tui.app import ProxyApp
+from ocpp_proxy_tui.ground import Render
 from ocpp_proxy_tui.settings import Settings
 
 
-async def show(source: Source, settings: Settings, view: Path, first_filter: str = "") -> int:
+async def show(source: Source, settings: Settings, view: Path, render: Render, first_filter: str = "") -> int:
     """Run until the user quits. Raises ``ConfigError`` for settings that cannot be."""
-    app = ProxyApp(source, settings, view, first_filter, ansi=few_colours())
+    app = ProxyApp(source, settings, view, render, first_filter, ansi=few_colours())
     await app.run_async()
     return app.return_code or 0
 

@@ -121,7 +121,8 @@ class TableView(ScrollView, can_focus=True):
         x = int(self.scroll_offset.x)
         base = self.rich_style
         if y == 0:
-            segments = [Segment(self._fit(name, at) + " ", base + Style(bold=True, underline=at == self.column and self.has_focus))
+            here = self.column if self.has_focus else -1
+            segments = [Segment(self._fit(name, at) + " ", base + Style(bold=True, underline=at == here))
                         for at, name in enumerate(self._titles())]
         else:
             at = int(self.scroll_offset.y) + y - 1

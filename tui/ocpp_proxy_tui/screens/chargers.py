@@ -1,0 +1,76 @@
+"""Chargers: who is there, in what state, how it does. Enter limits every screen to one."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from ocpp_proxy.escape import safe_text
+from ocpp_proxy.source import Charger
+from ocpp_proxy_tui.messages import Copy, ScopeTo
+from ocpp_proxy_tui.screens.summary import SummaryPane
+from ocpp_proxy_tui.times import moment, number, span
+from ocpp_proxy_tui.widgets.table_view import Cell, TableRow, TableView
+
+_STATE_LEVELS = {"open": -1, "closed": 2, "refused": 3}
+_BAD_STATUS = ("Faulted", "Unavailable")
+
+
+class Chargers(SummaryPane):
+    """The screen."""
+
+    title = "Chargers"
+    noun = "chargers"
+    help_text = (
+        "One row per charger: state of its link, version, connectors with their last status, when it was last seen, messages"
+        " a minute, p95 of its answers, errors (CALLERROR and unanswered), worst finding, reconnects, time without a link,"
+        " firmware. Enter limits every screen to the charger and shows its traffic; u takes the limit away.")
+    columns = ("charger", "state", "version", "connectors", "last seen", "msg/min", "p95 ms", "errors", "findings", "reconn.",
+               "outage", "firmware", "model", "address")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f", "findings", "its findings", id="chargers.findings"),
+        Binding("t", "transactions", "its transactions", id="chargers.transactions"),
+        Binding("y", "copy", "copy name", show=False, id="chargers.copy"),
+    ]
+
+    async def ask(self) -> Sequence[Charger]:
+        """All chargers."""
+        return await self.ground.source.chargers()
+
+    def row(self, item: Charger) -> TableRow:
+        """One charger."""
+        look = self.ground.look
+        status = ", ".join(f"{at}:{safe_text(known, 20)}" for at, known in item.connectors.items())
+        bad = 3 if any(known in _BAD_STATUS for known in item.connectors.values()) else -1
+        errors = Cell(number(item.errors), item.errors, 3 if item.errors else -1, True)
+        mark = f"{look.mark(item.level)} {item.findings:,}" if item.findings else ""
+        return TableRow(item.identity, (
+            Cell(safe_text(item.identity or "-", 40), item.identity), Cell(item.state, level=_STATE_LEVELS[item.state]),
+            Cell(safe_text(item.protocol.removeprefix("ocpp"), 12)), Cell(safe_text(status, 50), level=bad),
+            Cell(moment(item.last_seen_ns), item.last_seen_ns), Cell(number(item.rate, 1), item.rate, right=True),
+            Cell(number(item.p95_ms), item.p95_ms or -1, right=True), errors,
+            Cell(mark, item.level * 1_000_000_000 + item.findings, item.level),
+            Cell(number(item.reconnects), item.reconnects, right=True),
+            Cell(span(item.outage_s), item.outage_s, right=True), Cell(safe_text(item.firmware, 30)),
+            Cell(safe_text(f"{item.vendor} {item.model}".strip(), 40)), Cell(safe_text(item.remote, 45)),
+        ))
+
+    def on_table_view_chosen(self, event: TableView.Chosen) -> None:
+        """Limit every screen to it."""
+        event.stop()
+        self.post_message(ScopeTo(event.row.key, "Traffic"))
+
+    def action_findings(self) -> None:
+        """Its findings."""
+        if self.table.current is not None:
+            self.post_message(ScopeTo(self.table.current.key, "Findings"))
+
+    def action_transactions(self) -> None:
+        """Its transactions."""
+        if self.table.current is not None:
+            self.post_message(ScopeTo(self.table.current.key, "Transactions"))
+
+    def action_copy(self) -> None:
+        """Its identity to the clipboard."""
+        if self.table.current is not None:
+            self.post_message(Copy(self.table.current.key, "the charger's identity"))

@@ -1,0 +1,136 @@
+"""Findings: by rule, with blame, clause, count and chargers; below, each one of the rule under the cursor."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Static
+
+from ocpp_proxy.checks import REGISTRY
+from ocpp_proxy.escape import safe_text
+from ocpp_proxy.model import CaptureError, ConfigError
+from ocpp_proxy.source import FindingGroup, FoundAt
+from ocpp_proxy_tui.ground import Ground
+from ocpp_proxy_tui.messages import Copy, Jump, Narrow
+from ocpp_proxy_tui.screens.summary import SummaryPane
+from ocpp_proxy_tui.times import clock, moment, number
+from ocpp_proxy_tui.widgets.table_view import Cell, TableRow, TableView
+
+EACH = 1_000                                # findings of one rule that are listed
+_COLUMNS = ("time", "charger", "where", "what", "count")
+
+
+class Findings(SummaryPane):
+    """The screen."""
+
+    title = "Findings"
+    noun = "rules"
+    help_text = (
+        "What is wrong, by rule: severity, whose fault, how often, at how many chargers, the clause of the standard. The lower"
+        " table lists each finding of the rule under the cursor. Enter goes down to it, and there to the message that is its"
+        " evidence;"
+        " = shows all traffic with that finding.")
+    columns = ("", "rule", "severity", "whose fault", "count", "chargers", "what it is", "clause", "last seen")
+    DEFAULT_CSS = """
+    Findings { layout: vertical; }
+    Findings #groups { height: 1fr; }
+    Findings #meaning { height: auto; max-height: 4; padding: 0 1; background: $panel; }
+    Findings #each { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("equals_sign", "traffic", "its traffic", key_display="=", id="findings.traffic"),
+        Binding("y", "copy", "copy", show=False, id="findings.copy"),
+        Binding("tab", "other", "other table", show=False, priority=True, id="findings.other"),
+        Binding("escape", "up", "up", show=False, id="findings.up"),
+    ]
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self.table.id = "groups"
+        self.each = TableView(ground.look, id="each")
+
+    def compose(self) -> ComposeResult:
+        """The rules, what the chosen one means, its findings."""
+        yield self.table
+        yield Static("", id="meaning", markup=False)
+        yield self.each
+
+    async def ask(self) -> Sequence[FindingGroup]:
+        """The groups, for the charger in scope."""
+        return await self.ground.source.finding_groups(self.ground.scope.identity)
+
+    def row(self, item: FindingGroup) -> TableRow:
+        """One rule."""
+        level, named = int(item.severity), ", ".join(safe_text(one, 20) for one in item.chargers[:3])
+        chargers = f"{len(item.chargers)}: {named}" if named else "0"
+        return TableRow(item.code, (
+            Cell(self.ground.look.mark(level), level, level), Cell(safe_text(item.code, 12)),
+            Cell(item.severity.label, level, level), Cell(safe_text(item.blame, 12)),
+            Cell(number(item.count), item.count, right=True), Cell(safe_text(chargers, 50), len(item.chargers)),
+            Cell(safe_text(item.title, 60)), Cell(safe_text(item.spec_ref, 40)), Cell(moment(item.last_ns), item.last_ns),
+        ))
+
+    def on_table_view_moved(self, event: TableView.Moved) -> None:
+        """Another rule: say what it means, list its findings."""
+        event.stop()
+        if event.table is self.table:
+            rule = REGISTRY.rules.get(event.row.key)
+            text = f"{rule.means} {rule.remedy}" if rule else ""
+            self.query_one("#meaning", Static).update(self.ground.look.plain(text))
+            self._list(event.row.key)
+
+    def on_table_view_chosen(self, event: TableView.Chosen) -> None:
+        """A rule: go down to its findings. A finding: jump to its evidence."""
+        event.stop()
+        if event.table is self.table:
+            self.each.focus()
+            return
+        found: FoundAt = event.row.key[1]
+        finding = found.finding
+        frame_id = finding.evidence[-1] if finding.evidence else 0
+        self.post_message(Jump(finding.msg_no or 0, frame_id, found.number))
+
+    def action_traffic(self) -> None:
+        """All traffic with the rule under the cursor."""
+        if self.table.current is not None:
+            self.post_message(Narrow(f"rule == {self.table.current.key}", instead=True, screen="Traffic"))
+
+    def action_copy(self) -> None:
+        """The text of the row to the clipboard."""
+        table = self.each if self.each.has_focus else self.table
+        if table.current is not None:
+            self.post_message(Copy("  ".join(cell.text for cell in table.current.cells).strip(), "the finding"))
+
+    def action_other(self) -> None:
+        """From one table to the other."""
+        (self.table if self.each.has_focus else self.each).focus()
+
+    def action_up(self) -> None:
+        """Back to the rules."""
+        self.table.focus()
+
+    def look_for(self, text: str, forward: bool) -> None:
+        """Search the table one is in."""
+        table = self.each if self.each.has_focus else self.table
+        if not table.find(text, forward):
+            self.notify(f"not found: {safe_text(text, 60)}", markup=False)
+
+    @work(exclusive=True, group="each")
+    async def _list(self, code: str) -> None:
+        try:
+            found = await self.ground.source.findings(code, self.ground.scope.identity, EACH)
+        except (CaptureError, ConfigError, OSError) as error:
+            self.problem = str(error).split("\n", 1)[0]
+            return
+        self.each.fill(_COLUMNS, [self._one(one) for one in found])
+
+    def _one(self, found: FoundAt) -> TableRow:
+        finding = found.finding
+        level = int(finding.severity)
+        return TableRow((finding.finding_id, found), (
+            Cell(clock(finding.time_ns), finding.time_ns), Cell(safe_text(finding.identity or "-", 30)),
+            Cell(safe_text(finding.path, 50)), Cell(safe_text(finding.message, 200), level=level),
+            Cell(number(finding.count), finding.count, right=True),
+        ))

@@ -1,0 +1,115 @@
+"""Transactions: start and stop, energy, token, what is missing; of the one under the cursor power, energy, SoC and limit."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Grid
+
+from ocpp_proxy.escape import safe_text
+from ocpp_proxy.fields import comparison, joined
+from ocpp_proxy.model import CaptureError, ConfigError
+from ocpp_proxy.source import Charging, Sample
+from ocpp_proxy_tui.ground import Ground
+from ocpp_proxy_tui.messages import Copy, Narrow
+from ocpp_proxy_tui.screens.summary import SummaryPane
+from ocpp_proxy_tui.times import moment, number, span
+from ocpp_proxy_tui.widgets.curve import Curve
+from ocpp_proxy_tui.widgets.table_view import Cell, TableRow, TableView
+
+_QUANTITIES = (("power", "Power"), ("energy", "Energy"), ("soc", "State of charge"), ("limit", "Limit"))
+
+
+class Transactions(SummaryPane):
+    """The screen."""
+
+    title = "Transactions"
+    noun = "transactions"
+    help_text = (
+        "One row per charging transaction: start, stop, energy, duration, token (a pseudonym unless secrets are kept), stop"
+        " reason, sequence numbers that never came. Below: power, energy, state of charge and limit over time. Enter shows its"
+        " messages.")
+    columns = (
+        "charger", "transaction", "EVSE", "started", "stopped", "duration", "kWh", "token", "reason", "missing", "version")
+    DEFAULT_CSS = """
+    Transactions { layout: vertical; }
+    Transactions TableView { height: 1fr; }
+    Transactions Grid { height: 1fr; grid-size: 2 2; }
+    Transactions.-small Grid { grid-size: 2 1; }
+    Transactions.-small .-minor { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "copy", "copy id", show=False, id="transactions.copy")]
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self._curves = {name: Curve(ground.look, title, name == "limit") for name, title in _QUANTITIES}
+        for minor in ("energy", "limit"):
+            self._curves[minor].add_class("-minor")
+
+    def compose(self) -> ComposeResult:
+        """The table, four charts."""
+        yield self.table
+        with Grid():
+            yield from self._curves.values()
+
+    def on_resize(self) -> None:
+        """Two charts where there is no room for four."""
+        self.set_class(self.size.height < 28, "-small")
+
+    async def ask(self) -> Sequence[Charging]:
+        """All transactions of the charger in scope."""
+        return await self.ground.source.transactions(self.ground.scope.identity)
+
+    def row(self, item: Charging) -> TableRow:
+        """One transaction."""
+        running = item.stopped_ns == 0
+        seconds = (item.stopped_ns - item.started_ns) / 1e9 if item.started_ns and item.stopped_ns else 0.0
+        place = "/".join(str(at) for at in (item.evse, item.connector) if at is not None)
+        return TableRow(item, (
+            Cell(safe_text(item.identity or "-", 30)), Cell(safe_text(item.tx_id, 40)), Cell(place),
+            Cell(moment(item.started_ns), item.started_ns), Cell(moment(item.stopped_ns) or "running", item.stopped_ns),
+            Cell(span(seconds), seconds, right=True),
+            Cell(number(item.kwh, 3), item.kwh if item.kwh is not None else -1.0, right=True),
+            Cell(safe_text(item.id_token, 24)), Cell("" if running else safe_text(item.reason, 20)),
+            Cell(number(item.missing), item.missing or 0, 2 if item.missing else -1, True),
+            Cell(safe_text(item.protocol.removeprefix("ocpp"), 8)),
+        ))
+
+    def on_table_view_moved(self, event: TableView.Moved) -> None:
+        """Draw the curves of the transaction under the cursor."""
+        event.stop()
+        self._draw(event.row.key)
+
+    def on_table_view_chosen(self, event: TableView.Chosen) -> None:
+        """Show its messages."""
+        event.stop()
+        item: Charging = event.row.key
+        both = joined(comparison("identity", item.identity), comparison("tx", item.tx_id))
+        self.post_message(Narrow(both, instead=True, screen="Traffic"))
+
+    def action_copy(self) -> None:
+        """The transaction's id to the clipboard."""
+        if self.table.current is not None:
+            self.post_message(Copy(self.table.current.key.tx_id, "the transaction's id"))
+
+    @work(exclusive=True, group="curve")
+    async def _draw(self, item: Charging) -> None:
+        try:
+            samples = await self.ground.source.curve(item)
+        except (CaptureError, ConfigError, OSError) as error:
+            self.problem = str(error).split("\n", 1)[0]
+            return
+        for name, curve in self._curves.items():
+            points, unit = _points(samples, name)
+            curve.show(points, safe_text(unit, 8))
+
+
+def _points(samples: Sequence[Sample], quantity: str) -> tuple[list[tuple[int, float]], str]:
+    """The points of one quantity in its first unit."""
+    chosen = [sample for sample in samples if sample.quantity == quantity]
+    unit = chosen[0].unit if chosen else ""
+    return [(sample.time_ns, sample.value) for sample in chosen if sample.unit == unit], unit
+
+
