@@ -13,18 +13,32 @@ import msgspec
 from msgspec import Struct
 
 from ocpp_proxy.fields import Filter, compile
-from ocpp_proxy.model import Link
-from ocpp_proxy.records import FrameSeen, Handshake, Line, LinkClosed, LinkOpened, MessageSeen, Record, lines
+from ocpp_proxy.model import Link, Opcode
+from ocpp_proxy.records import (
+    Beat,
+    ExchangeDone,
+    FrameSeen,
+    Handshake,
+    Line,
+    LinkClosed,
+    LinkOpened,
+    MessageSeen,
+    Record,
+    TransactionChanged,
+    lines,
+)
 
 RING_LINES = 10_000
 RING_BYTES = 4 << 20                        # of lines over LARGE; the others are bounded by their number
 LARGE = 16 << 10
+SMALL = 4 << 10                             # bytes of a frame up to which its line is not large, whatever is made of it
 QUEUE_LINES = 16_000                        # four seconds of 4,000 lines/s: a screen may pause for two
 QUEUE_BYTES = 32 << 20
 BATCH_LINES = 2_000
 BATCH_BYTES = 4 << 20                       # a batch ends with the line that reaches it
 SEARCH_LINES = 500                          # old lines that are put to a filter between two turns of the event loop
 KEPT_LINKS = 10_000                         # links remembered; the oldest closed ones are forgotten first
+_TEXT = Opcode.TEXT                       # looked up once: members of an enum are slow to get at
 
 
 class Batch(Struct, frozen=True):
@@ -105,11 +119,20 @@ class Live:
         self.subscribers: set[Subscriber] = set()
         self.line_count = 0                 # lines since this recorder started
         self.dropped = 0                    # lines lost by readers that left
-        self._ring = _Bounded(RING_LINES, RING_BYTES, LARGE)
+        self._ring = _Ring()
         self._encoded: tuple[list[Line], bytes] = ([], b"")
 
     def publish(self, stream: Sequence[Record]) -> None:
-        """Take records (whole groups: a record and what was raised on it) into the ring and to every subscriber."""
+        """Take records (whole groups: a record and what was raised on it) into the ring and to every subscriber.
+
+        The sequence is kept: it must not change any more.
+        """
+        if not self.subscribers:
+            count = _plain_lines(stream)
+            if count is not None:
+                self.line_count += count
+                self._ring.later(stream, count)
+                return
         for record in stream:
             match record:
                 case LinkOpened(link):
@@ -123,8 +146,7 @@ class Live:
                     pass
         fresh = list(lines(stream))
         self.line_count += len(fresh)
-        for line in fresh:
-            self._ring.push(line)
+        self._ring.put(fresh)
         for subscriber in self.subscribers:
             subscriber.put(fresh)
 
@@ -179,6 +201,81 @@ class Live:
                 del self.links[closed]
 
 
+class _Late(Struct, frozen=True, gc=False):
+    """Lines to be taken in, none of them large: made, or the records that make them."""
+
+    records: Sequence[Record]
+    made: list[Line]
+    count: int
+
+
+class _Ring:
+    """The newest lines. They are made when somebody asks: under load nearly all of them leave unseen."""
+
+    def __init__(self) -> None:
+        self._kept = _Bounded(RING_LINES, RING_BYTES, LARGE)
+        self._late: deque[_Late] = deque()
+        self._late_lines = 0
+
+    @property
+    def lines(self) -> deque[Line]:
+        """All of them, oldest first."""
+        self._settle()
+        return self._kept.lines
+
+    @property
+    def dropped(self) -> int:
+        """Lines that have left."""
+        self._settle()
+        return self._kept.dropped
+
+    def put(self, fresh: list[Line]) -> None:
+        """Take lines in."""
+        if all(weight(line) < LARGE for line in fresh):
+            self._add(_Late((), fresh, len(fresh)))
+            return
+        self._settle()
+        for line in fresh:
+            self._kept.push(line)
+
+    def later(self, stream: Sequence[Record], count: int) -> None:
+        """Take in records that make ``count`` lines, none of them large."""
+        self._add(_Late(stream, [], count))
+
+    def _add(self, some: "_Late") -> None:
+        if not some.count:
+            return
+        late = self._late
+        late.append(some)
+        self._late_lines += some.count
+        while self._late_lines - late[0].count >= RING_LINES:   # full without these: they leave, and what is older
+            self._kept.clear()
+            self._kept.dropped += late[0].count
+            self._late_lines -= late.popleft().count
+
+    def _settle(self) -> None:
+        while self._late:
+            some = self._late.popleft()
+            for line in some.made or lines(some.records):
+                self._kept.push(line)
+        self._late_lines = 0
+
+
+def _plain_lines(stream: Sequence[Record]) -> int | None:
+    """How many lines records make; None when there are others among them than small messages."""
+    count = 0
+    for record in stream:                   # type() is: three times as quick as match, once per record
+        if type(record) is FrameSeen:
+            frame = record.frame
+            if frame.opcode is not _TEXT or not frame.fin or frame.faults or len(frame.payload) + len(frame.text) > SMALL:
+                return None
+        elif type(record) is MessageSeen:
+            count += 1
+        elif type(record) is not ExchangeDone and type(record) is not Beat and type(record) is not TransactionChanged:
+            return None
+    return count
+
+
 class _Bounded:
     """A queue of lines, bounded in lines and bytes, that drops its oldest and counts them."""
 
@@ -197,6 +294,12 @@ class _Bounded:
         while len(self.lines) > self._most_lines or (self._bytes > self._most_bytes and len(self.lines) > 1):
             self._bytes -= self._weigh(self.lines.popleft())
             self.dropped += 1
+
+    def clear(self) -> None:
+        """All leave."""
+        self.dropped += len(self.lines)
+        self.lines.clear()
+        self._bytes = 0
 
     def pop(self, most: int, most_bytes: int) -> list[Line]:
         """Of lines that all count."""

@@ -2,15 +2,20 @@
 
 import io
 import json
+import random
 from pathlib import Path
+
+import pytest
 
 from ocpp_proxy.hub import log, sinks
 from ocpp_proxy.hub.metrics import Metrics
 from ocpp_proxy.hub.sinks import Live
-from ocpp_proxy.model import Exchange, Finding, Link, Message, Severity, Side
+from ocpp_proxy.model import Exchange, Finding, Frame, Link, Message, Opcode, Severity, Side
 from ocpp_proxy.records import (
+    Beat,
     ExchangeDone,
     Found,
+    FrameSeen,
     Gap,
     Handshake,
     LinkClosed,
@@ -120,6 +125,43 @@ def test_large_lines_are_bounded_in_bytes() -> None:
     assert live._ring.dropped >= 15
 
 
+def test_lines_made_late_are_those_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sinks, "RING_LINES", 40)
+    finding = Finding(1, "R05", Severity.ERROR, "station", 1, "CP", 5, "text", msg_no=1, evidence=(1,))
+    exchange = ExchangeDone(Exchange(1, 1, "CP", "ocpp1.6", Side.STATION, "Heartbeat", "m", 0, 2, 30_000_000, "ok"))
+    dice = random.Random(5)
+    for _ in range(60):
+        late, at_once = Live(), Live()
+        at_once.subscribe(None)
+        number = 0
+        for _ in range(dice.randrange(40)):
+            stream: list[Record] = []
+            for _ in range(dice.randrange(12)):
+                number += 1
+                size = dice.choice((2, 2, 2, 2, 3000, 20_000))
+                stream += [*message(number, 1, number, b"x" * size), exchange, Beat(number)]
+                if dice.random() < 0.05:
+                    stream += dice.choice(([Found(finding)], [Note(6, 1, "refused")], [LinkOpened(Link(number, number, "x"))]))
+            late.publish(stream)
+            at_once.publish(stream)
+            if dice.random() < 0.1:
+                assert late.page(None, 3, 20) == at_once.page(None, 3, 20)
+        assert list(late.ring) == list(at_once.ring)
+        assert (late.line_count, late._ring.dropped) == (at_once.line_count, at_once._ring.dropped)
+        assert late.open_links == at_once.open_links
+
+
+def test_records_whose_lines_are_made_late_are_bounded() -> None:
+    live = Live()
+    for n in range(1, 3 * sinks.RING_LINES):
+        live.publish(message(n, 1, n, b"{}"))
+        live.publish([Beat(n)])
+    assert len(live._ring._late) == sinks.RING_LINES
+    fragment = Frame(1, 1, 1, 1, 1, Side.STATION, Opcode.TEXT, fin=False)
+    live.publish([*message(1, 1, 1, b"{}"), *[FrameSeen(fragment)] * 1000])     # frames that make no lines are not kept
+    assert live._ring._late[-1].records == () and len(live._ring._late[-1].made) == 1
+
+
 def test_findings_stay_with_their_line(tmp_path: Path) -> None:
     live = Live()
     finding = Finding(1, "R05", Severity.ERROR, "station", 1, "CP", 5, "text", msg_no=1, evidence=(1,))
@@ -133,7 +175,8 @@ def test_a_batch_of_exchanges_falls_into_its_buckets_whatever_its_order(tmp_path
     seconds = (70.0, 0.005, 0.006, 0.03, 0.0, 60.0)
     for batch in (seconds[:4], seconds[4:]):
         metrics.count([
-            ExchangeDone(Exchange(1, 1, "CP", "ocpp1.6", Side.CSMS, "Reset", "m", 0, 2, round(one * 1e9), "ok")) for one in batch
+            ExchangeDone(Exchange(1, 1, "CP", "ocpp1.6", Side.CSMS, "Reset", "m", 0, 2, round(one * 1e9), "ok"))
+            for one in batch
         ])
     got = scrape(metrics)
     bounds = {"0.005": 2, "0.01": 3, "0.025": 3, "0.05": 4, "30.0": 4, "60.0": 5, "+Inf": 6}
