@@ -40,9 +40,9 @@ class Answers:
         self._rows: Rows | None = store if isinstance(store, Rows) else memory
         self._summaries: Summaries | None = store if isinstance(store, Summaries) else memory
         self._marks = store if isinstance(store, Marks) else None
-        # The memory is the event loop's own: it is asked here.
         self._ask_rows: Ask = asking.beside if isinstance(store, Rows) else _at_once
-        self._ask_summaries: Ask = asking.beside if isinstance(store, Summaries) else _at_once
+        self._ask_summaries: Ask = (
+            asking.beside if isinstance(store, Summaries) or memory is None else Asking(memory.thread).in_order)
 
     def routes(self) -> list[web.RouteDef]:
         """The endpoints."""

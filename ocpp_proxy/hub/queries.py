@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from ocpp_proxy.fields import Filter
+from ocpp_proxy.hub.commits import StoreThread
 from ocpp_proxy.model import Link
 from ocpp_proxy.records import Line, Record, Row
 from ocpp_proxy.source import Bookmark, Charger, Charging, FindingGroup, FoundAt, Sample, Table, View
@@ -89,7 +90,11 @@ class Marks(Protocol):
 
 
 class Known(Rows, Summaries, Protocol):
-    """What is known without a store."""
+    """What is known without a store. Rows are asked for in the event loop, summaries in ``thread``."""
+
+    @property
+    def thread(self) -> StoreThread:
+        """Where the summaries are made."""
 
 
 @runtime_checkable

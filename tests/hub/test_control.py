@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from ocpp_proxy.fields import Filter, parse
-from ocpp_proxy.hub import control as control_module
 from ocpp_proxy.hub import asking, guard, sinks
+from ocpp_proxy.hub import control as control_module
 from ocpp_proxy.hub.client import LiveSource, answers, find_instances
 from ocpp_proxy.hub.control import Control
 from ocpp_proxy.hub.instance import Instance, write
