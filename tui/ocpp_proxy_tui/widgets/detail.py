@@ -1,0 +1,235 @@
+"""The detail pane: one row of the traffic list in full, as a tree, as text, as bytes."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from rich.text import Text as RichText
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Static
+
+from ocpp_proxy.escape import safe_text
+from ocpp_proxy.model import CaptureError, ConfigError
+from ocpp_proxy.records import Handshake, Line, Row
+from ocpp_proxy.spec.json_path import written
+from ocpp_proxy_tui.ground import Ground
+from ocpp_proxy_tui.widgets import detail_shown
+from ocpp_proxy_tui.widgets.detail_help import help_of
+from ocpp_proxy_tui.widgets.detail_lines import HexView, RawView
+from ocpp_proxy_tui.widgets.detail_nodes import FindingNode, Node, ValueNode, column_of, expression_of
+from ocpp_proxy_tui.widgets.detail_shown import Shown
+from ocpp_proxy_tui.widgets.detail_tree import DetailTree
+
+Mode = Literal["tree", "raw", "hex"]
+MODES: tuple[Mode, ...] = ("tree", "raw", "hex")
+
+
+class Detail(Widget):
+    """Shows what ``show`` is given. ``mode``: tree, raw or hex. Everything of a peer is escaped before it gets here."""
+
+    DEFAULT_CSS = """
+    Detail { layout: vertical; height: 1fr; width: 1fr; }
+    Detail > #detail-head { height: 1; background: $panel; color: $text-muted; }
+    Detail > #detail-help { height: auto; max-height: 4; padding: 0 1; background: $surface; color: $text-muted; }
+    Detail > #detail-path { height: 1; background: $panel; color: $text-muted; padding: 0 1; }
+    Detail DetailTree, Detail RawView, Detail HexView { height: 1fr; scrollbar-size: 1 1; display: none; }
+    Detail.tree DetailTree, Detail.raw RawView, Detail.hex HexView { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "mode('tree')", "tree", show=False, id="detail.tree"),
+        Binding("r", "mode('raw')", "raw", id="detail.raw"),
+        Binding("x", "mode('hex')", "hex", id="detail.hex"),
+        Binding("p", "pretty", "pretty or raw text", show=False, id="detail.pretty"),
+        Binding("M", "masked", "payload masked, as on the wire", show=False, id="detail.masked"),
+        Binding("left_square_bracket", "finding(-1)", "finding before", key_display="[", show=False,
+                id="detail.finding_before"),
+        Binding("right_square_bracket", "finding(1)", "next finding", key_display="]", id="detail.next_finding"),
+    ]
+    mode: reactive[Mode] = reactive[Mode]("tree", init=False)
+
+    def __init__(self, ground: Ground, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.ground = ground
+        self.shown = Shown()
+        self._row: tuple[int, int, int, str] | None = None
+        self._tree = DetailTree(ground.look)
+        self._raw = RawView(ground.look)
+        self._hex = HexView(ground.look)
+        wanted = ground.settings.detail
+        start: Mode = "raw" if wanted == "raw" else "hex" if wanted == "hex" else "tree"
+        self.set_reactive(Detail.mode, start)
+        self.add_class(start)
+
+    def compose(self) -> ComposeResult:
+        """A head, the three views (one of them shown), help, path."""
+        yield Static("", id="detail-head", markup=False)
+        yield self._tree
+        yield self._raw
+        yield self._hex
+        yield Static("", id="detail-help", markup=False)
+        yield Static("", id="detail-path", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin empty."""
+        self._draw()
+
+    # -- for the pane ----------------------------------------------------------------------------------------------
+
+    async def show(self, row: Row | None, lines: Sequence[Line]) -> None:
+        """Show a row with its lines (as ``Source.row_lines`` gives them); None: nothing.
+
+        The same row again, with more lines, keeps the cursor where it is.
+        """
+        key = (row.number, row.msg_no, row.frame_id, row.kind) if row is not None else None
+        again = key is not None and key == self._row
+        self._row = key
+        lines = [*lines, *await self._heads(lines)] if row is not None else []
+        if self._row != key:
+            return                          # another row was chosen meanwhile
+        place, top = self._place(), self._tree.scroll_offset
+        self.shown = detail_shown.show(lines, self.ground.links, self.ground.bookmarks, self.ground.look)
+        self._tree.put(self.shown.nodes)
+        self._raw.put(self.shown.texts)
+        self._hex.put(self.shown.wires)
+        if again and place is not None:
+            self._tree.go(next((at for at, node in enumerate(self._tree.rows) if _place(node) == place), 0))
+            self._tree.scroll_to(*top, animate=False, immediate=True, force=True)
+        self._draw()
+
+    @property
+    def path(self) -> str:
+        """The JSON path of the row under the tree's cursor (``$.idTag``); empty where there is none. ASCII only."""
+        node = self._tree.node
+        return detail_shown.path_of(node) if self.mode == "tree" else ""
+
+    @property
+    def column(self) -> str:
+        """The value under the tree's cursor as a column (``payload.meterValue[0].timestamp``); empty where it can be none."""
+        node = self._tree.node
+        return column_of(node.parent if isinstance(node, FindingNode) else node) if self.mode == "tree" else ""
+
+    @property
+    def filter_expression(self) -> str:
+        """A filter for the rows that say the same as the row under the tree's cursor; empty where there is none."""
+        return expression_of(self._tree.node) if self.mode == "tree" else ""
+
+    def focus(self, scroll_visible: bool = True) -> "Detail":
+        """Give the focus to the view that is shown."""
+        self._view.focus(scroll_visible)
+        return self
+
+    # -- keys ------------------------------------------------------------------------------------------------------
+
+    def action_mode(self, mode: Mode) -> None:
+        """Show the tree, the text or the bytes."""
+        self.mode = mode
+
+    def action_pretty(self) -> None:
+        """Text as on the wire, or pretty."""
+        self.mode = "raw"
+        self._raw.toggle()
+        self._draw()
+
+    def action_masked(self) -> None:
+        """Payloads in hex masked as on the wire, or unmasked."""
+        self.mode = "hex"
+        self._hex.toggle()
+        self._draw()
+
+    def action_finding(self, by: int) -> None:
+        """Go to the next finding, or the one before; around at the ends."""
+        found = self.shown.findings
+        if not found:
+            return
+        self.mode = "tree"
+        self._tree.reveal(found[self._next(by)])
+
+    def _next(self, by: int) -> int:
+        found, node = self.shown.findings, self._tree.node
+        if isinstance(node, FindingNode) and node in found:
+            return (found.index(node) + by) % len(found)
+        before = sum(row in found for row in self._tree.rows[: self._tree.at])
+        return (before if by > 0 else before - 1) % len(found)
+
+    # -- drawing ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _view(self) -> Widget:
+        return {"tree": self._tree, "raw": self._raw, "hex": self._hex}[self.mode]
+
+    def watch_mode(self, before: Mode, mode: Mode) -> None:
+        """Show the other view; it takes the focus if the one before had it."""
+        focused = self.has_focus_within
+        self.remove_class(before)
+        self.add_class(mode)
+        self.ground.settings.detail = mode
+        if focused:
+            self.call_after_refresh(self.focus)
+        self._draw()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Help only where there is room for it."""
+        help_box = self.query_one("#detail-help")
+        help_box.display = event.size.height >= 8
+        help_box.styles.max_height = 2 if event.size.height < 16 else 4 if event.size.height < 30 else 8
+
+    def on_detail_tree_moved(self, event: DetailTree.Moved) -> None:
+        """Another row is under the cursor."""
+        event.stop()
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        self.query_one("#detail-head", Static).update(self._head())
+        node = self._tree.node if self.mode == "tree" else None
+        help_text = help_of(node, self.ground.look)
+        self.query_one("#detail-help", Static).update(help_text)
+        path = safe_text(self.path, 400) if self.mode == "tree" else self._words()
+        self.query_one("#detail-path", Static).update(RichText(self.ground.look.plain(path), no_wrap=True, overflow="ellipsis"))
+
+    def _head(self) -> RichText:
+        head = RichText(no_wrap=True)
+        for mode in MODES:
+            head.append(f" {mode} ", "reverse" if mode == self.mode else "")
+        look, found = self.ground.look, self.shown.findings
+        levels = sorted((node.finding.severity.value for node in found), reverse=True)
+        for level in dict.fromkeys(levels):
+            head.append(f" {look.mark(level)}{levels.count(level)}", look.style(level))
+        if found:
+            head.append(f" finding{'s' if len(found) > 1 else ''}  [ ] go to them")
+        return head
+
+    def _words(self) -> str:
+        if self.mode == "raw":
+            return "pretty (p: as on the wire)" if self._raw.pretty else "as on the wire (p: pretty)"
+        return "payload masked, as on the wire (M: unmasked)" if self._hex.masked else "payload unmasked (M: as on the wire)"
+
+    # -- more lines ------------------------------------------------------------------------------------------------
+
+    def _place(self) -> tuple[int, str] | None:
+        return _place(self._tree.node)
+
+    async def _heads(self, lines: Sequence[Line]) -> list[Line]:
+        """The HTTP heads of a handshake, where the source can give them."""
+        shakes = [line.record for line in lines if isinstance(line.record, Handshake)]
+        if not shakes or len(lines) > 1 or not self.ground.source.stored:
+            return []
+        found: list[Line] = []
+        try:
+            for frame_id in (shakes[0].request_frame, shakes[0].response_frame):
+                number = await self.ground.source.number_of("frames", frame_id=frame_id) if frame_id else 0
+                found += await self.ground.source.row_lines("frames", number) if number else []
+        except (CaptureError, ConfigError, OSError):
+            pass                            # the handshake alone says most of it
+        return found
+
+
+def _place(node: Node | None) -> tuple[int, str] | None:
+    """Where a row is in words that are the same for the same row shown again."""
+    if isinstance(node, ValueNode):
+        return len(node.document.text), written(node.steps)
+    return (-1, node.pieces()[0][0]) if node is not None else None
