@@ -17,8 +17,10 @@ from ocpp_proxy.hub.store import Position, Store
 from ocpp_proxy.model import CaptureError
 from ocpp_proxy.records import Beat, FrameSeen, Record
 
-FLUSH_SECONDS = 0.5                         # rows reach the store after this, or at FLUSH_ROWS
-FLUSH_ROWS = 20_000
+FLUSH_SECONDS = 0.5                         # rows reach the store after this
+MANY_SECONDS = 1.0                          # or, when they are more than MANY_ROWS, after this: a commit has a price of its own
+MANY_ROWS = 2_000
+FLUSH_ROWS = 20_000                         # or as soon as they are so many
 FLUSH_BYTES = 1 << 20                       # or at so many bytes of large records: the store holds each several times over
 LARGE = 16 << 10                            # a record with more than this counts there; smaller ones are bounded by rows
 IDLE_SECONDS = 60.0                         # positions alone (beats, nothing to store) are written this often
@@ -150,6 +152,13 @@ async def aside(function: Callable[..., T], *arguments: Any) -> T:
 def has_rows(stream: Sequence[Record]) -> bool:
     """Whether anything but beats is there to be stored."""
     return any(not isinstance(record, Beat) for record in stream)
+
+
+def flush_seconds(stream: Sequence[Record]) -> float:
+    """How long these records may wait for the store."""
+    if len(stream) > MANY_ROWS:
+        return MANY_SECONDS
+    return FLUSH_SECONDS if has_rows(stream) else IDLE_SECONDS
 
 
 def large_bytes(stream: Sequence[Record]) -> int:

@@ -21,12 +21,11 @@ from ocpp_proxy.hub.care import Care, Feed
 from ocpp_proxy.hub.commits import (
     FLUSH_BYTES,
     FLUSH_ROWS,
-    FLUSH_SECONDS,
-    IDLE_SECONDS,
     Committer,
     StoreThread,
     Work,
     aside,
+    flush_seconds,
     has_rows,
     large_bytes,
 )
@@ -189,7 +188,7 @@ class Recorder:
             return
         age = monotonic() - self._pending_since
         full = len(self._pending) >= FLUSH_ROWS or self._pending_large >= FLUSH_BYTES
-        due = full or age >= (FLUSH_SECONDS if has_rows(self._pending) else IDLE_SECONDS)
+        due = full or age >= flush_seconds(self._pending)
         if now or due or self._to_clear(positions):
             work = Work(self._pending, positions, self._pipeline.changed())
             self._pending, self._pending_since, self._pending_large = [], monotonic(), 0

@@ -9,7 +9,7 @@ from ocpp_proxy.hub import commits, sinks, tail
 from ocpp_proxy.hub.recording import FEED_BYTES, Recorder
 from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.hub.store import Position
-from ocpp_proxy.records import Record
+from ocpp_proxy.records import Beat, Record
 from ocpp_proxy.wire.spool import Kind, SpoolRecord
 from tests.hub.doubles import CountingPipeline, SqliteStore, message
 from tests.hub.writing import Writer
@@ -101,3 +101,10 @@ def test_the_ring_keeps_few_large_lines_and_all_small_ones() -> None:
     kept = live.page(None, 0, 5000)
     assert sum(sinks.weight(line) for line in kept if sinks.weight(line) >= sinks.LARGE) <= sinks.RING_BYTES
     assert kept, "the last ones are there"
+
+
+def test_many_rows_wait_a_little_longer_for_the_store_than_few() -> None:
+    few: list[Record] = [*message(1, 1, 1, b"{}"), Beat(2)]
+    assert commits.flush_seconds(few) == commits.FLUSH_SECONDS < commits.MANY_SECONDS <= 1.0
+    assert commits.flush_seconds(few * commits.MANY_ROWS) == commits.MANY_SECONDS
+    assert commits.flush_seconds([Beat(1)] * 5) == commits.IDLE_SECONDS
