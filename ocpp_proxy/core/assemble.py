@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ocpp_proxy import records
-from ocpp_proxy.core import http_side
+from ocpp_proxy.core import framed, http_side
 from ocpp_proxy.core.facts import fact, remark, unreadable
 from ocpp_proxy.core.link_state import Direction, Ended, Ids, LinkState, Seen, Stamp, WorkerState
 from ocpp_proxy.core.messages import follow
@@ -25,6 +25,7 @@ from ocpp_proxy.wire.frames import FrameReader, WireFrame
 from ocpp_proxy.wire.http import find_head
 from ocpp_proxy.wire.spool import (
     SIDES,
+    Disposition,
     End,
     Head,
     Kind,
@@ -101,6 +102,8 @@ class Assembler:
                 self._head(record, body, out)
             case End():
                 self._end(record, body, out)
+            case Disposition() if framed.disposed(self._state(record, out).directions[record.direction], record.offset, body):
+                pass                                    # told on the frame it is about
             case _:
                 out.append(fact(record, body, self._link_id(record)))
 
@@ -182,7 +185,8 @@ class Assembler:
         if reader is None:
             self._http_bytes(state, direction, record, data, out)
             return
-        if direction.message is None and not direction.kept:    # the quick way: a whole text message in one faultless frame
+        # the quick way: a whole text message in one faultless frame
+        if direction.message is None and not (direction.kept or direction.told):
             whole = reader.text(data)
             if whole is not None:
                 header, mask, payload = whole
@@ -194,9 +198,12 @@ class Assembler:
                 ids.frame_id += 1
                 return
         wires: list[WireFrame] = []
+        begun = list(direction.message.frames) if direction.told and direction.message is not None else []
         reader.feed(data, wires)
         if wires:
             self._give(key, state, direction, record, wires, out)
+        if direction.told:
+            framed.settle(direction, begun, wires, out, state.link.link_id, record)
         if reader.have > LARGE or direction.message is not None or direction.kept:
             self._budget(key, state, direction, record, out)
 
@@ -225,7 +232,9 @@ class Assembler:
             opcode, text, faults = _TEXT, b"", wire.faults
             if faults or wire.header[0] != 0x81:
                 opcode = OPCODES.get(wire.opcode, Opcode.RAW) if not wire.raw else Opcode.RAW
+                before = direction.message
                 text, more = follow(direction, wire, self._inflater(key, direction))
+                framed.follow_frames(direction, before, wire.opcode, ids.frame_id)
                 if more:
                     faults = tuple(dict.fromkeys((*faults, *more)))
                 if wire.opcode == 8 and not state.close_code and not wire.raw:
@@ -248,10 +257,11 @@ class Assembler:
         aside = Direction(SIDES[record.direction])
         first = len(out)
         self._give((-1, 0), state, aside, Stamp.of(record), wires, out)
+        verdict, cause = framed.origin(state.directions[record.direction], record.offset)
         for place in range(first, len(out)):
             seen = out[place]
             if isinstance(seen, records.FrameSeen):
-                out[place] = records.FrameSeen(msgspec.structs.replace(seen.frame, verdict="injected"))
+                out[place] = records.FrameSeen(msgspec.structs.replace(seen.frame, verdict=verdict, cause=cause))
 
     def _made_answer(self, state: LinkState, record: SpoolRecord, out: Out) -> None:
         """The relay answered in the CSMS's place (502, 400 ...): a whole head with its body."""

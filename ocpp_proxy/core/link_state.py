@@ -44,6 +44,22 @@ class OpenMessage(Struct, gc=False):
     cut: str = ""                       # fault its last frame will carry: too_large, partial
     size: int = 0
     parts: list[bytes] = []
+    frames: list[int] = []              # frame_ids of its frames up to now, a bounded number
+
+
+class Told(Struct, frozen=True, gc=False):
+    """What a plugin decided about a message that is about to come (a DISP record)."""
+
+    what: str
+    plugin: str
+    reason: str
+
+
+class MadeFrom(Struct, frozen=True, gc=False):
+    """A received message from which frames of ours are made: what was decided, and its frames."""
+
+    what: str
+    frames: tuple[int, ...]
 
 
 class Ended(Struct, frozen=True, gc=False):
@@ -66,6 +82,8 @@ class Direction(Struct, gc=False):
     held: list[tuple[Stamp, bytes]] = []        # came before it was known whether a tunnel opens
     ended: Ended | None = None
     kept: int = 0                               # bytes of an unfinished frame and message that count in the budget
+    told: dict[int, Told] = {}                  # where a message will end -> what becomes of it (frame mode)
+    made_from: dict[int, MadeFrom] = {}         # where a message ended -> what our frames are made from
 
     def weigh(self) -> int:
         """Bytes kept of an unfinished frame and message."""

@@ -44,17 +44,22 @@ class Original(Struct, frozen=True, gc=False):
 
 
 class Made(Struct, frozen=True, gc=False):
-    """Bytes we made. ``what``: replaced, injected or inflated (the same text, no longer compressed)."""
+    """Bytes we made. ``what``: replaced, injected or inflated (the same text, no longer compressed).
+
+    ``at``: where the message they were made from ends, in received bytes since the Session began; 0: injected.
+    """
 
     data: bytes
     what: str
     reason: str = ""
+    at: int = 0
 
 
 class Dropped(Struct, frozen=True, gc=False):
-    """A message that does not leave."""
+    """A message that does not leave. ``at``: where it ends, as of ``Made``."""
 
     reason: str
+    at: int = 0
 
 
 class Unseen(Struct, frozen=True, gc=False):
@@ -85,7 +90,7 @@ class Session:
     direction, fed from its first byte on, or None where no compression was agreed.
     """
 
-    __slots__ = ("_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_reader", "_size", "_streaming",
+    __slots__ = ("_at", "_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_reader", "_size", "_streaming",
                  "_transform", "_waiting", "diverged")
 
     def __init__(
@@ -96,6 +101,7 @@ class Session:
         self._inflater = inflater
         self._entropy = entropy
         self._reader = FrameReader(masked, inflater is not None)
+        self._at = 0                            # received bytes up to the end of the last frame
         self._open: list[bytes] = []            # wire bytes of the message that has begun
         self._parts: list[bytes] = []           # its payloads
         self._size = 0
@@ -115,6 +121,7 @@ class Session:
         self._reader.feed(data, frames)
         out: list[Effect] = []
         for frame in frames:
+            self._at += len(frame.wire)
             self._frame(frame, out)
             self._release(out)
         return out
@@ -189,7 +196,7 @@ class Session:
         if self._compressed and self._inflater is not None:
             text, fault = self._inflater.inflate(text)
         if fault and self._must_rewrite():
-            out.append(Dropped("cannot be decompressed behind a changed message"))
+            out.append(Dropped("cannot be decompressed behind a changed message", self._at))
         elif self._streaming or fault:
             if not self._streaming:
                 out.append(Unseen("undecodable"))
@@ -205,15 +212,15 @@ class Session:
         verdict = self._transform(text) if len(text) <= MAX_MESSAGE else PASS
         if isinstance(verdict, Pass):
             if self._must_rewrite():
-                out.append(Made(self._make(text, opcode), "inflated"))
+                out.append(Made(self._make(text, opcode), "inflated", "", self._at))
             else:
                 self._flush(out)
             return
         self.diverged = self.diverged or self._compressed
         if isinstance(verdict, Replace):
-            out.append(Made(self._make(verdict.text, opcode), "replaced", verdict.reason))
+            out.append(Made(self._make(verdict.text, opcode), "replaced", verdict.reason, self._at))
         else:
-            out.append(Dropped(verdict.reason))
+            out.append(Dropped(verdict.reason, self._at))
 
     def _make(self, text: bytes, opcode: int) -> bytes:
         return text_frame(text, opcode, self._entropy(4) if self._masked else b"")

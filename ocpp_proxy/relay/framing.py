@@ -42,13 +42,14 @@ def _pass(text: bytes) -> Verdict:
 class Framing:
     """One direction of a tunnel that may have to be changed: ``leg`` is where its bytes come from."""
 
-    __slots__ = ("_asked", "_held", "_session", "_timer", "_tracker", "_transform", "leg", "link")
+    __slots__ = ("_asked", "_base", "_held", "_session", "_timer", "_tracker", "_transform", "leg", "link")
 
     def __init__(self, link: Framed, leg: Leg, agreed: Agreement | None) -> None:
         self.link = link
         self.leg = leg
         self._tracker = FrameTracker()
         self._session: Session | None = None
+        self._base = 0                          # where in the direction the Session began
         self._transform: Transform = _pass
         self._asked: asyncio.Future[str] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -121,6 +122,7 @@ class Framing:
             self._emit(0, b"", self._session.end())
 
     def _begin(self, inflater: Inflater | None) -> None:
+        self._base = self.leg.offset
         self._session = Session(
             self._ask, masked=self.leg.direction == STATION, inflater=inflater, entropy=os.urandom,
         )
@@ -149,25 +151,35 @@ class Framing:
             asked.set_result(reason)
 
     def _emit(self, size: int, data: bytes, effects: list[Effect]) -> None:
-        """Append what came in and what we made of it, in this order, and then pass on what leaves."""
+        """Append what becomes of received messages, what came in, what we made of it, in this order; then pass on what leaves.
+
+        A message is named by where it ends in the direction's received bytes: the offset of its DISP and OUT records.
+        """
         turn, link, leg = self.link.env.turn, self.link, self.leg
         leaving = b"".join(effect.data for effect in effects if isinstance(effect, Original | Made))
         ours = [effect for effect in effects if isinstance(effect, Made | Dropped)]
+        made = [effect for effect in ours if isinstance(effect, Made)]
+        released = not size and not ours and bool(leaving)
         call, argument = (leg.forward, leaving) if leaving else (None, None)
         if size:
-            self._held = (*self._held[-63:], turn.writer.seq + len(turn.entries) + 1)
-            link.record(leg.direction, Kind.IN, data, size, *((None, None) if ours else (call, argument)))
-        for number, effect in enumerate(ours, 1):
+            self._held = (*self._held[-63:], turn.writer.seq + len(turn.entries) + len(ours) + 1)
+        for effect in ours:
             what = "dropped" if isinstance(effect, Dropped) else effect.what
-            last = (call, argument) if number == len(ours) else (None, None)
-            if isinstance(effect, Made):
-                turn.add(Kind.OUT, leg.direction, link.number, 0, effect.data)
             body = encode_body(Disposition(self._held, what, reason=effect.reason))
-            turn.add(Kind.DISP, leg.direction, link.number, 0, body, *last)
-        if not size and not ours and leaving:
+            turn.add(Kind.DISP, leg.direction, link.number, self._place(effect), body)
+        if size:
+            link.record(leg.direction, Kind.IN, data, size, *((None, None) if made else (call, argument)))
+        for number, effect in enumerate(made, 1):
+            last = (call, argument) if number == len(made) else (None, None)
+            turn.add(Kind.OUT, leg.direction, link.number, self._place(effect), effect.data, *last)
+        if released:
             turn.add(Kind.DISP, leg.direction, link.number, 0, encode_body(Disposition(self._held, "released")), call, argument)
         if effects:
             self._held = self._held[-1:]
+
+    def _place(self, effect: Made | Dropped) -> int:
+        """Where the message it is about ends in the direction; 0: about none."""
+        return self._base + effect.at if effect.at else 0
 
 
 def framings(link: Framed, station: Leg, csms: Leg, extensions: str) -> tuple[Framing, Framing]:

@@ -51,12 +51,17 @@ class Relay:
         self.seq, self.now = 0, 1_000_000_000
         self.offsets: dict[tuple[int, int], int] = {}
 
-    def add(self, kind: Kind, link: int = 0, direction: int = 0, data: bytes = b"", size: int = -1) -> SpoolRecord:
-        """Append a record; its offset follows from what the direction had before."""
+    def add(
+        self, kind: Kind, link: int = 0, direction: int = 0, data: bytes = b"", size: int = -1, at: int = 0,
+    ) -> SpoolRecord:
+        """Append a record; its offset follows from what the direction had before. ``at``: that of an OUT or DISP."""
         self.seq += 1
         self.now += 1_000_000
         offset = self.offsets.get((link, direction), 0)
-        self.offsets[link, direction] = offset + (len(data) if size < 0 else size)
+        if kind in (Kind.OUT, Kind.DISP):
+            offset = at
+        else:
+            self.offsets[link, direction] = offset + (len(data) if size < 0 else size)
         record = SpoolRecord(
             kind, direction, 0, self.seq, self.now, self.now + 5, link, offset, data, self.worker, self.incarnation,
         )

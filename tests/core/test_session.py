@@ -145,7 +145,7 @@ def test_after_the_first_change_a_compressed_direction_goes_on_plain() -> None:
     subject = session(lambda text: next(verdicts), True)
     effects = [subject.feed(data) for data in stream]
     assert effects[0] == [Original(stream[0])]
-    assert effects[1] == [Dropped("gone")]
+    assert effects[1] == [Dropped("gone", len(stream[0]) + len(stream[1]))]
     assert [type(effect) for effect in effects[2] + effects[3]] == [Made, Made]
     assert all(effect.what == "inflated" for effect in effects[2] + effects[3] if isinstance(effect, Made))
     assert subject.diverged

@@ -8,7 +8,9 @@ import pytest
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
+from ocpp_proxy.core.assemble import Assembler, Ids
 from ocpp_proxy.core.session import PASS, Drop, Replace, Transform, Verdict
+from ocpp_proxy.records import FrameSeen, Source
 from ocpp_proxy.relay.framing import CLOSING, NO_BOUNDARY
 from ocpp_proxy.relay.link import Link
 from ocpp_proxy.wire.frames import FrameReader, WireFrame
@@ -151,6 +153,43 @@ def test_what_we_made_is_in_the_spool_with_its_cause(tmp_path: Path) -> None:
             for body in told:
                 assert isinstance(body, Disposition)
                 assert body.seqs and set(body.seqs) <= arrived
+
+    play(body())
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
+def test_the_capture_links_original_and_sent_frames(tmp_path: Path, compressed: bool) -> None:
+    async def body() -> None:
+        async with stage(tmp_path) as theatre:
+            theatre.relay.env.framing = True
+            station, csms, link = await tunnel(theatre, compressed)
+            extension = PerMessageDeflate(False, False, 15, 15) if compressed else None
+            await station.send(message(b"before the switch", extension, True))
+            if not compressed:
+                await csms.read(len(message(b"before the switch", None, True)))
+            assert await link.framing[STATION].switch(marking) == ""
+            words = [b"change one", b"drop two", b"change three", b"keep four"]
+            await station.send(b"".join(message(word, extension, True, 1 + number % 3) for number, word in enumerate(words)))
+            left = await received(csms, 3 if not compressed else 4, compressed)
+            assert left[-3:] == [b"CHANGED one", b"CHANGED three", b"keep four"]
+            assert link.framing[CSMS].inject(b"ours", "test") is compressed     # else not in frame mode yet
+            records = theatre.records()
+            seen = list[Source]()
+            assembler = Assembler(Ids())
+            for record in records:
+                assembler.feed(record, seen)
+            frames = {record.frame.frame_id: record.frame for record in seen if isinstance(record, FrameSeen)}
+            made = [frame for frame in frames.values() if frame.cause]
+            assert [(frame.payload, frame.verdict) for frame in made][:2] == [
+                (b"CHANGED one", "modified"), (b"CHANGED three", "modified"),
+            ]
+            originals = [frames[frame.cause[-1]] for frame in made]
+            assert [frame.text or frame.payload for frame in originals][:2] == [b"change one", b"change three"]
+            assert [frame.verdict for frame in originals] == ["replaced", "replaced", *([""] if compressed else [])]
+            assert [len(frame.cause) for frame in made][:2] == [1, 3]
+            assert [frame.text or frame.payload for frame in frames.values() if frame.verdict == "dropped"] == [b"drop two"]
+            order = [record.kind for record in records if record.kind in (Kind.DISP, Kind.OUT)]
+            assert order.index(Kind.DISP) < order.index(Kind.OUT)
 
     play(body())
 
