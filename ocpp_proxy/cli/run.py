@@ -41,6 +41,7 @@ def run(
     keylog: Annotated[Text, opt("--keylog", "FILE", "Write TLS keys for Wireshark.")] = None,
     keep_secrets: Annotated[bool, opt("--keep-secrets", None, "Store passwords and tokens as they are.")] = False,
     control: Annotated[Text, opt("--control", "ADDRESS", "Control API: a socket path or HOST:PORT.")] = None,
+    tui: Annotated[bool, opt("--tui", None, "Open the terminal UI; quitting it leaves the proxy running.")] = False,
     setting: Annotated[Texts, opt("--set", "KEY=VALUE", "Any setting of `config show`; repeatable.")] = None,
     status_file: Annotated[Text, opt("--status-file", "FILE", "Keep a JSON file with ports and process ids.")] = None,
 ) -> None:
@@ -48,14 +49,14 @@ def run(
     flags = as_settings(dict(locals()))
     from ocpp_proxy.cli.running import start
 
-    raise typer.Exit(start(flags, config, status_file))
+    raise typer.Exit(start(flags, config, status_file, tui))
 
 
 def as_settings(parameters: dict[str, Any]) -> dict[str, Any]:
     """The parameters as settings; what was not given does not count. Raises ``ConfigError``."""
     given = {name: value for name, value in parameters.items() if value not in (None, False, [])}
     pairs = given.pop("setting", [])
-    for name in ("config", "status_file"):
+    for name in ("config", "status_file", "tui"):
         given.pop(name, None)
     other = given.pop("upstream_option", None)
     if other is not None and given.setdefault("upstream", other) != other:

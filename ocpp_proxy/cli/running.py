@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from ocpp_proxy.cli.card import card
 from ocpp_proxy.cli.display import Display
 from ocpp_proxy.cli.printing import talk
 from ocpp_proxy.cli.summary import live_summary, summary
+from ocpp_proxy.cli.terminal import Lent, at_terminal
 from ocpp_proxy.cli.verify import SIMULATE, split_listen, verify
 from ocpp_proxy.config import Config
 from ocpp_proxy.hub.instance import Instance, capture_path, write_private
@@ -25,8 +27,11 @@ from ocpp_proxy.model import ConfigError
 from ocpp_proxy.supervisor import Event
 
 
-def start(flags: dict[str, Any], config_file: str | None, status_file: str | None) -> int:
-    """Run the proxy until told to stop; the exit code. Raises ``ConfigError`` before anything is started."""
+def start(flags: dict[str, Any], config_file: str | None, status_file: str | None, tui: bool = False) -> int:
+    """Run the proxy until told to stop; the exit code. Raises ``ConfigError`` before anything is started.
+
+    ``tui``: the terminal is lent to the terminal UI until the user quits that; the proxy goes on with line output.
+    """
     merged = settings.load(config_file, settings.environment(), flags)
     for warning in merged.warnings:
         talk(warning)
@@ -43,18 +48,33 @@ def start(flags: dict[str, Any], config_file: str | None, status_file: str | Non
         status = Path(status_file).absolute() if status_file else None
         if status is not None:
             stack.callback(status.unlink, missing_ok=True)
-        show = Show(config, simulated, status)
+        if tui and not at_terminal():
+            talk("--tui: no terminal here, so these are the lines of `ocpp-proxy tail`")
+            tui = False
+        show = Show(config, simulated, status, stack.enter_context(lent()) if tui else None)
         return supervisor.run(config, show.event)
 
 
-class Show:
-    """What the person sees of the supervisor's events."""
+@contextlib.contextmanager
+def lent() -> Iterator[Lent]:
+    """The terminal, silent from now on, and ours again at the end."""
+    terminal = Lent()
+    terminal.silence()
+    try:
+        yield terminal
+    finally:
+        terminal.close()
 
-    def __init__(self, config: Config, simulated: bool, status: Path | None) -> None:
-        self._config, self._simulated, self._status = config, simulated, status
+
+class Show:
+    """What the person sees of the supervisor's events; with a ``terminal`` the terminal UI, until that is left."""
+
+    def __init__(self, config: Config, simulated: bool, status: Path | None, terminal: Lent | None = None) -> None:
+        self._config, self._simulated, self._status, self._terminal = config, simulated, status, terminal
         self._instance: Instance | None = None
         self._display: Display | None = None
         self._pids: dict[str, int] = {}
+        self._ending = False
 
     def event(self, event: Event) -> None:
         """Called by the supervisor, in its thread."""
@@ -79,12 +99,27 @@ class Show:
 
     def _listening(self, instance: Instance) -> None:
         self._instance = instance
+        if self._terminal is not None:
+            self._terminal.open(instance, self._left)
+        else:
+            self._show_lines(instance)
+
+    def _left(self) -> None:
+        """The terminal UI was left, by its user or because the proxy ends; called in a thread of its own."""
+        if self._instance is not None and not self._ending:
+            talk("the proxy goes on; Ctrl-C ends it, `ocpp-proxy tui` opens the screen again")
+            self._show_lines(self._instance)
+
+    def _show_lines(self, instance: Instance) -> None:
         for line in self._card():
             talk(line)
         self._display = Display(instance, self._card, sys.stdout.isatty())
         self._display.start()
 
     def _stopping(self) -> None:
+        self._ending = True
+        if self._terminal is not None:
+            self._terminal.close()
         talk("stopping: the links are drained" + (" and the capture is closed" if not self._config.capture.off else ""))
         if self._instance is not None and not self._instance.capture:
             for line in live_summary(self._instance):

@@ -119,3 +119,8 @@ def masked_frame(frame: Frame, text: bytes) -> Frame:
 def blanked(frame: Frame) -> Frame:
     """A fragment of a message that holds a secret, or that could not be looked into: without its payload."""
     return structs.replace(frame, payload=b"", text=b"", masked=True)
+
+
+def veiled(token: str) -> str:
+    """A charging token as a screen shows it that others may see: enough to tell two apart, not enough to copy one."""
+    return f"{token[:2]}…{token[-2:]}" if len(token) > 6 else "…" if token else ""

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -19,9 +19,11 @@ from ocpp_proxy.demo.csms import SimulatedCsms, simulated
 from ocpp_proxy.demo.report import verdict
 from ocpp_proxy.demo.station import RawStation, Station
 from ocpp_proxy.hub import instance
+from ocpp_proxy.hub.probe import answers
 
 START_SECONDS = 30.0
 CALL_SECONDS = 2.0                          # compressed time: a Call without an answer is one after 2 s, not 30
+PACE_SECONDS = 0.4                          # between two messages, once somebody looks on and all acts were played
 Say = Callable[[str], None]
 T = TypeVar("T")
 
@@ -35,6 +37,17 @@ class Result(Struct):
     statuses: list[int]                     # what the Autel-class charger got: in mirror, then in lenient
 
 
+class Watcher(Protocol):
+    """Somebody who looks on: a terminal UI. While ``shown`` the demo goes on."""
+
+    def open(self, instance: instance.Instance) -> None:
+        """The proxy runs."""
+
+    @property
+    def shown(self) -> bool:
+        """Whether somebody still looks."""
+
+
 class Proxy:
     """One ``ocpp-proxy run`` as a process; ``host``/``port`` is where chargers dial."""
 
@@ -46,9 +59,14 @@ class Proxy:
         quiet = None if show else subprocess.DEVNULL
         self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=quiet, stderr=quiet)
         self._folder = instance.runtime_base().path / instance.instance_name(str(capture), 0)
-        running = self._wait(self._running, "start")
-        self.host, _, port = running.listen[0].rpartition(":")
+        self.instance = self._wait(self._running, "start")
+        self.host, _, port = self.instance.listen[0].rpartition(":")
         self.port = int(port)
+
+    def answering(self) -> instance.Instance:
+        """The proxy, as soon as it answers questions."""
+        self._wait(lambda: answers(self.instance, 0.5) or None, "answer")
+        return self.instance
 
     def recorder(self) -> int:
         """The pid of the recorder that runs now (Linux)."""
@@ -131,24 +149,41 @@ async def first_run(running: Proxy, csms: SimulatedCsms, seed: int, seconds: flo
     return sent + sum(station.sent for station in stations), status
 
 
-async def second_run(running: Proxy, say: Say) -> tuple[int, int]:
-    """The Autel-class charger again, now in lenient mode. Gives messages sent and the status it got."""
+async def second_run(running: Proxy, seed: int, say: Say, watcher: Watcher | None) -> tuple[int, int]:
+    """The Autel-class charger again, now in lenient mode; then more days, as long as somebody looks on.
+
+    Gives messages sent and the status it got.
+    """
     say(f"(c) {scripts.AUTEL} once more, with --handshake lenient")
     raw = RawStation(running.host, running.port, scripts.AUTEL)
     status = await raw.dial([
         [2, "autel-1", "BootNotification", scripts.boot("AUTEL-1")], [2, "autel-2", "Heartbeat", {}],
     ])
-    return raw.sent, status
+    if watcher is None:
+        return raw.sent, status
+    url = f"ws://{running.host}:{running.port}"
+    healthy = Station(f"{url}/{scripts.HEALTHY}", "ocpp1.6", seed + 20)
+    modern = Station(f"{url}/{scripts.MODERN}", "ocpp2.0.1", seed + 21, compressed=True)
+    async with healthy, modern:
+        days = 0
+        while watcher.shown:
+            days += 1
+            pace = scripts.Pace(PACE_SECONDS, watcher, boots=days == 1)
+            await asyncio.gather(
+                scripts.healthy_day(healthy, seed + 20 + days, 2, pace), scripts.modern(modern, seed + 20 + days, pace))
+    return raw.sent + healthy.sent + modern.sent, status
 
 
-def play(capture: Path, seed: int, seconds: float, *, show: bool, say: Say) -> Result:
+def play(capture: Path, seed: int, seconds: float, *, show: bool, say: Say, watcher: Watcher | None = None) -> Result:
     """Play the whole demo into ``capture``; ``seconds`` is how long the chargers go on talking after the kill."""
     csms = SimulatedCsms(scripts.fault, scripts.script)
     with simulated(csms) as upstream:
         with proxy(upstream, capture, show=show) as running:
+            if watcher is not None:
+                watcher.open(running.answering())
             sent, refused = asyncio.run(first_run(running, csms, seed, seconds, say))
         with proxy(upstream, capture, "--handshake", "lenient", show=show) as running:
-            more, let_in = asyncio.run(second_run(running, say))
+            more, let_in = asyncio.run(second_run(running, seed, say, watcher))
     rows = _command("query", str(capture), "SELECT count(*) AS n FROM messages", "--json")
     findings = [finding for finding in _command("check", str(capture), "--json") if "code" in finding]
     return Result(sent + more + csms.sent, int(rows[0]["n"]), findings, [refused, let_in])

@@ -3,7 +3,9 @@
 import asyncio
 import random
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
+
+from msgspec import Struct
 
 from ocpp_proxy.demo.csms import Answer, Call, SimulatedCsms, timestamp
 from ocpp_proxy.demo.station import Station
@@ -55,10 +57,35 @@ def start(tag: str, meter: int) -> dict[str, Any]:
     return {"connectorId": 1, "idTag": tag, "meterStart": meter, "timestamp": timestamp()}
 
 
-async def healthy_day(station: Station, seed: int, sessions: int) -> None:
+class Onlooker(Protocol):
+    """Whose leaving ends an act early."""
+
+    @property
+    def shown(self) -> bool:
+        """Whether somebody still looks."""
+
+
+class Pace(Struct, frozen=True):
+    """How quickly an act is played: ``seconds`` between two values, none once ``onlooker`` has gone; with a boot or without."""
+
+    seconds: float = 0.0
+    onlooker: Onlooker | None = None
+    boots: bool = True
+
+    async def rest(self) -> None:
+        """Wait for the next value."""
+        if self.seconds and (self.onlooker is None or self.onlooker.shown):
+            await asyncio.sleep(self.seconds)
+
+
+SOON, AT_ONCE = Pace(0.02), Pace()
+
+
+async def healthy_day(station: Station, seed: int, sessions: int, pace: Pace = SOON) -> None:
     """(a) A day of a healthy 1.6 charger, compressed: boot, status, transactions with meter values, heartbeats."""
     random_ = random.Random(seed)
-    await station.call("BootNotification", boot("HEALTHY-1"))
+    if pace.boots:
+        await station.call("BootNotification", boot("HEALTHY-1"))
     await station.call("StatusNotification", status(1, "Available"))
     meter = 120_000
     for session in range(sessions):
@@ -76,7 +103,7 @@ async def healthy_day(station: Station, seed: int, sessions: int) -> None:
                 "connectorId": 1, "transactionId": transaction,
                 "meterValue": [{"timestamp": timestamp(), "sampledValue": values}],
             })
-            await asyncio.sleep(0.02)
+            await pace.rest()
         await station.call("StopTransaction", {
             "transactionId": transaction, "idTag": tag, "meterStop": meter, "timestamp": timestamp(),
             "reason": "EVDisconnected",
@@ -86,11 +113,12 @@ async def healthy_day(station: Station, seed: int, sessions: int) -> None:
             await station.call("Heartbeat", {})
 
 
-async def modern(station: Station, seed: int) -> None:
+async def modern(station: Station, seed: int, pace: Pace = AT_ONCE) -> None:
     """(b) A 2.0.1 station: boot, status, one transaction with TransactionEvents, over a compressed connection."""
     random_ = random.Random(seed)
-    await station.call("BootNotification", {"reason": "PowerUp", "chargingStation": {
-        "vendorName": "Example", "model": "DC150", "serialNumber": "MODERN-1", "firmwareVersion": "7.0.3"}})
+    if pace.boots:
+        await station.call("BootNotification", {"reason": "PowerUp", "chargingStation": {
+            "vendorName": "Example", "model": "DC150", "serialNumber": "MODERN-1", "firmwareVersion": "7.0.3"}})
     await station.call("StatusNotification", {
         "timestamp": timestamp(), "connectorStatus": "Available", "evseId": 1, "connectorId": 1})
     transaction = f"{random_.getrandbits(64):016x}"
@@ -110,6 +138,7 @@ async def modern(station: Station, seed: int) -> None:
             payload["evse"] = {"id": 1, "connectorId": 1}
             payload["idToken"] = {"idToken": "04A1B2C3D4", "type": "ISO14443"}
         await station.call("TransactionEvent", payload)
+        await pace.rest()
     await station.call("Heartbeat", {})
 
 

@@ -1,6 +1,9 @@
 """Starting the terminal UI on a source; the exit code."""
 
+import asyncio
+import contextlib
 import os
+import signal
 from pathlib import Path
 
 from ocpp_proxy.source import Source
@@ -10,8 +13,12 @@ from ocpp_proxy_tui.settings import Settings
 
 
 async def show(source: Source, settings: Settings, view: Path, render: Render, first_filter: str = "") -> int:
-    """Run until the user quits. Raises ``ConfigError`` for settings that cannot be."""
+    """Run until the user quits, or SIGTERM or SIGHUP ends it. Raises ``ConfigError`` for settings that cannot be."""
     app = ProxyApp(source, settings, view, render, first_filter, ansi=few_colours())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        with contextlib.suppress(NotImplementedError):      # Windows
+            loop.add_signal_handler(number, app.exit)
     await app.run_async()
     return app.return_code or 0
 

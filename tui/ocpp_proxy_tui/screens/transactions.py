@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Grid
 
+from ocpp_proxy.core.masking import veiled
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields import comparison, joined
 from ocpp_proxy.model import CaptureError, ConfigError
@@ -28,8 +29,8 @@ class Transactions(SummaryPane):
     title = "Transactions"
     noun = "transactions"
     help_text = (
-        "One row per charging transaction: start, stop, energy, duration, token (a pseudonym unless secrets are kept), stop"
-        " reason, sequence numbers that never came. Below: power, energy, state of charge and limit over time. Enter shows its"
+        "One row per charging transaction: start, stop, energy, duration, token (veiled; m shows it), stop reason,"
+        " sequence numbers that never came. Below: power, energy, state of charge and limit over time. Enter shows its"
         " messages.")
     columns = (
         "charger", "transaction", "EVSE", "started", "stopped", "duration", "kWh", "token", "reason", "missing", "version")
@@ -40,10 +41,14 @@ class Transactions(SummaryPane):
     Transactions.-small Grid { grid-size: 2 1; }
     Transactions.-small .-minor { display: none; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "copy", "copy id", show=False, id="transactions.copy")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy", "copy id", show=False, id="transactions.copy"),
+        Binding("m", "tokens", "show tokens", show=False, id="transactions.tokens"),
+    ]
 
     def __init__(self, ground: Ground) -> None:
         super().__init__(ground)
+        self._tokens = False                # whether they are shown whole
         self._curves = {name: Curve(ground.look, title, name == "limit") for name, title in _QUANTITIES}
         for minor in ("energy", "limit"):
             self._curves[minor].add_class("-minor")
@@ -66,13 +71,14 @@ class Transactions(SummaryPane):
         """One transaction."""
         running = item.stopped_ns == 0
         seconds = (item.stopped_ns - item.started_ns) / 1e9 if item.started_ns and item.stopped_ns else 0.0
+        token = item.id_token if self._tokens else veiled(item.id_token)
         place = "/".join(str(at) for at in (item.evse, item.connector) if at is not None)
         return TableRow(item, (
             Cell(safe_text(item.identity or "-", 30)), Cell(safe_text(item.tx_id, 40)), Cell(place),
             Cell(moment(item.started_ns), item.started_ns), Cell(moment(item.stopped_ns) or "running", item.stopped_ns),
             Cell(span(seconds), seconds, right=True),
             Cell(number(item.kwh, 3), item.kwh if item.kwh is not None else -1.0, right=True),
-            Cell(safe_text(item.id_token, 24)), Cell("" if running else safe_text(item.reason, 20)),
+            Cell(safe_text(token, 40)), Cell("" if running else safe_text(item.reason, 20)),
             Cell(number(item.missing), item.missing or 0, 2 if item.missing else -1, True),
             Cell(safe_text(item.protocol.removeprefix("ocpp"), 8)),
         ))
@@ -88,6 +94,11 @@ class Transactions(SummaryPane):
         item: Charging = event.row.key
         both = joined(comparison("identity", item.identity), comparison("tx", item.tx_id))
         self.post_message(Narrow(both, instead=True, screen="Traffic"))
+
+    def action_tokens(self) -> None:
+        """Show the tokens whole, or veiled again."""
+        self._tokens = not self._tokens
+        self._load()
 
     def action_copy(self) -> None:
         """The transaction's id to the clipboard."""
