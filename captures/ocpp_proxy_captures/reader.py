@@ -18,13 +18,15 @@ from ocpp_proxy_captures import canned, rebuild, sandbox
 from ocpp_proxy_captures.cells import plain
 from ocpp_proxy_captures.database import Connection, capture_files, open_files, refused
 from ocpp_proxy_captures.fields_sql import candidates
+from ocpp_proxy_captures.log import Log, SourceLog
+from ocpp_proxy_captures.summaries import SourceSummaries, Summaries
 
 QUERY_SECONDS = 30.0                        # then a query of ours is interrupted
 QUERY_ROWS = 100_000                        # more are cut
 PAGE = 2_000                                # lines rebuilt at once
 
 
-class Reader(ABC):
+class Reader(Summaries, Log, ABC):
     """Questions to a capture. Every method blocks and may be called from any thread."""
 
     @abstractmethod
@@ -135,7 +137,7 @@ class FileReader(Reader):
         self._con.close()
 
 
-class CaptureSource:
+class CaptureSource(SourceSummaries, SourceLog):
     """A closed capture as a ``source.Source``. Raises ``CaptureError`` when it cannot be opened."""
 
     live = False

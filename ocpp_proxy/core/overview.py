@@ -6,6 +6,7 @@ their points. The p95 is of the newest answers of a charger (``seen_chargers.LAT
 
 from collections.abc import Iterable
 
+from ocpp_proxy.checks import Settings
 from ocpp_proxy.core.seen_chargers import ASKED as OF_CHARGERS
 from ocpp_proxy.core.seen_chargers import SeenChargers, loads
 from ocpp_proxy.core.seen_findings import SeenFindings
@@ -27,10 +28,10 @@ from ocpp_proxy.source import Charger, Charging, FindingGroup, FoundAt, Sample
 
 
 class Overview:
-    """Feed it the whole stream in order; ask it at any time. For one thread."""
+    """Feed it the whole stream in order; ask it at any time. For one thread. ``call_seconds``: as the rules have it."""
 
-    def __init__(self) -> None:
-        self._chargers = SeenChargers()
+    def __init__(self, call_seconds: float = Settings().call_seconds) -> None:
+        self._chargers = SeenChargers(call_seconds)
         self._findings = SeenFindings()
         self._transactions = SeenTransactions()
         self._now = 0
@@ -73,6 +74,8 @@ class Overview:
 
     def _message(self, message: Message) -> None:
         action = message.action
+        if not message.identity:            # of a link whose head was lost: nobody's
+            return
         if action in OF_TRANSACTIONS:
             payload = loads(message.payload) if message.mtype in (2, 3) else None
             self._transactions.message(message, payload)

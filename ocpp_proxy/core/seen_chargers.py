@@ -1,6 +1,8 @@
 """Chargers as their records pass: state, traffic, latency, errors, outages, what they say they are. Bounded.
 
-The rules here are those of the capture's summaries: what both answer from the same stream is equal.
+The rules here are those of the capture's summaries: what both answer from the same stream is equal. A charger is what asked
+for an upgrade with an identity, or sent a message. Its connections are the links that got a 101 (in a trace all); a Call that
+waits longer than the rules allow is unanswered until its answer comes; of CALLRESULTERROR as of CALLERROR.
 """
 
 from array import array
@@ -23,7 +25,6 @@ CONNECTORS = 100                            # of a charger, the last to report
 LENGTH = 100                                # characters kept of a text
 STEP_NS = 10_000_000_000                    # the rate counts in steps of ten seconds
 STEPS = 30                                  # five minutes
-PATIENCE_NS = 30_000_000_000                # a Call that waits longer counts as unanswered until its answer comes
 P95 = 0.95
 
 
@@ -58,8 +59,9 @@ class _Link(Struct):
 class SeenChargers:
     """Takes records in. ``forgotten``: chargers no longer remembered, the longest unseen that were not connected."""
 
-    def __init__(self) -> None:
+    def __init__(self, call_seconds: float) -> None:
         self.forgotten = 0
+        self._patience_ns = int(call_seconds * 1e9)
         self._chargers: dict[str, _Charger] = {}
         self._links: dict[int, _Link] = {}
 
@@ -114,9 +116,7 @@ class SeenChargers:
             charger.seen_ns = held.seen_ns
 
     def message(self, message: Message, payload: object) -> None:
-        """A message; ``payload`` decoded where ``ASKED`` names its action, else None."""
-        if not message.identity:
-            return
+        """A message of a charger with an identity; ``payload`` decoded where ``ASKED`` names its action, else None."""
         charger = self._charger(message.identity)
         charger.messages += 1
         charger.protocol = message.protocol or charger.protocol
@@ -158,7 +158,8 @@ class SeenChargers:
 
     def chargers(self, now_ns: int) -> list[Charger]:
         """As ``source.Source.chargers``, at a record time."""
-        return [_told(identity, one, now_ns) for identity, one in sorted(self._chargers.items())]
+        due_ns = now_ns - self._patience_ns
+        return [_told(identity, one, due_ns) for identity, one in sorted(self._chargers.items())]
 
     def _charger(self, identity: str) -> _Charger:
         charger = self._chargers.get(identity)
@@ -211,8 +212,9 @@ def loads(payload: bytes) -> object:
 
 
 def by_place(connectors: dict[str, str]) -> dict[str, str]:
-    """Connectors in the order of their numbers."""
-    return dict(sorted(connectors.items(), key=lambda item: [int(part) for part in item[0].split("/")]))
+    """The connectors that were last to report, in the order of their numbers; without those whose status cannot be read."""
+    newest = list(connectors.items())[-CONNECTORS:]
+    return dict(sorted((item for item in newest if item[1]), key=lambda item: [int(part) for part in item[0].split("/")]))
 
 
 def quantile(values: "array[int]", share: float) -> float:
@@ -225,7 +227,7 @@ def quantile(values: "array[int]", share: float) -> float:
 
 def _status(charger: _Charger, message: Message, status: str) -> None:
     place = place_of(message.evse_id, message.connector_id)
-    if not place or not status:
+    if not place:
         return
     charger.connectors.pop(place, None)     # the last to report stands last
     charger.connectors[place] = status
@@ -246,9 +248,9 @@ def _step(charger: _Charger, step: int) -> None:
             del steps[old]
 
 
-def _told(identity: str, one: _Charger, now_ns: int) -> Charger:
+def _told(identity: str, one: _Charger, due_ns: int) -> Charger:
     link = one.link
-    late = sum(called_ns < now_ns - PATIENCE_NS for called_ns in one.waiting.values())
+    late = sum(called_ns <= due_ns for called_ns in one.waiting.values())
     return Charger(
         identity, "refused" if one.refused else "open" if one.up else "closed", (link.protocol if link else "") or one.protocol,
         link.remote if link else "", by_place(one.connectors), link.opened_ns if link else 0,

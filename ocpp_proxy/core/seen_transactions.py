@@ -4,6 +4,7 @@ The rules are those of the capture's view ``transactions``, by time of arrival; 
 transaction too, with no start.
 """
 
+import re
 from collections import deque
 from itertools import pairwise
 
@@ -25,6 +26,7 @@ PENDING = 1_000                             # Calls that wait for what their ans
 KEPT_ORDERS = 10_000                        # of all chargers, the newest
 ORDER_BYTES = 16 << 20
 RUNS = 100                                  # of sequence numbers, with holes between
+_WHOLE = re.compile(r"-?[0-9]{1,15}")
 ASKED = METERED | ORDERS | {"StartTransaction"}
 
 
@@ -58,7 +60,7 @@ class Runs(Struct):
 
 
 class _Tx(Struct):
-    """One transaction. ``low`` and ``high`` of its energy register in Wh."""
+    """One transaction. ``start_no``: the answer that gave it its id (1.6), 0: none. Its energy register in Wh."""
 
     tx_id: str
     identity: str
@@ -129,7 +131,7 @@ class SeenTransactions:
         if message.action == "StartTransaction":
             if answer.tx_id:
                 tx = self._add(_Tx(
-                    answer.tx_id, message.identity, message.msg_no, message.protocol, None, message.connector_id,
+                    answer.tx_id, message.identity, answer.msg_no, message.protocol, None, message.connector_id,
                     cut(message.time_ns), meter_start=number(dig(asked.payload, "meterStart")), id_token=message.id_token))
                 self._tell(tx, message, asked.payload)
         elif text(dig(payload, "status")) == "Accepted":
@@ -176,16 +178,18 @@ class SeenTransactions:
         return [_charging(tx) for tx in found[:limit]]
 
     def curve(self, charging: Charging) -> list[Sample]:
-        """As ``source.Source.curve``."""
-        told = next((tx.told for tx in self._all.values() if (tx.identity, tx.tx_id, tx.started_ns) == (
-            charging.identity, charging.tx_id, charging.started_ns)), ())
+        """As ``source.Source.curve``; of several with this id the one begun then, else the last."""
+        same = [tx for tx in self._all.values() if (tx.identity, tx.tx_id) == (charging.identity, charging.tx_id)]
+        same.sort(key=lambda tx: (tx.started_ns == charging.started_ns, tx.start_no))
+        told = same[-1].told if same else ()
         orders = [(time_ns, action, loads(payload)) for identity, time_ns, action, payload in self._orders
                   if identity == charging.identity]
         return curve(charging, told, orders)
 
 
 def _event(tx: _Tx, message: Message, payload: object) -> None:
-    what, reason, sequence = dig(payload, "eventType"), _reason(payload), dig(payload, "seqNo")
+    what, sequence = dig(payload, "eventType"), dig(payload, "seqNo")
+    reason = text(dig(payload, "transactionInfo", "stoppedReason"))[:LENGTH]
     tx.evse = message.evse_id if tx.evse is None else tx.evse
     tx.connector = message.connector_id if tx.connector is None else tx.connector
     tx.id_token = tx.id_token or message.id_token
@@ -195,26 +199,26 @@ def _event(tx: _Tx, message: Message, payload: object) -> None:
     elif what == "Ended":
         tx.stopped_ns = max(cut(message.time_ns), tx.stopped_ns)
     tx.sequence = tx.sequence or Runs()
-    if isinstance(sequence, int) and not isinstance(sequence, bool) and abs(sequence) < 1 << 53:
-        tx.sequence.add(sequence)
-
-
-def _reason(payload: object) -> str:
-    return text(dig(payload, "transactionInfo", "stoppedReason"))[:LENGTH]
+    if _WHOLE.fullmatch(str(sequence)):
+        tx.sequence.add(int(str(sequence)))
 
 
 def _stop(tx: _Tx, message: Message, payload: object) -> None:
     if tx.stopped_ns:
         return
     tx.stopped_ns, tx.meter_stop = cut(message.time_ns), number(dig(payload, "meterStop"))
-    tx.reason = text(dig(payload, "reason"))[:LENGTH] or "Local"
+    tx.reason = text(dig(payload, "reason"))[:LENGTH]
 
 
 def _charging(tx: _Tx) -> Charging:
     first = tx.low if tx.meter_start is None else tx.meter_start
     last = tx.high if tx.meter_stop is None else tx.meter_stop
     kwh = None if first is None or last is None else (last - first) / 1000
-    reason = tx.reason or ("Local" if tx.stopped_ns else "")        # 2.x: what is left out means Local
     missing = tx.sequence.missing if tx.sequence is not None else None
     return Charging(tx.tx_id, tx.identity, tx.protocol, tx.evse, tx.connector, tx.started_ns, tx.stopped_ns, kwh, tx.id_token,
-                    reason, missing)
+                    reason_of(tx.reason, tx.stopped_ns), missing)
+
+
+def reason_of(reason: str, stopped_ns: int) -> str:
+    """Why a transaction ended: what is left out means Local (1.6, 6.47; 2.x, TransactionType)."""
+    return reason or ("Local" if stopped_ns else "")

@@ -56,7 +56,7 @@ def test_connectors_of_2x_and_what_is_no_status() -> None:
     station = {"vendorName": "W", "model": "N", "firmwareVersion": 5}
     call(feed, "BootNotification", {"reason": "PowerUp", "chargingStation": station})
     call(feed, "StatusNotification", {"evseId": 2, "connectorId": 1, "connectorStatus": "Occupied"})
-    call(feed, "StatusNotification", {"evseId": 2, "connectorId": 1, "connectorStatus": {}})
+    call(feed, "StatusNotification", {"evseId": 1, "connectorId": 1, "connectorStatus": {}})
     charger = only(feed)
     assert charger.connectors == {"2/1": "Occupied"} and (charger.vendor, charger.model, charger.firmware) == ("W", "N", "")
 

@@ -25,7 +25,8 @@ from ocpp_proxy.source import Table
 from ocpp_proxy.spec.versions import SUBPROTOCOLS
 from ocpp_proxy_captures.envelope import short_header, short_text
 from ocpp_proxy_captures.progress import Position
-from ocpp_proxy_captures.reader import CaptureSource
+from ocpp_proxy_captures.reader import CaptureSource, FileReader
+from ocpp_proxy_captures.summaries import SourceSummaries
 from ocpp_proxy_captures.writer import open_store
 
 PROBLEMS = 20                               # so many bad lines are kept by name; all are counted
@@ -112,7 +113,7 @@ class TraceReader:
             short_header(Opcode.TEXT, len(text), False), b"", text, masked=bool(_ours(row).get("masked"))))
 
 
-class TraceSource:
+class TraceSource(SourceSummaries):
     """A trace as a ``source.Source``: judged once while it is read into a capture of its own, which goes with it.
 
     Raises ``CaptureError`` when not one line can be read.
@@ -132,6 +133,11 @@ class TraceSource:
             raise
         self.problems, self.bad = tuple(reader.problems), reader.bad
         self.title = str(path) + (f" ({reader.bad} lines could not be read; {reader.problems[0]})" if reader.bad else "")
+
+    @property
+    def reader(self) -> FileReader:
+        """The blocking interface."""
+        return self._source.reader
 
     async def links(self) -> list[Link]:
         """One link for each charger (each link, in a trace of ours)."""
