@@ -18,7 +18,7 @@ _ASIDE = ("ping", "pong", "http", "close", "opened")    # frames that show in th
 
 
 def call_of(line: Line) -> int:
-    """The ``msg_no`` of the Call whose row an answer or a finding standing alone belongs to; 0: the line is a row of its own."""
+    """The ``msg_no`` of the Call to whose row an answer or a finding standing alone belongs; 0: the line is its own row."""
     match line.record:
         case records.MessageSeen(message):
             return message.call_no or 0
@@ -37,8 +37,8 @@ def begin(line: Line, links: Links, number: int = 0) -> Row:
     """The row of a line, as far as that line tells."""
     link = links.get(link_of(line))
     kind = kind_of(line)
-    row = Row(
-        number, kind, time_of(line), link_of(line), identity=identity_of(line, links) or "", protocol=link.protocol if link else "")
+    row = Row(number, kind, time_of(line), link_of(line))
+    row.identity, row.protocol = identity_of(line, links) or "", link.protocol if link else ""
     match line.record:
         case records.MessageSeen(message):
             _message(row, message)
@@ -60,6 +60,14 @@ def begin(line: Line, links: Links, number: int = 0) -> Row:
     if line.frame is not None:
         row.frame_id, row.opcode = line.frame.frame_id, line.frame.opcode.value
     _judge(row, findings_of(line))
+    return row
+
+
+def alone(line: Line, links: Links, number: int = 0) -> Row:
+    """The row of a line in the view of frames: a Call is a message there, its answer another."""
+    row = begin(line, links, number)
+    if row.kind == "exchange":
+        row.kind, row.outcome = "message", ""
     return row
 
 

@@ -1,0 +1,315 @@
+"""One list of rows, filtered or not: what is stored, and behind it what the ring holds. Every row once.
+
+The two meet at a message: the first one in the ring that begins a row. What stands before it in the ring is in the history,
+too, and so is shown from there. When chunks leave the ring, the history is owed as many rows and gets them a moment later.
+"""
+
+import asyncio
+import time
+from array import array
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+from ocpp_proxy.fields import Filter, Links, joined, parse
+from ocpp_proxy.fields.rows import RowTest, compile_rows
+from ocpp_proxy.model import CaptureError, ConfigError
+from ocpp_proxy.records import Line, Row
+from ocpp_proxy.source import Source, View
+from ocpp_proxy_tui.history import History
+from ocpp_proxy_tui.ring import Ring
+
+SLICE_SECONDS = 0.005                       # rows are put to a filter for so long between two turns of the event loop
+STEP = 64                                   # rows between two looks at the clock
+SETTLE_SECONDS = 0.5                        # until the ring's first message is in the capture, it is asked for this often
+EXTEND_SECONDS = 1.0                        # the history grows at most this often
+RETRY_SECONDS = 2.0
+_FAULTS = (CaptureError, ConfigError, OSError)
+
+
+class Listing:
+    """Rows by index: ``first`` to ``end``. ``shifted(at, by)`` tells that rows from ``at`` on have another index now.
+
+    ``first`` is above 0 only where what leaves the ring is stored nowhere. ``arrived()``: rows that were not there came.
+    """
+
+    def __init__(
+        self, source: Source, view: View, where: Filter | None, links: Links, ring: Ring | None,
+        arrived: Callable[[], None], shifted: Callable[[int, int], None],
+    ) -> None:
+        self.source, self.view, self.where, self.ring = source, view, where, ring
+        self.history = History(source, view, arrived)
+        self.loaded = asyncio.Event()       # the history has been asked for and is here
+        self.trouble = ""
+        self._links, self._arrived, self._shifted = links, arrived, shifted
+        self._test: RowTest | None = compile_rows(where, links) if where is not None else None
+        self._before = 0                    # places before the ring's part: stored rows and rows owed (or gone)
+        self._start = self._scanned = ring.first if ring else 0
+        self._hits = array("q")             # positions in the ring that pass; unused without a filter
+        self._changes_seen = ring.changed if ring else 0
+        self._after = 0                     # the history is complete up to this ordinal
+        self._asked_end = -1
+        self._extending: asyncio.Task[None] | None = None
+        self._scanning: asyncio.Task[None] | None = None
+        self._matches: tuple[str, int, array[int]] = ("", 0, array("q"))
+
+    # -- what is where ---------------------------------------------------------------------------------------------
+
+    @property
+    def first(self) -> int:
+        """Index of the first row that can still be shown."""
+        return 0 if self.source.stored else self._before
+
+    @property
+    def end(self) -> int:
+        """One behind the last row."""
+        if self.ring is None:
+            return self._before
+        return self._before + (len(self._hits) if self._test else max(0, self.ring.end - self._start))
+
+    @property
+    def busy(self) -> str:
+        """What is being done, for the status line; empty when nothing is."""
+        if self.ring is not None and self._test and self._scanned < self.ring.end - STEP:
+            done = 100 * (self._scanned - self._start) // max(1, self.ring.end - self._start)
+            return f"filtering {done}%"
+        return "" if self.loaded.is_set() else "loading"
+
+    def at(self, index: int) -> Row | None:
+        """The row at an index; None: not here yet."""
+        if index < len(self.history.numbers):
+            return self.history.at(index)
+        position = self._position(index)
+        if self.ring is None or position is None or position < self.ring.first:
+            return None
+        return self.ring.get(position)
+
+    def lines_here(self, index: int) -> list[Line] | None:
+        """The lines of a row of the ring; None: they have to be fetched."""
+        position = self._position(index)
+        if self.ring is None or position is None or not self.ring.first <= position < self.ring.end:
+            return None
+        return self.ring.lines(position) if self.ring.complete(position) else None
+
+    async def lines(self, index: int) -> list[Line]:
+        """The lines of a row, fetched where need be; none where the row cannot be reached any more."""
+        here = self.lines_here(index)
+        if here is not None:
+            return here
+        if index < len(self.history.numbers):
+            return await self.source.row_lines(self.view, self.history.numbers[index])
+        row = self.at(index)
+        if row is None:
+            return []
+        number = await self.source.number_of(self.view, row.msg_no, 0 if row.msg_no else row.frame_id)
+        found = await self.source.row_lines(self.view, number) if number else []
+        position = self._position(index)
+        if not found and self.ring is not None and position is not None and self.ring.first <= position < self.ring.end:
+            return self.ring.lines(position)        # without what was too large to keep
+        return found
+
+    async def index_of(self, msg_no: int = 0, frame_id: int = 0, number: int = 0) -> int | None:
+        """Where a row is; None: not in this list."""
+        await self.loaded.wait()
+        if self.ring is not None and not number:
+            position = self.ring.position_of(msg_no, frame_id)
+            if position is not None and position >= self._start:
+                return self._index(position)
+        number = number or await self.source.number_of(self.view, msg_no, frame_id)
+        return self._of_number(number) if number else None
+
+    # -- what has come ---------------------------------------------------------------------------------------------
+
+    def catch_up(self) -> None:
+        """Take in what has happened in the ring; what takes longer goes on in the background."""
+        if self.ring is not None:
+            self._leave(self.ring)
+            if self._test is not None:
+                self._retest(self.ring, self._test)
+                self._scan(self.ring, self._test)
+                if self._scanned < self.ring.end and (self._scanning is None or self._scanning.done()):
+                    self._scanning = asyncio.ensure_future(self._scan_on(self.ring, self._test))
+        if self.source.stored and self._lacks() and (self._extending is None or self._extending.done()):
+            self._extending = asyncio.ensure_future(self._extend())
+        elif not self.source.stored:
+            self.loaded.set()
+
+    def stop(self) -> None:
+        """It is not shown any more."""
+        self.history.stop()
+        for task in (self._extending, self._scanning):
+            if task is not None:
+                task.cancel()
+
+    def _leave(self, ring: Ring) -> None:
+        """Rows that left the ring, or stand before its first message, are the history's."""
+        start = ring.message_from(max(self._start, ring.first)) if self.source.stored else max(self._start, ring.first)
+        if start == self._start:
+            return
+        if self._test is None:
+            self._before += start - self._start
+        else:
+            gone = bisect_left(self._hits, start)
+            del self._hits[:gone]
+            self._before += gone
+            self._scanned = max(self._scanned, start)
+        self._start = start
+
+    def _retest(self, ring: Ring, test: RowTest) -> None:
+        """Rows that changed may pass now, or no longer."""
+        count = ring.changed - self._changes_seen
+        self._changes_seen = ring.changed
+        if count > len(ring.changes):       # too many to know them all: once more from the start
+            self._shifted(self._before, -len(self._hits))
+            del self._hits[:]
+            self._scanned = self._start
+            return
+        for at in range(len(ring.changes) - count, len(ring.changes)):
+            position = ring.changes[at]
+            if not self._start <= position < self._scanned:
+                continue
+            place = bisect_left(self._hits, position)
+            was = place < len(self._hits) and self._hits[place] == position
+            if test.test(ring.row(position), partial(ring.lines, position)) == was:
+                continue
+            if was:
+                self._hits.pop(place)
+            else:
+                self._hits.insert(place, position)
+            self._shifted(self._before + place, -1 if was else 1)
+
+    def _scan(self, ring: Ring, test: RowTest) -> None:
+        """Put rows to the filter, for a slice of time."""
+        until = time.perf_counter() + SLICE_SECONDS
+        passes, hits, lines = test.test, self._hits, ring.lines
+        while self._scanned < ring.end and time.perf_counter() < until:
+            end = min(self._scanned + STEP, ring.end)
+            if test.needs_lines:
+                for position, row in ring.rows(self._scanned, end):
+                    if passes(row, partial(lines, position)):
+                        hits.append(position)
+                    if time.perf_counter() > until:
+                        end = position + 1
+                        break
+            else:
+                hits.extend([position for position, row in ring.rows(self._scanned, end) if passes(row, _none)])
+            self._scanned = end
+
+    async def _scan_on(self, ring: Ring, test: RowTest) -> None:
+        while self._scanned < ring.end:
+            await asyncio.sleep(0)
+            self._leave(ring)
+            self._scan(ring, test)
+        self._arrived()
+
+    def _lacks(self) -> bool:
+        """Whether the history has to be asked for more."""
+        if not self.loaded.is_set() or self._before > len(self.history.numbers):
+            return True
+        ring = self.ring
+        return ring is not None and self._start == ring.end and ring.end != self._asked_end
+
+    async def _extend(self) -> None:
+        """Fetch the ordinals up to the ring's first message."""
+        while not await self._extended():
+            await asyncio.sleep(RETRY_SECONDS if self.trouble else SETTLE_SECONDS)
+        if self.ring is not None:
+            await asyncio.sleep(EXTEND_SECONDS)
+
+    async def _extended(self) -> bool:
+        """One attempt: False if the first message is not stored yet, or the source failed."""
+        ring, start = self.ring, self._start
+        first = ring.row(start).msg_no if ring is not None and ring.first <= start < ring.end else 0
+        owed = self._before - len(self.history.numbers)
+        try:
+            number = await self.source.number_of(self.view, msg_no=first) if first else 0
+            if first and not number:
+                return False
+            if not first:
+                self._asked_end = ring.end if ring is not None else 0
+            fresh = await self.source.numbers(self.view, self.where, self._after, first)
+            self.trouble = ""
+        except _FAULTS as error:
+            self.trouble = str(error)
+            return False
+        self._after = number - 1 if number else fresh[-1] if fresh else self._after
+        at, by, behind = len(self.history.numbers) + owed, len(fresh) - owed, self.end
+        self.history.numbers.extend(fresh)
+        self._before += by
+        self.loaded.set()
+        if by and behind > at:
+            self._shifted(at, by)
+        self._arrived()
+        return True
+
+    # -- search ----------------------------------------------------------------------------------------------------
+
+    async def search(self, text: str, begin: int, forward: bool) -> int | None:
+        """The next row behind (before) ``begin`` that holds ``text``, once around; None: no row does."""
+        await self.loaded.wait()
+        word = parse('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"')
+        parts = ((begin + 1, self.end), (self.first, begin + 1))
+        if not forward:
+            parts = ((self.first, begin), (begin, self.end))
+        for low, high in parts:
+            async for index in self._found(word, low, high, forward):
+                return index
+        return None
+
+    async def _found(self, word: Filter, low: int, high: int, forward: bool) -> AsyncIterator[int]:
+        sections = (self._in_history, self._in_ring)
+        for section in sections if forward else reversed(sections):
+            index = await section(word, low, high, forward)
+            if index is not None:
+                yield index
+
+    async def _in_history(self, word: Filter, low: int, high: int, forward: bool) -> int | None:
+        numbers = self.history.numbers
+        high = min(high, len(numbers))
+        if low >= high:
+            return None
+        if self._matches[:2] != (word.text, len(numbers)):
+            where = parse(joined(self.where.text, word.text)) if self.where is not None else word
+            self._matches = word.text, len(numbers), await self.source.numbers(self.view, where)
+        found = self._matches[2]
+        begin, end = bisect_left(found, numbers[low]), bisect_left(found, numbers[high - 1] + 1)
+        return self._of_number(found[begin if forward else end - 1]) if begin < end else None
+
+    async def _in_ring(self, word: Filter, low: int, high: int, forward: bool) -> int | None:
+        ring, test = self.ring, compile_rows(word, self._links)
+        if ring is None:
+            return None
+        low, until = max(low, self._before), time.perf_counter() + SLICE_SECONDS
+        for index in range(low, high) if forward else range(high - 1, low - 1, -1):
+            position = self._position(index)
+            if position is not None and ring.first <= position < ring.end and \
+                    test(ring.row(position), partial(ring.lines, position)):
+                return index
+            if time.perf_counter() > until:
+                await asyncio.sleep(0)
+                until = time.perf_counter() + SLICE_SECONDS
+        return None
+
+    # -- index, position, ordinal ----------------------------------------------------------------------------------
+
+    def _position(self, index: int) -> int | None:
+        at = index - self._before
+        if at < 0 or self.ring is None:
+            return None
+        if self._test is None:
+            return self._start + at if self._start + at < self.ring.end else None
+        return self._hits[at] if at < len(self._hits) else None
+
+    def _index(self, position: int) -> int | None:
+        if self._test is None:
+            return self._before + position - self._start
+        at = bisect_left(self._hits, position)
+        return self._before + at if at < len(self._hits) and self._hits[at] == position else None
+
+    def _of_number(self, number: int) -> int | None:
+        at = bisect_left(self.history.numbers, number)
+        return at if at < len(self.history.numbers) and self.history.numbers[at] == number else None
+
+
+def _none() -> list[Line]:
+    return []

@@ -1,0 +1,288 @@
+"""The newest rows of live traffic, bounded in rows and bytes, with all their lines beside them.
+
+Rows stand in chunks; the oldest chunk goes when there is no room. Lines are kept encoded: of a chunk that is a little past,
+compressed together; large or late ones on their own. A summary is given up with the compression and made again on demand.
+"""
+
+import sys
+import zlib
+from array import array
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import structs
+
+from ocpp_proxy.core.rows import add, alone, begin, call_of, is_row, whole
+from ocpp_proxy.fields import Links
+from ocpp_proxy.records import Found, FrameSeen, Line, MessageSeen, Row
+from ocpp_proxy.source import View
+
+CHUNK = 256                                 # rows that come and go together
+OPEN_CHUNKS = 4                             # chunks behind the newest that still wait for answers uncompressed
+BYTES = 96 << 20                            # of encoded lines, all together
+APART = 4 << 10                             # an encoded line of more bytes is compressed alone, when it comes
+LARGE = 64 << 10                            # a line with more bytes of payload is not kept
+PENDING = 50_000                            # Calls without an answer that are found at once; older ones are searched for
+CHANGES = 20_000                            # rows that changed are remembered by position, up to so many
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Line]).decode
+_MESSAGES = ("exchange", "message")
+
+
+class _Chunk:
+    """Rows and what is kept of their lines. ``parts`` until it is packed into ``blob``; ``apart``: compressed one by one."""
+
+    __slots__ = ("apart", "blob", "bytes", "missing", "parts", "rows", "starts")
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.parts: list[list[bytes]] = []
+        self.blob = b""
+        self.starts = array("I")
+        self.apart: dict[int, list[bytes]] = {}
+        self.missing: set[int] = set()      # rows of which a line was too large to keep
+        self.bytes = 0
+
+    def keep(self, at: int, line: Line) -> None:
+        """Keep a line of row ``at``, unless it is too large."""
+        if _weight(line) > LARGE:
+            self.missing.add(at)
+            return
+        part = _encode(line)
+        if len(part) > APART or self.blob or at in self.apart:
+            part = zlib.compress(part, 1)
+            self.apart.setdefault(at, []).append(part)
+        else:
+            self.parts[at].append(part)
+        self.bytes += len(part)
+
+    def pack(self) -> None:
+        """Compress, and give up the summaries that can be made again."""
+        rows = [_array(parts) for parts in self.parts]
+        self.bytes -= sum(len(part) for parts in self.parts for part in parts)
+        self.starts = array("I", [0])
+        for packed in rows:
+            self.starts.append(self.starts[-1] + len(packed))
+        self.blob = zlib.compress(b"".join(rows), 1)
+        self.bytes += len(self.blob)
+        self.parts = []
+        for at, row in enumerate(self.rows):
+            if at not in self.missing:
+                row.summary = ""
+
+
+class Ring:
+    """Rows at positions ``first`` to ``end`` (a position never changes). Answers and late findings change a row in place."""
+
+    def __init__(self, view: View, limit: int, links: Links, stored: bool) -> None:
+        """``stored``: an answer whose Call is not here belongs to a row of the capture, so it makes no row here."""
+        self.view, self.limit, self.stored = view, limit, stored
+        self.first = self.end = 0
+        self.evicted = 0
+        self.bytes = 0
+        self.changed = 0                    # how many changes there have been; the newest positions are in ``changes``
+        self.changes: deque[int] = deque(maxlen=CHANGES)
+        self._links = links
+        self._base = 0                      # position of the first row of chunk 0
+        self._chunks: dict[int, _Chunk] = {}
+        self._pending: dict[int, int] = {}
+        self._findings: dict[int, None] = {}
+        self._tuples: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._unpacked: tuple[_Chunk, bytes] | None = None
+
+    def add(self, line: Line) -> None:
+        """Take a line: a new row, or news of one."""
+        call = 0
+        if isinstance(line.record, Found) and self._again(line.record.finding.finding_id):
+            return
+        if self.view == "exchanges":
+            call = call_of(line)
+            if call and self._update(call, line):
+                return
+            if (call and self.stored) or not (call or is_row(line)):
+                return
+        row = (begin if self.view == "exchanges" else alone)(line, self._links)
+        self._intern(row)
+        chunk = self._open_chunk()
+        chunk.rows.append(row)
+        chunk.parts.append([])
+        self._keep(chunk, len(chunk.rows) - 1, line)
+        if row.outcome == "pending":
+            self._pending[row.msg_no] = self.end
+            if len(self._pending) > PENDING:
+                del self._pending[next(iter(self._pending))]
+        self.end += 1
+
+    def row(self, position: int) -> Row:
+        """The row as it is kept: without a summary when it is packed. Raises ``KeyError`` for one that is not here."""
+        number, at = divmod(position - self._base, CHUNK)
+        return self._chunks[number].rows[at]
+
+    def get(self, position: int) -> Row:
+        """The row, whole."""
+        row = self.row(position)
+        if row.summary or not self._chunk(position).blob:
+            return row
+        made = whole(self.lines(position), self._links)
+        return structs.replace(row, summary=made.summary) if made else row
+
+    def lines(self, position: int) -> list[Line]:
+        """The lines that are kept of a row, in order."""
+        number, at = divmod(position - self._base, CHUNK)
+        chunk = self._chunks[number]
+        if chunk.blob:
+            data = self._unpack(chunk)
+            kept = _decode(data[chunk.starts[at]:chunk.starts[at + 1]])
+        else:
+            kept = _decode(_array(chunk.parts[at]))
+        for part in chunk.apart.get(at, ()):
+            kept += _decode(_array([zlib.decompress(part)]))
+        return kept
+
+    def complete(self, position: int) -> bool:
+        """Whether all lines of the row are kept."""
+        number, at = divmod(position - self._base, CHUNK)
+        return at not in self._chunks[number].missing
+
+    def rows(self, begin: int, end: int) -> Iterator[tuple[int, Row]]:
+        """Rows with their positions, as they are kept: for looking through many."""
+        position = max(begin, self.first)
+        while position < end:
+            number, at = divmod(position - self._base, CHUNK)
+            rows = self._chunks[number].rows[at:at + end - position]
+            yield from enumerate(rows, position)
+            position += len(rows)
+
+    def message_from(self, position: int) -> int:
+        """The position of the first row from there on that begins with a message; ``end`` if there is none."""
+        for at, row in self.rows(position, self.end):
+            if row.msg_no and row.kind in _MESSAGES:
+                return at
+        return self.end
+
+    def position_of(self, msg_no: int = 0, frame_id: int = 0) -> int | None:
+        """Where a message (an answer too) or a frame is shown."""
+        for at, row in self.rows(self.first, self.end):
+            if (msg_no and msg_no in (row.msg_no, row.answer_no)) or (frame_id and frame_id == row.frame_id):
+                return at
+        return None
+
+    def cut(self) -> None:
+        """Let go of everything: lines were lost behind it, and what was here is in the capture."""
+        self.evicted += self.end - self.first
+        self._base = self.first = self.end
+        self._chunks.clear()
+        self._pending.clear()
+        self._unpacked = None
+        self.bytes = 0
+
+    def anew(self) -> None:
+        """The numbers of messages and findings begin again: those of before mean nothing any more."""
+        self._pending.clear()
+        self._findings.clear()
+
+    def _update(self, call: int, line: Line) -> bool:
+        position = self._pending.get(call)
+        if position is None or position < self.first:
+            position = self._search(call)
+        if position is None:
+            return False
+        if isinstance(line.record, MessageSeen):
+            self._pending.pop(call, None)
+        number, at = divmod(position - self._base, CHUNK)
+        chunk = self._chunks[number]
+        row = chunk.rows[at]
+        add(row, line)
+        self._intern(row)
+        self._keep(chunk, at, line)
+        if chunk.blob and at not in chunk.missing:
+            row.summary = ""
+        self.changes.append(position)
+        self.changed += 1
+        return True
+
+    def _search(self, call: int) -> int | None:
+        """The row of a Call by its number: rows that begin with a message stand in the order of their numbers."""
+        low, high = 0, len(self._chunks)
+        numbers = list(self._chunks)
+        while low < high:                   # the last chunk whose first message is not behind the Call
+            middle = (low + high) // 2
+            first = next((row.msg_no for row in self._chunks[numbers[middle]].rows if row.kind in _MESSAGES), 0)
+            low, high = (middle + 1, high) if first <= call else (low, middle)
+        if not low:
+            return None
+        number = numbers[low - 1]
+        rows = self._chunks[number].rows
+        return next((self._base + number * CHUNK + at for at, row in enumerate(rows)
+                     if row.msg_no == call and row.kind == "exchange"), None)
+
+    def _again(self, finding_id: int) -> bool:
+        """A finding standing alone is told again with a higher count; it is one row."""
+        if finding_id in self._findings:
+            return True
+        self._findings[finding_id] = None
+        if len(self._findings) > CHANGES:
+            del self._findings[next(iter(self._findings))]
+        return False
+
+    def _open_chunk(self) -> _Chunk:
+        number, at = divmod(self.end - self._base, CHUNK)
+        if at:
+            return self._chunks[number]
+        past = self._chunks.get(number - OPEN_CHUNKS)
+        if past is not None and not past.blob:
+            self.bytes -= past.bytes
+            past.pack()
+            self.bytes += past.bytes
+        while self._chunks and (self.end - self.first + CHUNK > self.limit or self.bytes > BYTES):
+            oldest = next(iter(self._chunks))
+            gone = self._chunks.pop(oldest)
+            self.first += len(gone.rows)
+            self.evicted += len(gone.rows)
+            self.bytes -= gone.bytes
+            if self._unpacked is not None and self._unpacked[0] is gone:
+                self._unpacked = None
+        chunk = self._chunks[number] = _Chunk()
+        return chunk
+
+    def _keep(self, chunk: _Chunk, at: int, line: Line) -> None:
+        before = chunk.bytes
+        chunk.keep(at, line)
+        self.bytes += chunk.bytes - before
+
+    def _chunk(self, position: int) -> _Chunk:
+        return self._chunks[(position - self._base) // CHUNK]
+
+    def _unpack(self, chunk: _Chunk) -> bytes:
+        if self._unpacked is None or self._unpacked[0] is not chunk:
+            self._unpacked = chunk, zlib.decompress(chunk.blob)
+        return self._unpacked[1]
+
+    def _intern(self, row: Row) -> None:
+        """What many rows say is kept once."""
+        intern = sys.intern
+        row.identity, row.protocol, row.action = intern(row.identity), intern(row.protocol), intern(row.action)
+        row.tx, row.token, row.error = intern(row.tx), intern(row.token), intern(row.error)
+        if row.codes:
+            if len(self._tuples) > CHANGES:
+                self._tuples.clear()
+            row.codes = self._tuples.setdefault(row.codes, row.codes)
+            row.blames = self._tuples.setdefault(row.blames, row.blames)
+
+
+def _array(parts: list[bytes]) -> bytes:
+    """Encoded values as one MessagePack array of 16-bit length."""
+    return b"\xdc" + len(parts).to_bytes(2) + b"".join(parts)
+
+
+def _weight(line: Line) -> int:
+    match line.record:
+        case MessageSeen(message):
+            held = len(message.payload) + len(message.error_desc)
+        case FrameSeen(seen):
+            held = len(seen.payload) + len(seen.raw) + len(seen.header) + len(seen.text)
+        case _:
+            held = 0
+    frame = line.frame
+    return held if frame is None else max(held, len(frame.payload) + len(frame.text) + len(frame.raw))
