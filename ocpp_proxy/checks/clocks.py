@@ -8,7 +8,7 @@ from msgspec import Struct
 from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.payload import counts, is_stamp
 from ocpp_proxy.checks.registry import Hit, Hits, at, rule
-from ocpp_proxy.checks.stamps import Read, fault_of, has_stamps, is_unset, only_stamps, read
+from ocpp_proxy.checks.stamps import Read, fault_of, has_stamps, is_unset, only_stamps, read, seconds_of
 from ocpp_proxy.model import Severity, Side
 from ocpp_proxy.spec.faults import Fault
 
@@ -77,7 +77,7 @@ def clock_not_set(context: Context) -> Hits:
     message = context.message
     if message is None or (context.stamps is None and _OLD.search(message.payload) is None):
         return ()
-    unset = [stamp for stamp in stamps_of(context) if is_unset(stamp.text)]
+    unset = [stamp for stamp in stamps_of(context) if not stamp.text.startswith("202") and is_unset(stamp.text)]
     if not unset or _OLD.search(message.payload) is None:
         return ()
     return [
@@ -102,7 +102,7 @@ _NEAR = 90.0                # seconds a clock may be off beside the zone
 def _zone(skew: float) -> int:
     """The zone offset this difference is, in seconds; 0 when it is none."""
     near = round(skew / 900) * 900
-    return near if near in ZONES and abs(skew - near) <= _NEAR else 0
+    return near if abs(skew - near) <= _NEAR and near in ZONES else 0
 
 
 def not_constant(context: Context, hit: Hit) -> bool:
@@ -124,9 +124,9 @@ def local_time_as_utc(context: Context) -> Hits:
     for stamp in stamps_of(context):
         if stamp.clock:
             last = stamp
-    if last is None or not last.text.endswith(("Z", "z", "+00:00")) or last.unset:
+    if last is None or not last.text.endswith(("Z", "z", "+00:00")) or is_unset(last.text):
         return ()
-    seconds = last.seconds
+    seconds = seconds_of(last.text)
     if seconds is None:
         return ()
     skew = seconds - context.now / 1e9
@@ -135,6 +135,8 @@ def local_time_as_utc(context: Context) -> Hits:
         return ()
     skews.seconds.append(round(skew, 3))
     skews.frames.append(context.frame.frame_id if context.frame else 0)
-    del skews.seconds[:-3], skews.frames[:-3]
-    return [Hit(f"the stamps run {_zone(skew) / 3600:+g} h beside their arrival", path=last.path, cause="zone",
-                evidence=tuple(skews.frames))] if abs(skew) >= 900 - _NEAR else ()
+    if len(skews.seconds) > 3:
+        del skews.seconds[:-3], skews.frames[:-3]
+    zone = _zone(skew)
+    return [Hit(f"the stamps run {zone / 3600:+g} h beside their arrival", path=last.path, cause="zone",
+                evidence=tuple(skews.frames))] if zone else ()

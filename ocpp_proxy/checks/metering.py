@@ -48,7 +48,7 @@ def readings(payload: dict[str, object], name: str, meter: str) -> list[Reading]
             if wh is not None:
                 stamp = text(entry.get("timestamp"))
                 instant = seconds_of(stamp) if not is_unset(stamp) else None
-                key = f"{meter}|{text(value.get('phase'))}|{text(value.get('location'))}"
+                key = f"{meter}|{text(value.get('phase', ''))}|{text(value.get('location', ''))}"
                 found.append(Reading(key, wh, instant or 0.0, name, i, j))
     return found
 
@@ -64,10 +64,10 @@ def _registers(values: list[Any]) -> list[tuple[int, dict[str, object]]]:
 
 def in_wh(sample: dict[str, object]) -> float | None:
     """An energy sample in Wh; None when value or unit cannot be read."""
-    value = number(sample.get("value"))
     about = sample.get("unitOfMeasure")                 # 2.x
     unit = sample.get("unit", dig(about, "unit") if about is not None else None)
     factor = _WH.get(unit if isinstance(unit, str) and unit else "Wh")
+    value = number(sample.get("value")) if factor is not None else None
     if value is None or factor is None:
         return None
     if about is None:

@@ -1,6 +1,7 @@
 """Findings V: payloads against the official schemas, and T04, a payload of another version."""
 
 import re
+from operator import itemgetter
 
 from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.registry import V1, Hit, Hits, at, rule
@@ -212,12 +213,15 @@ def bad_decimal(context: Context) -> Hits:
     return found
 
 
+_of_sample = itemgetter("value")
+
+
 def _no_comma(values: object) -> bool:
     """Sure that no value has a comma: the quick answer for what nearly every message holds. False says nothing."""
     if not isinstance(values, list):
         return False
     try:
-        return "," not in "".join([value["value"] for value in values])
+        return "," not in "".join(map(_of_sample, values))
     except (TypeError, KeyError):
         return False
 

@@ -16,11 +16,18 @@ _paths: dict[tuple[str, str, bool], tuple[tuple[Path, bool], ...]] = {}
 
 
 class Read(Struct, frozen=True, gc=False):
-    """A time stamp as read. ``clock``: it is the sender's "now"."""
+    """A time stamp as read. ``clock``: the sender's "now". ``steps``: where it stands; lists are entered at ``indices``."""
 
-    path: str
     text: str
     clock: bool
+    steps: Path
+    indices: tuple[int, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Its JSON path."""
+        indices = iter(self.indices)
+        return "$" + "".join(f"[{next(indices)}]" if step == EACH else f".{step}" for step in self.steps)
 
     @property
     def seconds(self) -> float | None:
@@ -83,20 +90,28 @@ def _places(version: str, action: str, answer: bool) -> tuple[tuple[Path, bool],
 def read(version: str, action: str, answer: bool, payload: object) -> list[Read]:
     """All time stamps of a message, in the order of its schema."""
     found: list[Read] = []
+    if not isinstance(payload, dict):
+        return found
     for path, clock in _places(version, action, answer):
-        _walk(payload, path, 0, "$", clock, found)
+        value = payload.get(path[0])
+        if value is None:
+            continue
+        if len(path) > 1:
+            _walk(value, path, 1, (), clock, found)
+        elif isinstance(value, str):
+            found.append(Read(value, clock, path))
     return found
 
 
-def _walk(value: object, path: Path, at: int, place: str, clock: bool, found: list[Read]) -> None:
-    for place_at in range(at, len(path)):
-        step = path[place_at]
-        if step == EACH:
+def _walk(value: object, path: Path, at: int, indices: tuple[int, ...], clock: bool, found: list[Read]) -> None:
+    for place in range(at, len(path)):
+        step = path[place]
+        if step is EACH or step == EACH:
             for index, item in enumerate(value if isinstance(value, list) else ()):
-                _walk(item, path, place_at + 1, f"{place}[{index}]", clock, found)
+                _walk(item, path, place + 1, (*indices, index), clock, found)
             return
         if not isinstance(value, dict) or step not in value:
             return
-        value, place = value[step], f"{place}.{step}"
+        value = value[step]
     if isinstance(value, str):
-        found.append(Read(place, value, clock))
+        found.append(Read(value, clock, path, indices))
