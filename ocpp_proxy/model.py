@@ -70,6 +70,20 @@ MessageType = Literal[2, 3, 4, 5, 6]
 Outcome = Literal["ok", "error", "unanswered"]
 
 
+VERDICTS = {
+    "": "a received frame that went on as it came",
+    "replaced": "received; something else left for it: frames whose cause names this one",
+    "dropped": "received; nothing left for it",
+    "held": "received; it waits",
+    "answered": "received; answered by the proxy, nothing left for it",
+    "modified": "made from the frames of its cause",
+    "translated": "made from the frames of its cause, for another OCPP version",
+    "inflated": "the text of the frames of its cause, no longer compressed",
+    "injected": "made by the proxy from nothing that was received",
+}
+"""Values of ``Frame.verdict``."""
+
+
 class TlsInfo(Struct, frozen=True, gc=False):
     """What one TLS leg agreed on. ``subject`` is the peer's certificate subject CN, if it sent one."""
 
@@ -130,7 +144,7 @@ class Frame(Struct, frozen=True, gc=False):
     fin: bool = True
     faults: tuple[str, ...] = ()       # what the lenient reader noticed, e.g. "rsv1", "unmasked", "utf8"; wire/frames.py
     cause: tuple[int, ...] = ()        # frame_ids this one was made from (injected, modified, translated)
-    verdict: str = ""                  # "", modified, dropped, injected, held, translated
+    verdict: str = ""                  # what a plugin did: to a received frame, or why there is one of ours (VERDICTS)
     masked: bool = False               # secrets in the payload were replaced: no longer the bytes of the wire
 
 

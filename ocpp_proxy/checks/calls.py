@@ -61,8 +61,13 @@ def orphan_answer(context: Context) -> Hits:
     yield Hit(words.get(context.why, "no Call with this id is open"), blame=at(context.sender), cause=context.why)
 
 
+def kept_back(context: Context, hit: Hit) -> bool:
+    """A plugin dropped the Call or answered it itself: the other side never got it."""
+    return context.call is not None and context.call.verdict in ("dropped", "answered")
+
+
 @rule(
-    "R07", "Call not answered", severity=Severity.ERROR, blame="either", on=("unanswered",), unless=(blind_since,),
+    "R07", "Call not answered", severity=Severity.ERROR, blame="either", on=("unanswered",), unless=(blind_since, kept_back),
     spec="OCPP-J 1.6, 4.1.1",
     remedy="Look at the silent side's log for this time; an unreadable answer shows as R01 or R02 just before.",
 )
@@ -86,9 +91,15 @@ def same_call(context: Context, hit: Hit) -> bool:
     return message is not None and context.why == "retry"
 
 
+def not_its_own(context: Context, hit: Hit) -> bool:
+    """The open Call is one the proxy sent in its place: the sender does not know of it."""
+    frame, call = context.frame, context.call
+    return call is not None and call.verdict == "injected" and frame is not None and frame.verdict != "injected"
+
+
 @rule(
     "R08", "second Call before the first is answered", severity=Severity.WARNING, blame="either", on=("overlap",),
-    unless=(send, same_call), spec="OCPP-J 1.6, 4.1.1",
+    unless=(send, same_call, not_its_own), spec="OCPP-J 1.6, 4.1.1",
     remedy="Sender: queue Calls per direction (a SHOULD in 1.6, a SHALL in 2.x).",
 )
 def overlapping(context: Context) -> Hits:

@@ -48,6 +48,13 @@ class Context:
         self.elsewhere: tuple[str, ...] | None = None   # versions the payload fits, once a rule has asked
         self.stamps: list[Read] | None = None           # of the message, once a rule has asked
 
+    def fill(self, message: Message, frame: Frame, link: LinkState, station: StationState, now: int) -> None:
+        """Take a message; what else is known of it is set behind this."""
+        self.record, self.message, self.frame, self.link, self.station = None, message, frame, link, station
+        self.now = now
+        self.call = self.transaction = self.stamps = self.elsewhere = None
+        self.why = ""
+
     def memory(self, kind: type[Memory]) -> Memory:
         """The rule's own state at its scope (link or station), made on first use."""
         found = self.scope.memory.get(self.code)

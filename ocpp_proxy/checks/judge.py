@@ -13,6 +13,7 @@ from ocpp_proxy.records import Found, Record
 
 _INDEX = re.compile(r"\[\d+\]")
 _POWERS = frozenset(10**power for power in range(1, 12))
+OURS = frozenset({"injected", "modified", "translated"})        # verdicts of frames the proxy made
 EVIDENCE = 8                            # frame_ids a finding names at most
 
 
@@ -50,8 +51,10 @@ class Judge:
         context = self.context
         scope = context.scope
         blame: Blame = hit.blame or rule.blame
-        key = f"{rule.code}:{blame}:{hit.cause or _INDEX.sub('[]', hit.path)}"
         frame = context.frame
+        if frame is not None and frame.verdict in OURS and blame == frame.sender.value:
+            blame = "proxy"                             # it speaks in that side's place
+        key = f"{rule.code}:{blame}:{hit.cause or _INDEX.sub('[]', hit.path)}"
         evidence = hit.evidence or ((frame.frame_id,) if frame is not None else ())
         cause = scope.causes.get(key)
         if cause is None:

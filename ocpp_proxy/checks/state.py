@@ -41,6 +41,7 @@ class OpenCall(Struct, array_like=True):
     payload: bytes = b""
     sent_ns: int = 0
     missing: bool = False       # its payload lacks a mandatory field
+    verdict: str = ""           # of its frame: "" unless something was done to it (frame mode)
 
 
 class Answered(Struct, array_like=True):
@@ -53,6 +54,13 @@ class Answered(Struct, array_like=True):
     action: str
     spare: int = 0
     settled: bool = False
+
+
+class Replaced(Struct, array_like=True):
+    """A received message for which something else leaves (frame mode). ``faulty``: it had faults of its own."""
+
+    msg_no: int
+    faulty: bool
 
 
 class Direction(Struct, array_like=True):
@@ -108,6 +116,7 @@ class LinkState(Scope):
     closing: Side | None = None  # who sent the first Close frame
     close_code: int = 0
     authorized: bool = False    # the request carried an Authorization header
+    replaced: dict[int, Replaced] = field(default_factory=dict)     # frame_id -> what a copy of ours is still to leave for
     own_answer: bool = False    # the HTTP answer is the proxy's (CSMS not reached, head refused)
 
 

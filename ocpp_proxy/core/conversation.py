@@ -10,18 +10,18 @@ from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.judge import Judge
 from ocpp_proxy.checks.registry import Dispatch, Registry, Rules
 from ocpp_proxy.checks.state import KEPT_PAYLOAD, RECENT_IDS, LinkState, OpenCall, StationState
+from ocpp_proxy.core.copies import COPIES, REPLACED, Copies
 from ocpp_proxy.core.exchanges import again, answered, done, expired, opened
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.masking import Masker, blanked, masked_frame
 from ocpp_proxy.core.memory import Memory
 from ocpp_proxy.core.messages import message_text
-from ocpp_proxy.core.plans import NO_KEYS, Plan, Plans
+from ocpp_proxy.core.plans import NO_KEYS, Plan, Plans, faults_of
 from ocpp_proxy.core.transactions import follow
 from ocpp_proxy.model import Finding, Frame, Message, Opcode, Severity, Side
 from ocpp_proxy.records import FrameSeen, Handshake, MessageSeen, PluginFinding, Record
 from ocpp_proxy.spec import guess
 from ocpp_proxy.spec.faults import GRADES, Fault
-from ocpp_proxy.spec.schemas import check
 from ocpp_proxy.wire.ocppj import Envelope, decode
 
 HELD_BYTES = 1 << 20                    # of a fragmented message held back until it is known to hold no secret
@@ -44,6 +44,7 @@ class Conversation(Memory):
         self.plans = Plans(self.dispatch)
         self._plans = self.plans.tables                 # asked first: this runs for every message
         self.judge = Judge(self.context, self.dispatch.severities, self.number)
+        self.copies = Copies(self.plans, masker, self.context, self.judge, self.dispatch)
         self._counted = GRADES[GRADES.index(settings.grade) :]
         self._last: Message | None = None
 
@@ -209,11 +210,15 @@ class Conversation(Memory):
         link = self.links.get(frame.link_id) or self.link_of(frame)
         self.dirty.add(frame.link_id)
         self.dirty_stations.add(link.station)
+        place = 1 if frame.sender is _CSMS else 0
+        verdict = frame.verdict
+        if verdict and verdict in COPIES:
+            self.copies.sent(record, text, link, self.station_of(link), place, self.now, out)
+            return
         link.last_ns = self.now
         if not link.first_ns:
             link.first_ns = self.now
         envelope = decode(text)
-        place = 1 if frame.sender is _CSMS else 0
         mtype = envelope.mtype
         if mtype == 2 or mtype == 6:
             self._call(record, frame, text, envelope, link, place, out)
@@ -222,6 +227,8 @@ class Conversation(Memory):
         else:
             self._unreadable(record, frame, text, envelope, link, place, out)
         link.directions[place].unreadable = not mtype
+        if verdict == REPLACED and self._last is not None:
+            self.copies.replaced(link, self._last, envelope, place)
 
     def _call(
         self, record: FrameSeen, frame: Frame, text: bytes, envelope: Envelope, link: LinkState, place: int, out: list[Record],
@@ -237,10 +244,10 @@ class Conversation(Memory):
             self.release(link, place, shown is not envelope, out)
         out.append(record)
         out.append(MessageSeen(message))
-        faults = () if plan.is_valid is None or payload is None else self._validate(plan, link.version, False, payload)
+        faults = () if plan.is_valid is None or payload is None else faults_of(plan, link.version, False, payload)
         station = self.stations.get(link.station) or self.station_of(link)
         todo: list[tuple[str, str]] = []
-        pending, call = self._register(message, envelope, shown, link, station, place, plan, faults, todo, out)
+        pending, call = self._register(message, envelope, shown, link, station, place, plan, faults, frame.verdict, todo, out)
         transaction = follow(message, payload, None, station, out) if plan.follow else None
         if not plan.known:
             todo.append(("stranger", ""))
@@ -258,7 +265,7 @@ class Conversation(Memory):
 
     def _register(
         self, message: Message, envelope: Envelope, shown: Envelope, link: LinkState, station: StationState, place: int,
-        plan: Plan, faults: tuple[Fault, ...], todo: list[tuple[str, str]], out: list[Record],
+        plan: Plan, faults: tuple[Fault, ...], verdict: str, todo: list[tuple[str, str]], out: list[Record],
     ) -> tuple[OpenCall | None, OpenCall | None]:
         """Note the Call's id and open it. Gives the Call that was pending before it, and the one it is now."""
         direction = link.directions[place]
@@ -279,14 +286,15 @@ class Conversation(Memory):
             todo.append(("overlap", "retry" if pending.message_id == message_id and pending.crc == crc else ""))
         if message.mtype == 6:
             return pending, None
-        if crc == direction.last_crc and not direction.last_ok:
-            todo.append(("repeat", ""))
-        direction.last_crc, direction.last_ok = crc, False
+        if verdict != "injected":
+            if crc == direction.last_crc and not direction.last_ok:
+                todo.append(("repeat", ""))
+            direction.last_crc, direction.last_ok = crc, False
         call = OpenCall(
             message.msg_no, message.frame_id, self.now, plan.action, message_id, message.identity, message.protocol, crc,
             bool(faults) and any(fault.grade in self._counted for fault in faults), False, 0,
             shown.payload if plan.keep and len(shown.payload) <= KEPT_PAYLOAD else b"", message.time_ns,
-            bool(faults) and any(fault.kind == "required" and fault.grade in self._counted for fault in faults),
+            bool(faults) and any(fault.kind == "required" and fault.grade in self._counted for fault in faults), verdict,
         )
         if not waiting:
             self.deadlines.arm((message.link_id, ""), self.now + self.limit_ns)
@@ -331,7 +339,7 @@ class Conversation(Memory):
     ) -> None:
         mtype = message.mtype
         checked = mtype == 3 and plan.is_valid is not None and payload is not None
-        faults = self._validate(plan, link.version, True, payload) if checked else ()
+        faults = faults_of(plan, link.version, True, payload) if checked else ()
         station = self.stations.get(link.station) or self.station_of(link)
         transaction = follow(message, payload, call, station, out) if mtype == 3 and plan.follow and call is not None else None
         todo: list[tuple[str, str]] = []
@@ -398,23 +406,13 @@ class Conversation(Memory):
             return record, envelope
         return FrameSeen(masked_frame(frame, masked)), decode(masked)
 
-    def _validate(self, plan: Plan, version: str, answer: bool, payload: object) -> tuple[Fault, ...]:
-        try:
-            if plan.is_valid is None or plan.is_valid(payload):
-                return ()
-        except ValueError:
-            pass                                        # what JSON cannot hold: explained by ``check``
-        return check(version, plan.action, answer, payload)
-
     def _fill(
         self, message: Message, frame: Frame, link: LinkState, station: StationState, payload: object,
         faults: tuple[Fault, ...], notes: tuple[str, ...],
     ) -> None:
         context = self.context
-        context.record, context.message, context.frame, context.link, context.station = None, message, frame, link, station
-        context.now, context.payload, context.faults, context.notes = self.now, payload, faults, notes
-        context.call = context.transaction = context.stamps = context.elsewhere = None
-        context.why = ""
+        context.fill(message, frame, link, station, self.now)
+        context.payload, context.faults, context.notes = payload, faults, notes
 
     def _judge(
         self, todo: list[tuple[str, str]], version: str, rules: Rules, event: str, link: LinkState, out: list[Record],

@@ -8,6 +8,7 @@ from msgspec import Struct
 from ocpp_proxy.checks.registry import Dispatch, Rules
 from ocpp_proxy.model import Side
 from ocpp_proxy.spec import actions, schemas
+from ocpp_proxy.spec.faults import Fault
 from ocpp_proxy.spec.terms import Keys, Path, keys, may_hold_secrets
 from ocpp_proxy.spec.versions import VERSIONS
 
@@ -65,6 +66,16 @@ class Plans:
             has and not answer and bool(self._dispatch.of_action(version, action, True) or (action, True) in _FOLLOWED),
             (action, answer) in _FOLLOWED, not actions.versions(action) or may_hold_secrets(action, answer),
         )
+
+
+def faults_of(plan: Plan, version: str, answer: bool, payload: object) -> tuple[Fault, ...]:
+    """The schema faults of a decoded payload; none where there is no schema."""
+    try:
+        if plan.is_valid is None or plan.is_valid(payload):
+            return ()
+    except ValueError:
+        pass                                            # what JSON cannot hold: explained by ``check``
+    return schemas.check(version, plan.action, answer, payload)
 
 
 def _reader(where: Keys) -> Callable[[object], Hot] | None:

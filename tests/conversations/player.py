@@ -2,7 +2,8 @@
 
 Header lines ``key: value`` (code, protocol, identity, remote, upstream, tls, clock), then parts that begin with ``== title``:
 ``> text`` a frame of the station, ``< text`` of the CSMS; ``>{binary}``, ``<{ping}``, ``>{close 1009}``, ``>{hex} 5b5d``,
-``>{text rsv1,unmasked} x`` other frames (opcode, faults of the frame reader, ``part`` for FIN=0); ``${A*50}`` repeats.
+``>{text rsv1,unmasked} x`` other frames (opcode, faults of the frame reader, ``part`` for FIN=0, ``dropped``, ``replaced`` and
+the other verdicts of frame mode; ``modified`` is made from the frame before it); ``${A*50}`` repeats.
 ``@+30s`` record time goes on. ``| line`` a line of a request head, ``= 101 ocpp1.6`` its answer and the handshake; without
 them the first frame opens the link. ``note KIND [text]``, ``gap``, ``end HOW [SIDE]``, ``link N [identity]`` another link,
 ``trace`` one without a handshake (an imported log), ``set KEY VALUE`` a header line for what follows.
@@ -24,6 +25,7 @@ from ocpp_proxy.wire.http import parse_request
 from ocpp_proxy.wire.http_edit import mask_authorization
 
 SIDES = {">": Side.STATION, "<": Side.CSMS}
+VERDICTS = ("dropped", "replaced", "answered", "modified", "inflated", "injected")
 HEAD = "GET /{} HTTP/1.1|Host: csms|Upgrade: websocket|Connection: Upgrade|Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==|" \
     "Sec-WebSocket-Version: 13"
 
@@ -151,11 +153,13 @@ class Stage:
         payload = bytes.fromhex(body) if kind == "hex" else body.encode()
         if kind == "close":
             payload, option = (int(option).to_bytes(2, "big") if option else b""), ""
+        words = (option or "").split(",")
+        verdict = next((word for word in words if word in VERDICTS), "")
         opcode = Opcode(kind) if kind in set(Opcode) else Opcode.TEXT
         return Frame(
             self.frames, self.link, self.frames, self.now, self.now, sender, opcode, b"\x81", b"", payload,
-            fin="part" not in (option or ""),
-            faults=tuple(name for name in (option or "").split(",") if name and name != "part"),
+            fin="part" not in words, verdict=verdict, cause=(self.frames - 1,) if verdict in ("modified", "inflated") else (),
+            faults=tuple(name for name in words if name and name not in ("part", verdict)),
         )
 
 
