@@ -28,7 +28,6 @@ from ocpp_proxy.hub.listeners import Listener, listen
 from ocpp_proxy.hub.log import LogFile
 from ocpp_proxy.hub.probe import answers
 from ocpp_proxy.hub.segments import has_writer
-from ocpp_proxy.model import ConfigError
 from ocpp_proxy.source import LogLine
 
 RELAY, RECORDER = "ocpp_proxy.relay", "ocpp_proxy.cli.recorder"
@@ -126,11 +125,6 @@ class Supervisor:
 
     def run(self) -> int:
         """See ``run``."""
-        if self._config.capture.keep_spool and not self._config.capture.keep_secrets:
-            raise ConfigError(
-                "capture.keep_spool: segments hold bytes as they were received, secrets too, and are not masked yet; "
-                "set capture.keep_secrets = true as well, or leave keep_spool off",
-            )
         with contextlib.ExitStack() as stack:
             listeners = listen(self._config.listen)
             for listener in listeners:

@@ -259,8 +259,3 @@ def test_a_port_in_use_is_said_with_the_remedy(tmp_path: Path) -> None:
         text = refused(Config(listen=(f"127.0.0.1:{port}",)))
     assert f"port {port} is in use" in text
     assert f"--listen {port + 1}" in text
-
-
-def test_keeping_the_spool_with_masked_secrets_is_refused(tmp_path: Path) -> None:
-    text = refused(Config(listen=("127.0.0.1:0",), capture=CaptureConfig(keep_spool=True)))
-    assert "capture.keep_secrets" in text

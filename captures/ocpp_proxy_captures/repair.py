@@ -1,55 +1,47 @@
-"""``doctor --repair``: sets aside what does not open and rebuilds what spool segments still hold.
+"""``doctor --repair``: sets aside what does not open and rebuilds what kept segments, or those of the spool, still hold.
 
 Rows that were checkpointed and whose segments are gone exist nowhere else: they are lost with the file, and it says so.
 """
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
-from msgspec import Struct
 
-from ocpp_proxy.checks.settings import Settings
-from ocpp_proxy.core.assemble import Ids
-from ocpp_proxy.core.masking import Masker
-from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.model import CaptureError
-from ocpp_proxy.records import Gap
-from ocpp_proxy.wire import spool
 from ocpp_proxy_captures.database import attach, capture_files, check_version, connect, refused
 from ocpp_proxy_captures.progress import Position
-from ocpp_proxy_captures.writer import DuckStore, open_store
-
-FEED = 5_000
-
-
-class _Segment(Struct, frozen=True):
-    """A spool segment with what its header says."""
-
-    path: Path
-    header: spool.Segment
+from ocpp_proxy_captures.replay import kept_files, replay_kept, replay_spool
+from ocpp_proxy_captures.writer import open_store
 
 
-def repair(path: str | Path, spool_folder: str | Path | None = None, key: bytes = b"") -> str:
+def repair(path: str | Path, spool_folder: str | Path | Sequence[Path] | None = None, key: bytes = b"") -> str:
     """Repair a capture and say what was done.
 
-    Files that open are left alone, but for taking in their ``.wal``. With ``spool_folder`` what its segments hold is put into
-    the new file, credentials masked with ``key`` (a random one if empty); without it the next `run` on this capture
-    does that. Raises ``CaptureError`` when the capture is in use or not there.
+    Files that open are left alone, but for taking in their ``.wal``. What was kept (``capture.keep_spool``) is committed
+    again. Where nothing was kept, what segments of ``spool_folder`` (one folder or several) hold is put into a new file,
+    credentials masked with ``key`` (a random one if empty); without them the next `run` on this capture does that.
+    Raises ``CaptureError`` when the capture is in use or not there.
     """
     path = Path(path)
+    if spool_folder is None or isinstance(spool_folder, str | Path):
+        folders = [Path(spool_folder)] if spool_folder is not None else []
+    else:
+        folders = list(spool_folder)
     told: list[str] = []
+    damaged = False
     for file in capture_files(path):
         problem = _problem(file)
         if problem is None:
             told.append(f"{file}: opens and reads, nothing to repair")
             continue
+        damaged = True
         aside = _set_aside(file)
         told.append(f"{problem}\n{file}: set aside as {aside.name}; rows that are only in there are not readable any more")
-        if file == path or not _left(path):
-            told.append(_rebuilt(path, spool_folder, key))
+    if damaged:
+        told.append(_rebuilt(path, folders, key, whole=not _left(path)))
     return "\n".join(told)
 
 
@@ -94,56 +86,22 @@ def _set_aside(file: Path) -> Path:
     return aside
 
 
-def _rebuilt(path: Path, spool_folder: str | Path | None, key: bytes) -> str:
-    if spool_folder is None:
-        return f"{path}: what its spool still holds is put into a new file by the next `ocpp-proxy run --capture {path}`"
-    store = open_store(path, Position, meta={"rebuilt": "from spool segments"})
+def _rebuilt(path: Path, spool_folders: Sequence[Path], key: bytes, whole: bool) -> str:
+    """Make anew what is known: kept segments first. What the spool holds beyond them is for the next run: it goes on
+    from the state they bring. ``whole``: nothing of the capture is left.
+    """
+    files = kept_files(path)
+    rest = f"what its spool still holds is put into it by the next `ocpp-proxy run --capture {path}`"
+    if not files and not whole:
+        return f"{path}: nothing was kept (capture.keep_spool is off)"
+    if not files and not spool_folders:
+        return f"{path}: {rest.replace('into it', 'into a new file')}"
+    store = open_store(path, Position, meta={"rebuilt": "from segments"})
     try:
-        count, gaps = _replay(Path(spool_folder), store, Masker(key or secrets.token_bytes(32)))
+        if files:
+            batches, gaps = replay_kept(files, store)
+            return f"{path}: made anew from {files[0].parent}: {batches} batches, {gaps} gaps; {rest}"
+        count, gaps = replay_spool(spool_folders, store, key or secrets.token_bytes(32))
+        return f"{path}: made anew from {spool_folders[0]}: {count} records, {gaps} gaps"
     finally:
         store.close()
-    return f"{path}: made anew from {spool_folder}: {count} records, {gaps} gaps"
-
-
-def _replay(folder: Path, store: DuckStore[Position], masker: Masker) -> tuple[int, int]:
-    pipeline = Pipeline(Settings(), Ids(), masker)
-    count = gaps = 0
-    batch: list[spool.SpoolRecord] = []
-    last: dict[tuple[int, int], int] = {}
-
-    def flush() -> None:
-        out = pipeline.feed(batch)
-        positions = [Position(worker, incarnation, seq) for (worker, incarnation), seq in last.items()]
-        store.commit(out, positions, pipeline.changed())
-        batch.clear()
-
-    for record in _records(folder):
-        key = (record.worker, record.incarnation)
-        expected = last.get(key, record.seq - 1) + 1
-        if record.seq < expected:
-            continue                        # the same segment twice
-        if record.seq > expected:
-            flush()
-            gap = Gap(record.time_ns, record.worker, expected, record.seq - 1, record.seq - expected, 0, "damaged spool")
-            store.commit(pipeline.lost(record.worker, gap), (), pipeline.changed())
-            gaps += 1
-        last[key] = record.seq
-        batch.append(record)
-        count += 1
-        if len(batch) >= FEED:
-            flush()
-    flush()
-    return count, gaps
-
-
-def _records(folder: Path) -> Iterator[spool.SpoolRecord]:
-    found: list[_Segment] = []
-    for path in folder.glob("w*.seg"):
-        header = spool.read_segment_header(path.read_bytes()[: spool.SEGMENT.size])
-        if header is not None:
-            found.append(_Segment(path, header))
-    for segment in sorted(found, key=lambda one: (one.header.wall_ns, one.header.worker, one.header.first_seq)):
-        data = segment.path.read_bytes()[spool.SEGMENT.size :]
-        for item, _ in spool.read_records(data, segment.header, spool.SEGMENT.size, final=True):
-            if isinstance(item, spool.SpoolRecord):
-                yield item

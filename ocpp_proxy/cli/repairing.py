@@ -6,6 +6,7 @@ import ocpp_proxy_captures
 
 from ocpp_proxy.cli.places import capturing
 from ocpp_proxy.hub.instance import instance_name, search_bases
+from ocpp_proxy.hub.overflow import moved_folder
 from ocpp_proxy.hub.recorder import masking_key
 from ocpp_proxy.model import ConfigError
 
@@ -19,13 +20,13 @@ def repair(text: str) -> str:
     folder = spool_of(path)
     if folder is None:
         return ocpp_proxy_captures.repair(path)
-    return ocpp_proxy_captures.repair(path, folder / "spool", masking_key(folder))
+    return ocpp_proxy_captures.repair(path, [folder / "spool", moved_folder(folder)], masking_key(folder))
 
 
 def spool_of(capture: Path) -> Path | None:
     """The instance folder of a capture whose spool still holds segments."""
     for base in search_bases():
         folder = base / instance_name(str(capture), 0)
-        if any((folder / "spool").glob("*.seg")):
+        if any(segment for place in (folder / "spool", moved_folder(folder)) for segment in place.glob("*.seg")):
             return folder
     return None

@@ -40,7 +40,7 @@ DOCS = {
     "capture.path": "`FILE.duckdb` (never rotated) or a folder; empty: the state folder.",
     "capture.off": "Store nothing; live lines and findings only.",
     "capture.keep_secrets": "Store passwords and tokens as they are, instead of keyed pseudonyms.",
-    "capture.keep_spool": "Keep spool segments after they are stored.",
+    "capture.keep_spool": "Also keep what is recorded, masked and compressed, in CAPTURE.spool/, for doctor --repair.",
     "capture.rotate_messages": "Messages after which a folder gets a new file.",
     "capture.rotate_seconds": "Seconds after which a folder gets a new file.",
     "capture.retention_bytes": "Bytes of a folder beyond which its oldest files go; 0: none ever goes.",

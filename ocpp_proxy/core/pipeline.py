@@ -1,6 +1,7 @@
 """The pipeline: spool records in, the stream of records out. Live and offline are this one class."""
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from ocpp_proxy.checks import REGISTRY, Settings
 from ocpp_proxy.checks.registry import Registry
@@ -11,10 +12,27 @@ from ocpp_proxy.records import Gap, Record, Source
 from ocpp_proxy.wire.spool import SpoolRecord
 
 
-class Pipeline:
-    """Assembler and analyser behind each other. Feed it in any batches, restore it at any record: same output."""
+class Seals(Protocol):
+    """Keeps stored state from others (``core.sealing.Sealer``)."""
 
-    def __init__(self, settings: Settings, ids: Ids, masker: Masker | None, registry: Registry = REGISTRY) -> None:
+    def seal(self, pieces: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+        """The pieces as they may be stored."""
+
+    def open(self, pieces: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The pieces as they were; without those that cannot be opened."""
+
+
+class Pipeline:
+    """Assembler and analyser behind each other. Feed it in any batches, restore it at any record: same output.
+
+    With a ``sealer``, state that holds unmasked bytes is stored sealed. ``unopened``: pieces a restore could not open.
+    """
+
+    def __init__(
+        self, settings: Settings, ids: Ids, masker: Masker | None, registry: Registry = REGISTRY, sealer: Seals | None = None,
+    ) -> None:
+        self.unopened = 0
+        self._sealer = sealer
         self._assembler = Assembler(ids)
         self._analyser = Analyser(settings, ids, masker, registry)
 
@@ -46,9 +64,14 @@ class Pipeline:
 
     def changed(self) -> dict[str, bytes | None]:
         """State pieces changed since the last call, to be stored with the records: key -> bytes, None: forget it."""
-        return self._assembler.changed() | self._analyser.changed()
+        pieces = self._assembler.changed() | self._analyser.changed()
+        return pieces if self._sealer is None else self._sealer.seal(pieces)
 
     def restore(self, pieces: Mapping[str, bytes]) -> None:
         """Go on where the stored pieces left off."""
+        if self._sealer is not None:
+            opened = self._sealer.open(pieces)
+            self.unopened = len(pieces) - len(opened)
+            pieces = opened
         self._assembler.restore({key: piece for key, piece in pieces.items() if key.startswith("a/")})
         self._analyser.restore({key: piece for key, piece in pieces.items() if key.startswith("n/")})

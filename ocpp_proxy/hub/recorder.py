@@ -11,6 +11,7 @@ from ocpp_proxy.config import Config
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.core.pipeline import Pipeline
+from ocpp_proxy.core.sealing import Sealer
 from ocpp_proxy.hub import log
 from ocpp_proxy.hub.instance import state_folder
 from ocpp_proxy.hub.recording import Recorder
@@ -24,12 +25,29 @@ def main(instance: Path, store: Store | None, config: Config, alive_fd: int) -> 
     """Run until told to stop (SIGTERM) or the supervisor is gone; the exit code. ``store`` None: live only."""
     log.configure("recorder", instance=instance)
     try:
-        masker = None if config.capture.keep_secrets else Masker(masking_key(instance))
-        pipeline = Pipeline(Settings(call_seconds=config.call_seconds, severities=config.rules), Ids(), masker)
-        return asyncio.run(Recorder(instance, store, config, pipeline).run(alive_fd))
+        key = _key(instance, needed=not config.capture.keep_secrets)
+        masker = None if config.capture.keep_secrets else Masker(key)
+        pipeline = Pipeline(
+            Settings(call_seconds=config.call_seconds, severities=config.rules), Ids(), masker,
+            sealer=Sealer(key) if key else None,
+        )
+        recorder = Recorder(instance, store, config, pipeline)
+        if pipeline.unopened:
+            log.logger().warning("links that were open are begun anew: their state was sealed with another key")
+        return asyncio.run(recorder.run(alive_fd))
     except ConfigError as error:
         log.logger().error(str(error))
         return 2
+
+
+def _key(instance: Path, needed: bool) -> bytes:
+    """``masking_key``; empty when there is none and it is not ``needed``. Raises ``ConfigError``."""
+    try:
+        return masking_key(instance)
+    except ConfigError:
+        if needed:
+            raise
+        return b""
 
 
 def masking_key(instance: Path) -> bytes:

@@ -24,13 +24,12 @@ from ocpp_proxy.hub.commits import (
     Committer,
     StoreThread,
     Work,
-    aside,
     flush_seconds,
     has_rows,
     large_bytes,
 )
 from ocpp_proxy.hub.control import Control
-from ocpp_proxy.hub.kept import keep, kept_folder
+from ocpp_proxy.hub.kept import KeptStore
 from ocpp_proxy.hub.metrics import Metrics, relay_numbers
 from ocpp_proxy.hub.overflow import Overflow, moved_folder
 from ocpp_proxy.hub.sinks import Live
@@ -38,6 +37,7 @@ from ocpp_proxy.hub.store import Position, Store
 from ocpp_proxy.hub.tail import Item, Lost, Tail, reached, size_of
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.records import Record
+from ocpp_proxy.wire.kept import kept_folder
 from ocpp_proxy.wire.spool import SpoolRecord
 
 READ_ITEMS = 500                            # spool records between two turns of the event loop
@@ -67,7 +67,11 @@ class Recorder:
         self._live = Live()
         self._metrics = Metrics(instance, self._gauges)
         self._thread = StoreThread()
-        self._committer = Committer(store, self._thread, self._metrics.committed) if store is not None else None
+        self._kept = store                  # what is committed to and closed: the store, or the store and kept segments
+        if store is not None and config.capture.keep_spool:
+            folder = kept_folder(instances.capture_path(config))
+            self._kept = KeptStore(store, folder, config.capture.retention_bytes)
+        self._committer = Committer(self._kept, self._thread, self._metrics.committed) if self._kept is not None else None
         self._pending: list[Record] = []
         self._pending_since = monotonic()
         self._pending_large = 0             # bytes of large records among them
@@ -214,19 +218,12 @@ class Recorder:
 
     async def _clear(self, positions: Sequence[Position]) -> None:
         """Segments go when their rows are in the file proper and the position read back covers them."""
-        capture = self._config.capture
         for path in self._tail.finished(positions):
-            if capture.keep_spool:
-                try:
-                    await aside(keep, path, kept_folder(capture.path), capture.retention_bytes)
-                except OSError as error:    # it stays where it is, and is tried again
-                    log.logger().error("a segment could not be kept", segment=path.name, reason=str(error))
-                    return
             self._overflow.delete(path)
 
     async def _finish(self) -> int:
         """Commit the rest, checkpoint, close. A store that does not answer is left; the spool keeps what it misses."""
-        if self._committer is None or self._store is None:
+        if self._committer is None or self._kept is None:
             self._flush()
             return 0
         try:
@@ -236,7 +233,7 @@ class Recorder:
                 self._flush(now=True)
                 if self._commit is not None:
                     await self._commit
-                await self._thread.call(self._store.close)
+                await self._thread.call(self._kept.close)
         except TimeoutError:
             log.logger().error(
                 "the capture could not be finished; the spool keeps the rest for the next run",

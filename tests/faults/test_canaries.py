@@ -5,6 +5,7 @@ import base64
 import json
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from websockets.typing import Subprotocol
 
 from ocpp_proxy.demo.csms import Call, SimulatedCsms, simulated
 from ocpp_proxy.demo.play import Proxy, proxy
+from ocpp_proxy.wire import kept
 
 
 class Canaries:
@@ -102,8 +104,31 @@ def export(capture: Path, target: Path) -> None:
     subprocess.run([sys.executable, "-m", "ocpp_proxy", "export", str(capture), "-o", str(target)], check=True, timeout=60)
 
 
-@pytest.mark.parametrize("keep", [False, True], ids=["masked", "keep-secrets"])
-def test_planted_credentials(tmp_path: Path, keep: bool) -> None:
+def unpack(folder: Path, target: Path) -> None:
+    """Kept segments as their bytes were before they were compressed."""
+    for path in folder.glob(f"*{kept.SUFFIX}"):
+        for number, entry in enumerate(kept.read(path.read_bytes())):
+            (target / f"{path.name}.{number}").write_bytes(zlib.decompress(entry.packed))
+
+
+def rebuilt(capture: Path, before: Path, after: Path) -> None:
+    """The capture file is damaged and repaired: the export is the same again."""
+    data = bytearray(capture.read_bytes())
+    for at in range(4096, len(data), 997):
+        data[at] ^= 0xFF
+    capture.write_bytes(data)
+    command = [sys.executable, "-m", "ocpp_proxy", "doctor", "--repair", str(capture)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert "made anew from" in told and " 0 gaps" in told
+    export(capture, after)
+    assert after.read_bytes() == before.read_bytes()
+
+
+@pytest.mark.parametrize("how", ["masked", "kept", "keep-secrets"])
+def test_planted_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    keep = how == "keep-secrets"
+    if how == "kept":
+        monkeypatch.setenv("OCPP_PROXY_CAPTURE_KEEP_SPOOL", "true")
     canaries = Canaries()
     calls = {
         "CP16": station_calls(canaries), "CP16Z": station_calls(canaries), "CS201": modern_calls(canaries),
@@ -123,6 +148,10 @@ def test_planted_credentials(tmp_path: Path, keep: bool) -> None:
     assert len(in_messages) == len(canaries.planted) - len(calls)        # all but the Authorization ones came through
     export(capture, tmp_path / "out.jsonl")
     export(capture, tmp_path / "out.txt")
+    if how == "kept":
+        unpack(tmp_path / "c.duckdb.spool", tmp_path)
+        assert list(tmp_path.glob("*.kept.*"))
+        rebuilt(capture, tmp_path / "out.jsonl", tmp_path / "again.jsonl")
     hits = sorted(set(files_with(tmp_path, canaries.planted)))
     if keep:
         assert {word for name, word in hits if name == "out.jsonl"} == set(in_messages)

@@ -17,7 +17,8 @@ from ocpp_proxy.hub.client import LiveSource, answers
 from ocpp_proxy.hub.instance import Instance, write
 from ocpp_proxy.hub.recording import Recorder
 from ocpp_proxy.hub.store import Store
-from ocpp_proxy.records import Record
+from ocpp_proxy.records import MessageSeen, Record
+from ocpp_proxy.wire import kept
 from ocpp_proxy.wire.spool import Kind, SpoolRecord
 from tests.hub.doubles import CountingPipeline, SqliteStore, TroubledStore, eventually
 from tests.hub.writing import Writer
@@ -231,28 +232,52 @@ def test_a_record_that_breaks_decoding_costs_itself_only(tmp_path: Path) -> None
     assert not (tmp_path / "careful").exists()
 
 
-def test_kept_segments_lie_beside_the_capture_within_their_limit(tmp_path: Path) -> None:
+def test_what_is_committed_is_kept_beside_the_capture_and_the_spool_is_emptied(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "rows.sqlite")
     writer = Writer(tmp_path / "spool")
-    images = {}
     for n in range(4):
         writer.append(b"%d" % n * 1000)
-        images[writer.path.name] = writer.path.read_bytes()
-        os.utime(writer.path, ns=(n, n))
         writer.rotate()
     writer.die()
-    capture = CaptureConfig(path=str(tmp_path / "c.duckdb"), keep_spool=True, keep_secrets=True, retention_bytes=2500)
+    capture = CaptureConfig(path=str(tmp_path / "c.duckdb"), keep_spool=True)
     recorder = Recorder(tmp_path, store, Config(capture=capture), CountingPipeline())
     recorder._stop(0.0)
     assert asyncio.run(recorder.run(-1)) == 0
     assert list((tmp_path / "spool").iterdir()) == []
-    kept = {path.name: path.read_bytes() for path in (tmp_path / "c.duckdb.spool").iterdir()}
-    assert set(kept) <= {*images, writer.path.name}
-    assert len(kept) == 3                   # two of a thousand bytes, and the empty last one
-    assert all(images.get(name, data) == data for name, data in kept.items())
-    assert next(iter(images)) not in kept
-    assert oct((tmp_path / "c.duckdb.spool").stat().st_mode)[-3:] == "700"
-    assert {oct(path.stat().st_mode)[-3:] for path in (tmp_path / "c.duckdb.spool").iterdir()} == {"600"}
+    (file,) = (tmp_path / "c.duckdb.spool").iterdir()
+    batches = [kept.decode(entry) for entry in kept.read(file.read_bytes())]
+    texts = [
+        record.message.payload for batch in batches if batch for record in batch.records if isinstance(record, MessageSeen)
+    ]
+    assert texts == store.payloads() == [b"%d" % n * 1000 for n in range(4)]
+    assert [batch.whole for batch in batches if batch][-1]
+
+
+def test_what_cannot_be_kept_is_not_committed_and_stays_in_the_spool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commits, "RETRY_SECONDS", (0.01,))
+    store = SqliteStore(tmp_path / "rows.sqlite")
+    writer = Writer(tmp_path / "spool")
+    writer.append(b"1")
+    writer.die()
+    place = tmp_path / "c.duckdb.spool"
+    place.write_bytes(b"a file where the folder should be")
+    capture = CaptureConfig(path=str(tmp_path / "c.duckdb"), keep_spool=True)
+
+    async def play() -> int:
+        recorder = Recorder(tmp_path, store, Config(capture=capture), CountingPipeline())
+        running = asyncio.create_task(recorder.run(-1))
+        await until(lambda: recorder._committer is not None and recorder._committer.failures > 2)
+        assert "c.duckdb.spool" in recorder._health()[1]["problems"][0]
+        assert store.payloads() == [] and writer.path.exists()
+        place.unlink()
+        await until(lambda: store.payloads() == [b"1"])
+        recorder._stop(0.0)
+        return await running
+
+    assert asyncio.run(play()) == 0
+    assert not writer.path.exists()
 
 
 def test_health_is_red_while_the_relay_has_no_room(tmp_path: Path) -> None:
