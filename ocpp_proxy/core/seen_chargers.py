@@ -76,8 +76,8 @@ class SeenChargers:
     def shaken(self, shake: Handshake) -> None:
         """An answer to a request; one that asked for no upgrade makes no charger."""
         link = shake.link
-        if not link.identity:
-            return
+        if not link.identity or (link.protocol_guessed and not shake.request_frame):
+            return                          # nobody's, or our own guess of the protocol
         held = self._links.setdefault(link.link_id, _Link())
         held.identity = link.identity
         charger = self._charger(link.identity) if shake.upgrade else self._chargers.get(link.identity)

@@ -94,6 +94,14 @@ def test_states_reconnects_and_outages() -> None:
     assert (charger.state, charger.reconnects, charger.outage_s) == ("open", 2, 30.0)
 
 
+def test_a_guessed_protocol_is_no_connection() -> None:
+    feed = Feed()
+    feed.begin(protocol="")
+    call(feed, "BootNotification", BOOT)
+    charger = only(feed)
+    assert (charger.protocol, charger.reconnects, charger.state) == ("ocpp1.6", 0, "open")
+
+
 def test_the_rate_is_of_the_five_minutes_before_the_last_message() -> None:
     feed = Feed()
     feed.begin()

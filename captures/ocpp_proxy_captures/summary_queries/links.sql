@@ -4,9 +4,12 @@ WITH shaken AS (
   SELECT no, link_id, identity, coalesce(TRY_CAST(said[1] AS INTEGER), 0) AS status, TRY_CAST(said[3] AS BIGINT) AS opened_ns,
          said[4] AS protocol, said[5] AS remote
   FROM (SELECT no, link_id, identity, json_extract_string(body, [
-          '$.link.status', '$.upgrade', '$.link.opened_ns', '$.link.protocol', '$.link.remote']) AS said
+          '$.link.status', '$.upgrade', '$.link.opened_ns', '$.link.protocol', '$.link.remote', '$.link.protocol_guessed',
+          '$.request_frame']) AS said
         FROM events WHERE kind = 'handshake' AND identity IS NOT NULL)
-  WHERE coalesce(said[2], 'true') = 'true'),
+  WHERE coalesce(said[2], 'true') = 'true'
+    -- not our own guess of the protocol
+    AND NOT (coalesce(said[6], 'false') = 'true' AND coalesce(said[7], '0') = '0')),
 traced AS (
   SELECT no, link_id, identity, 101 AS status, TRY_CAST(json_extract_string(body, '$.link.opened_ns') AS BIGINT) AS opened_ns,
          json_extract_string(body, '$.link.protocol') AS protocol, json_extract_string(body, '$.link.remote') AS remote
