@@ -88,11 +88,14 @@ class Control:
         after, limit = whole_number(request, "after", 0), min(whole_number(request, "limit", 1000), MAX_LINES)
         stream = self._stream
         if stream is None:
+            await self._live.settle()
             return answer(encode(self._live.page(where, after, limit)))
         return answer(await self._asking.beside(lambda: encode(stream.page(where, after, limit))))
 
     async def _follow(self, request: web.Request) -> web.StreamResponse:
         where, last = where_of(request), whole_number(request, "last", 0)
+        if last:
+            await self._live.settle()
         if len(self._live.subscribers) >= FOLLOWERS:
             raise web.HTTPServiceUnavailable(text=f"{FOLLOWERS} readers follow already; end one of them")
         subscriber = self._live.subscribe(where, last)

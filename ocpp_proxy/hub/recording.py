@@ -32,6 +32,7 @@ from ocpp_proxy.hub.control import Control
 from ocpp_proxy.hub.kept import KeptStore
 from ocpp_proxy.hub.metrics import Metrics, relay_numbers
 from ocpp_proxy.hub.overflow import Overflow, moved_folder
+from ocpp_proxy.hub.remembered import Remembered
 from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.hub.store import Position, Store
 from ocpp_proxy.hub.tail import Item, Lost, Tail, reached, size_of
@@ -65,7 +66,10 @@ class Recorder:
         self._tail = Tail(instance / "spool", positions, moved_folder(instance))
         self._overflow = Overflow(instance, self._tail)
         self._live = Live()
+        self._memory = Remembered(self._live) if store is None else None
         self._metrics = Metrics(instance, self._gauges)
+        self._said = log.LogFile(instance)
+        self._listener = log.Listener(self._said)
         self._thread = StoreThread()
         self._kept = store                  # what is committed to and closed: the store, or the store and kept segments
         if store is not None and config.capture.keep_spool:
@@ -96,13 +100,16 @@ class Recorder:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})    # the supervisor starts us with it held back
         if alive_fd >= 0:
             loop.add_reader(alive_fd, self._orphaned, alive_fd)
-        control = Control(self._live, self._metrics, self._store, self._health)
+        control = Control(
+            self._live, self._metrics, self._store, self._health, thread=self._thread, said=self._said, memory=self._memory)
         try:
             await self._serve(control)
             await self._pump()
             return await self._finish()
         finally:
             await control.stop()
+            if self._memory is not None:
+                self._memory.end()
             self._tail.close()
             if notify is not None:
                 loop.remove_reader(notify)
@@ -123,6 +130,8 @@ class Recorder:
         while True:
             self._wake.clear()
             room = len(self._pending) < PENDING_ROWS and self._pending_large < FLUSH_BYTES
+            if self._memory is not None and self._memory.waiting >= PENDING_ROWS:
+                room = False
             items = (self._items or self._tail.read(READ_ITEMS)) if room else []
             self._quiet = room and not items
             self._digest(items)
@@ -159,7 +168,10 @@ class Recorder:
         self._reached.update((worker, reached(item)) for worker, item in last.items())
         self._items = items[done:]
         self._live.publish(fresh)
+        if self._memory is not None:
+            self._memory.feed(fresh)
         self._metrics.count(fresh)
+        self._listener.feed(fresh)
         if not has_rows(self._pending):
             self._pending.clear()           # of beats only the last matters, and there is one behind these
             self._pending_since = self._pending_since if not has_rows(fresh) else monotonic()
@@ -292,7 +304,7 @@ class Recorder:
         return not problems, {
             "status": "failing" if problems else "ok", "problems": problems, "version": __version__,
             "listen": known.listen if known else (), "upstream": known.upstream if known else "",
-            "capture": known.capture if known else "", **gauges,
+            "capture": known.capture if known else "", "stored": self._store is not None, **gauges,
         }
 
     def _gauges(self) -> dict[str, tuple[str, float]]:

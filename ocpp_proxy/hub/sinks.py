@@ -150,6 +150,11 @@ class Live:
         for subscriber in self.subscribers:
             subscriber.put(fresh)
 
+    async def settle(self) -> None:
+        """Have the lines of the ring made, and let the event loop have its turns; then they are at hand."""
+        while self._ring.settle(SEARCH_LINES):
+            await asyncio.sleep(0)
+
     def subscribe(self, where: Filter | None, last: int = 0) -> Subscriber:
         """Begin to follow, after up to ``last`` of the newest lines that pass: none between them is missing or comes twice."""
         subscriber = Subscriber(where, self.links, self._ring.lines if last else (), last)
@@ -253,12 +258,19 @@ class _Ring:
             self._kept.dropped += late[0].count
             self._late_lines -= late.popleft().count
 
-    def _settle(self) -> None:
-        while self._late:
+    def settle(self, most: int) -> bool:
+        """Make about ``most`` of the lines that are not made yet; whether there are more."""
+        done = 0
+        while self._late and done < most:
             some = self._late.popleft()
             for line in some.made or lines(some.records):
                 self._kept.push(line)
-        self._late_lines = 0
+            done += some.count
+        self._late_lines -= done
+        return bool(self._late)
+
+    def _settle(self) -> None:
+        self.settle(self._late_lines)
 
 
 def _plain_lines(stream: Sequence[Record]) -> int | None:

@@ -85,6 +85,35 @@ def test_no_line_is_missing_and_none_comes_twice(seed: int, monkeypatch: pytest.
     asyncio.run(play())
 
 
+@pytest.mark.parametrize("count", [0, 3, 800, sinks.RING_LINES + 700])
+def test_the_ring_is_the_same_made_in_pieces(count: int) -> None:
+    async def play() -> None:
+        live, other = Live(), Live()
+        for first in range(1, count + 1, 100):
+            for each in (live, other):
+                each.publish(stream(first, min(first + 99, count)))
+        await live.settle()
+        assert numbers(live.ring) == numbers(other.ring) == list(range(max(1, count - sinks.RING_LINES + 1), count + 1))
+
+    asyncio.run(play())
+
+
+def test_a_ring_is_made_in_turns_of_the_event_loop() -> None:
+    async def play() -> None:
+        live = Live()
+        for first in range(1, 10_001, 100):
+            live.publish(stream(first, first + 99))
+        turns = 0
+        settling = asyncio.create_task(live.settle())
+        while not settling.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= 10_000 // sinks.SEARCH_LINES
+        assert len(live.ring) == 10_000
+
+    asyncio.run(play())
+
+
 def test_a_pause_of_two_seconds_at_full_rate_loses_nothing() -> None:
     async def play() -> None:
         live = Live()
