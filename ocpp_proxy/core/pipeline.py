@@ -18,7 +18,7 @@ class Seals(Protocol):
     def seal(self, pieces: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
         """The pieces as they may be stored."""
 
-    def open(self, pieces: Mapping[str, bytes]) -> dict[str, bytes]:
+    def unseal(self, pieces: Mapping[str, bytes]) -> dict[str, bytes]:
         """The pieces as they were; without those that cannot be opened."""
 
 
@@ -70,7 +70,7 @@ class Pipeline:
     def restore(self, pieces: Mapping[str, bytes]) -> None:
         """Go on where the stored pieces left off."""
         if self._sealer is not None:
-            opened = self._sealer.open(pieces)
+            opened = self._sealer.unseal(pieces)
             self.unopened = len(pieces) - len(opened)
             pieces = opened
         self._assembler.restore({key: piece for key, piece in pieces.items() if key.startswith("a/")})

@@ -30,7 +30,7 @@ class Sealer:
             for name, piece in pieces.items()
         }
 
-    def open(self, pieces: Mapping[str, bytes]) -> dict[str, bytes]:
+    def unseal(self, pieces: Mapping[str, bytes]) -> dict[str, bytes]:
         """The pieces as they were; those sealed under another key, or damaged, are left out."""
         found = ((name, self._opened(name, piece)) for name, piece in pieces.items())
         return {name: piece for name, piece in found if piece is not None}

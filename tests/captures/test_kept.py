@@ -329,8 +329,8 @@ def test_state_of_another_key_is_left_out_and_nothing_else(tmp_path: Path) -> No
     assert other.changed()["a/ids"] == pieces["a/ids"]
     swapped = dict(pieces)
     swapped["a/l/1"], swapped["a/l/2"] = pieces["a/l/2"], pieces["a/l/1"]       # a piece opens under its own name only
-    assert len(Sealer(KEY).open(swapped)) == len(pieces) - 2
-    assert Sealer(KEY).open(pieces).keys() == pieces.keys()
+    assert len(Sealer(KEY).unseal(swapped)) == len(pieces) - 2
+    assert Sealer(KEY).unseal(pieces).keys() == pieces.keys()
 
 
 def test_any_bytes_are_read_without_harm() -> None:
