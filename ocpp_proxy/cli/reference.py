@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import typer
+from ocpp_proxy_tui.app import names
 
 from ocpp_proxy.cli.app import app
 from ocpp_proxy.cli.setting_docs import DOCS
@@ -120,7 +121,23 @@ else the answer's, `outcome` what became of it, `kind` is `message`; `identity`,
 for the Call or an answer to it: `mtype == CALLERROR` finds the exchanges that failed so, `not payload contains x` those
 without x in any of their messages. All other rows, and every row of a list of frames, are asked as the lines they are."""
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "config.md": config_page, "fields.md": fields_page}
+def keys_page() -> str:
+    """Every key of the terminal UI."""
+    lines = ["# Keys of the terminal UI", "", MADE, "",
+             "`tui.toml` in the configuration folder (`~/.config/ocpp-proxy/`) gives an action other keys:", "",
+             "```toml", "[keys]", '"traffic.follow" = "space,p"', "```", "", "| action | keys | |", "|---|---|---|"]
+    for name, binding in names().items():
+        shown = ", ".join(f"`{_KEYS.get(key, key)}`" for key in binding.key.split(","))
+        lines.append(f"| `{name}` | {_cell(shown)} | {_cell(binding.description)} |")
+    return "\n".join(lines) + "\n"
+
+
+_KEYS = {"slash": "/", "question_mark": "?", "colon": ":", "equals_sign": "=", "minus": "-", "backslash": "\\",
+         "left_square_bracket": "[", "right_square_bracket": "]"}
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli_page, "config.md": config_page, "fields.md": fields_page, "keys.md": keys_page,
+}
 
 
 def main(folder: str) -> None:

@@ -60,7 +60,7 @@ class ProxyApp(App[None]):
         self._panes = [make(self.ground) for make in PANES]
         self._active = self._panes[0]
         themes.register(self, settings.theme, ansi)
-        self.set_keymap(keys.keymap(settings.keys, keys.names((ProxyApp, HelpScreen, FilterBar, *BOUND))))
+        self.set_keymap(keys.keymap(settings.keys, names()))
 
     def compose(self) -> ComposeResult:
         """Tabs, filter line, the panes, the status line, the keys."""
@@ -245,3 +245,8 @@ class ProxyApp(App[None]):
         async def run() -> None:
             await self.run_action(action, node)     # type: ignore[arg-type]    # the node the binding belongs to
         return run
+
+
+def names() -> dict[str, Binding]:
+    """Every action of the application that has a key, by its name in ``tui.toml``."""
+    return keys.names((ProxyApp, FilterBar, *BOUND, HelpScreen))
