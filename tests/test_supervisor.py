@@ -18,6 +18,7 @@ import pytest
 from ocpp_proxy.config import CaptureConfig, Config
 from ocpp_proxy.hub.client import find_instances
 from ocpp_proxy.hub.instance import Instance
+from ocpp_proxy.hub.log import LogFile
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.supervisor import Event, Supervisor
 from tests.hub.doubles import SqliteStore, eventually
@@ -151,6 +152,11 @@ def test_a_killed_recorder_comes_back_and_misses_nothing(tmp_path: Path) -> None
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(20) == 0
         assert SqliteStore(Path(known.folder) / "rows.sqlite").payloads() == [b"dial"] * 6 + [b"last words"]
+        told = [(line.level, line.text.split(" (pid")[0]) for line in LogFile(Path(known.folder)).since(0)
+                if line.process == "supervisor"]
+        assert told.count(("warning", "died: recorder ended with signal SIGKILL")) == 3
+        assert told.count(("info", "started: recorder")) == 4
+        assert [text for _, text in told[-2:]] == ["stopping", "stopped"]
 
 
 def test_the_children_end_in_order_when_the_supervisor_is_killed(tmp_path: Path) -> None:

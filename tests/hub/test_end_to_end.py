@@ -133,6 +133,8 @@ def test_a_conversation_is_live_then_stored_and_the_file_is_whole(tmp_path: Path
                 with pytest.raises(ConfigError):
                     await source.query("SELECT * FROM read_csv('/etc/passwd')", {})
                 assert [link.identity for link in await source.links()] == ["CP1"]
+                assert source.stored is True
+                assert [(charger.identity, charger.messages) for charger in await source.chargers()] == [("CP1", 40)]
                 lines = await source.page(None, 0, 1000)
                 messages = [line.record.message for line in lines if isinstance(line.record, MessageSeen)]
                 assert [(m.sender, m.message_id) for m in messages] == [
@@ -236,11 +238,21 @@ def test_without_a_capture_lines_and_findings_are_live_and_nothing_is_stored(tmp
                 async with connect(f"ws://{known.listen[0]}/CP1", subprotocols=[websockets.Subprotocol("ocpp1.6")]) as station:
                     await station.send(json.dumps([2, "m1", "NoSuchAction", {}]))
                     await station.recv()
-                    async with asyncio.timeout(20):
-                        while len(got) < 2:
-                            await asyncio.sleep(0.02)
+                async with asyncio.timeout(20):
+                    while len(got) < 2 or any(charger.state != "closed" for charger in await source.chargers()):
+                        await asyncio.sleep(0.02)
                 assert [line.record.message.message_id for line in got if isinstance(line.record, MessageSeen)] == ["m1", "m1"]
                 assert got[0].findings          # an action that 1.6 does not know
+                assert source.stored is False
+                (charger,) = await source.chargers()
+                assert (charger.identity, charger.state, charger.messages) == ("CP1", "closed", 2)
+                (number,) = {await source.number_of("exchanges", msg_no=number) for number in (1, 2)}
+                (row,) = await source.rows("exchanges", [number])
+                assert (row.action, row.outcome, row.message_id) == ("NoSuchAction", "ok", "m1")
+                codes = {found.code for found in got[0].findings}
+                assert codes <= {group.code for group in await source.finding_groups("CP1")}
+                assert codes <= {found.finding.code for found in await source.findings()}
+                assert {line.process for line in await source.log()} == {"supervisor", "recorder"}
                 proxy.process.send_signal(signal.SIGTERM)
                 await proxy.wait_for("stopped")
                 await following             # the stream came to its end
