@@ -64,6 +64,16 @@ def test_a_line_cut_by_a_crash_hides_no_other(tmp_path: Path) -> None:
     assert [line.text for line in file.since(0)] == ["a", "c"]
 
 
+def test_text_of_a_peer_is_escaped_and_cut(tmp_path: Path) -> None:
+    file = LogFile(tmp_path)
+    bad = "a\x1b[31m\x9b2J\u202e\x7f\ud800\r\nb"
+    Listener(file).feed([Note(1, 1, "refused", text=bad, identity=bad), Note(2, 2, "refused", text="x" * 100_000)])
+    data = (tmp_path / "log.ndjson").read_bytes()
+    assert not any(char in data.decode() for char in "\x1b\x9b\u202e\x7f\r")
+    assert [line.time_ns for line in file.since(0)] == [1, 2]
+    assert len(data) < 3000
+
+
 def test_a_folder_that_is_gone_stops_nobody(tmp_path: Path) -> None:
     file = LogFile(tmp_path / "gone")
     file.write(LogLine(1, "info", "relay", "a"))
