@@ -38,7 +38,7 @@ class LogFile:
 
     def write(self, *fresh: LogLine) -> None:
         """Append lines, their text escaped. A folder that cannot be written loses them: nothing stops for its log."""
-        safe = (structs.replace(line, text=safe_text(line.text, LINE)) for line in fresh)
+        safe = (structs.replace(line, text=str(safe_text(line.text, LINE))) for line in fresh)
         data = b"".join(msgspec.json.encode(line) + b"\n" for line in safe)
         with contextlib.suppress(OSError):
             fd = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
