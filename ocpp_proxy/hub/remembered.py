@@ -65,7 +65,7 @@ class Remembered:
     def number_of(self, view: View, msg_no: int = 0, frame_id: int = 0) -> int:
         """The number of the row that shows a message or a frame; 0 when its line is no longer held."""
         for number, line in enumerate(self._live.ring, self._first):
-            if (msg_no and _message(line) == msg_no) or (frame_id and frame_id in _frames(line)):
+            if (msg_no and _message(line) == msg_no) or (frame_id and not msg_no and frame_id in _frames(line)):
                 if view == "frames":
                     return number
                 call_no = rows.call_of(line)
