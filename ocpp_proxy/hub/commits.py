@@ -68,6 +68,7 @@ class StoreThread:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
+            del job                         # it holds the records: they need not wait for the next one to go
 
 
 class Work(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """What the recorder holds of large records is bounded in bytes, whatever a small spool record turns into."""
 
 import asyncio
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.hub.store import Position
 from ocpp_proxy.records import Beat, Record
 from ocpp_proxy.wire.spool import Kind, SpoolRecord
-from tests.hub.doubles import CountingPipeline, SqliteStore, message
+from tests.hub.doubles import CountingPipeline, SqliteStore, eventually, message
 from tests.hub.writing import Writer
 
 MB = 1 << 20
@@ -108,3 +109,18 @@ def test_many_rows_wait_a_little_longer_for_the_store_than_few() -> None:
     assert commits.flush_seconds(few) == commits.FLUSH_SECONDS < commits.MANY_SECONDS <= 1.0
     assert commits.flush_seconds(few * commits.MANY_ROWS) == commits.MANY_SECONDS
     assert commits.flush_seconds([Beat(1)] * 5) == commits.IDLE_SECONDS
+
+
+def test_what_a_call_of_the_store_was_given_is_let_go_when_it_is_done() -> None:
+    class Rows:
+        pass
+
+    async def play() -> None:
+        thread, rows = commits.StoreThread(), Rows()
+        left = weakref.ref(rows)
+        await thread.call(id, rows)
+        del rows
+        eventually(lambda: left() is None)
+        thread.end()
+
+    asyncio.run(play())
