@@ -73,12 +73,12 @@ class Listener:
 
     def feed(self, stream: Iterable[Record]) -> None:
         """Take records; those that say nothing here cost a look."""
-        for record in stream:
-            if type(record) is Beat:
+        for record in [record for record in stream if type(record) in _HEARD]:      # few, and this runs once per record
+            if isinstance(record, Beat):
                 self._now = max(self._now, record.time_ns)
-            elif (type(record) is Note or type(record) is Gap) and (line := said(record)) is not None:
-                self._now = max(self._now, record.time_ns)
-                self._hear(record.kind if type(record) is Note else "gap", line)
+            elif (line := said(record)) is not None:
+                self._now = max(self._now, line.time_ns)
+                self._hear(record.kind if isinstance(record, Note) else "gap", line)
         for kind, flood in list(self._floods.items()):
             if self._now - flood.since_ns >= FLOOD_NS:
                 del self._floods[kind]
@@ -92,6 +92,9 @@ class Listener:
         flood.last = line
         if flood.count <= FLOOD_LINES:
             self._file.write(line)
+
+
+_HEARD = frozenset((Beat, Note, Gap))
 
 
 class _Flood(Struct):
