@@ -164,6 +164,30 @@ def test_followers_get_what_passes_their_filter_until_the_end(tmp_path: Path) ->
     asyncio.run(play())
 
 
+@pytest.mark.parametrize("where", [None, "identity == CP1"])
+def test_a_follower_that_begins_with_old_lines_misses_none_and_gets_none_twice(tmp_path: Path, where: str | None) -> None:
+    async def during(source: LiveSource, live: Live) -> None:
+        live.publish([record for n in range(1, 3001) for record in message(n, 1, n, b"{}")])
+        got: list[int] = []
+
+        async def follow() -> None:
+            async for batch in source.follow(parse(where) if where else None, 1000):
+                got.extend(line.record.message.msg_no for line in batch if isinstance(line.record, MessageSeen))
+                if got[-1] == 6000:
+                    return
+
+        following = asyncio.create_task(follow())
+        for n in range(3001, 6001):
+            live.publish(message(n, 1, n, b"{}"))
+            if n % 20 == 0:
+                await asyncio.sleep(0)
+        await following
+        assert got == list(range(got[0], 6001))
+        assert 2001 <= got[0] <= 5001
+
+    served(tmp_path, during)
+
+
 def test_a_reader_that_does_not_read_loses_lines_and_holds_up_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
