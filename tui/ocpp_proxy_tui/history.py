@@ -43,6 +43,11 @@ class History:
             self._want(page)
         return row
 
+    def forget(self, index: int) -> None:
+        """The rows from there on have moved."""
+        for page in [page for page in self._pages if page >= index // PAGE]:
+            del self._pages[page]
+
     def stop(self) -> None:
         """Fetch no more."""
         self._wanted.clear()

@@ -7,9 +7,11 @@ too, and so is shown from there. When chunks leave the ring, the history is owed
 import asyncio
 import time
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+
+from msgspec import Struct
 
 from ocpp_proxy.fields import Filter, Links, joined, parse
 from ocpp_proxy.fields.rows import RowTest, compile_rows
@@ -21,7 +23,8 @@ from ocpp_proxy_tui.ring import Ring
 
 SLICE_SECONDS = 0.005                       # rows are put to a filter for so long between two turns of the event loop
 STEP = 64                                   # rows between two looks at the clock
-SETTLE_SECONDS = 0.5                        # until the ring's first message is in the capture, it is asked for this often
+SETTLE_SECONDS = 0.5                        # until the ring's newest message is in the capture, it is asked for this often
+SETTLE_TRIES = 20                           # and so many times
 EXTEND_SECONDS = 1.0                        # the history grows at most this often
 RETRY_SECONDS = 2.0
 _FAULTS = (CaptureError, ConfigError, OSError)
@@ -49,6 +52,7 @@ class Listing:
         self._changes_seen = ring.changed if ring else 0
         self._after = 0                     # the history is complete up to this ordinal
         self._asked_end = -1
+        self._missed_seen = ring.missed if ring else 0
         self._extending: asyncio.Task[None] | None = None
         self._scanning: asyncio.Task[None] | None = None
         self._matches: tuple[str, int, array[int]] = ("", 0, array("q"))
@@ -182,7 +186,7 @@ class Listing:
         """Put rows to the filter, for a slice of time."""
         until = time.perf_counter() + SLICE_SECONDS
         passes, hits, lines = test.test, self._hits, ring.lines
-        while self._scanned < ring.end and time.perf_counter() < until:
+        while self._scanned < ring.end:
             end = min(self._scanned + STEP, ring.end)
             if test.needs_lines:
                 for position, row in ring.rows(self._scanned, end):
@@ -194,6 +198,8 @@ class Listing:
             else:
                 hits.extend([position for position, row in ring.rows(self._scanned, end) if passes(row, _none)])
             self._scanned = end
+            if time.perf_counter() > until:
+                return
 
     async def _scan_on(self, ring: Ring, test: RowTest) -> None:
         while self._scanned < ring.end:
@@ -207,40 +213,72 @@ class Listing:
         if not self.loaded.is_set() or self._before > len(self.history.numbers):
             return True
         ring = self.ring
-        return ring is not None and self._start == ring.end and ring.end != self._asked_end
+        if ring is None:
+            return False
+        return self._start == ring.end != self._asked_end or (self._test is not None and ring.missed != self._missed_seen)
 
     async def _extend(self) -> None:
-        """Fetch the ordinals up to the ring's first message."""
-        while not await self._extended():
+        """Fetch the ordinals up to the ring's first message, once the capture has all that the ring has seen until now."""
+        ring, start = self.ring, self._start
+        goal = _Goal(self._before - len(self.history.numbers))
+        if ring is not None:
+            goal.newest, goal.missed, goal.end = ring.newest, ring.missed, ring.end
+            goal.first = ring.row(start).msg_no if ring.first <= start < ring.end else 0
+            if self._test is not None and self.loaded.is_set():
+                count = min(ring.missed - self._missed_seen, len(ring.missed_calls))
+                goal.again = min(list(ring.missed_calls)[-count:]) if count else 0
+        tries = 0
+        while True:
+            try:
+                tries += 1
+                settled = tries > SETTLE_TRIES or not goal.newest or await self.source.number_of(self.view, msg_no=goal.newest)
+                if settled and await self._reach(goal):
+                    break
+                self.trouble = ""
+            except _FAULTS as error:
+                self.trouble = str(error)
             await asyncio.sleep(RETRY_SECONDS if self.trouble else SETTLE_SECONDS)
-        if self.ring is not None:
+        if ring is not None:
             await asyncio.sleep(EXTEND_SECONDS)
 
-    async def _extended(self) -> bool:
-        """One attempt: False if the first message is not stored yet, or the source failed."""
-        ring, start = self.ring, self._start
-        first = ring.row(start).msg_no if ring is not None and ring.first <= start < ring.end else 0
-        owed = self._before - len(self.history.numbers)
-        try:
-            number = await self.source.number_of(self.view, msg_no=first) if first else 0
-            if first and not number:
-                return False
-            if not first:
-                self._asked_end = ring.end if ring is not None else 0
-            fresh = await self.source.numbers(self.view, self.where, self._after, first)
-            self.trouble = ""
-        except _FAULTS as error:
-            self.trouble = str(error)
+    async def _reach(self, goal: "_Goal") -> bool:
+        """Ask for the ordinals; False if the ring's first message is not stored yet."""
+        number = await self.source.number_of(self.view, msg_no=goal.first) if goal.first else 0
+        if goal.first and not number:
             return False
+        after = self._after
+        if goal.again:                      # news came of Calls that are no longer in the ring
+            after = min(after, (await self.source.number_of(self.view, msg_no=goal.again) or 1) - 1)
+        fresh = await self.source.numbers(self.view, self.where, after, goal.first)
+        if after < self._after:
+            fresh = self._merge(fresh, after)
         self._after = number - 1 if number else fresh[-1] if fresh else self._after
-        at, by, behind = len(self.history.numbers) + owed, len(fresh) - owed, self.end
+        at, by, behind = len(self.history.numbers) + goal.owed, len(fresh) - goal.owed, self.end
         self.history.numbers.extend(fresh)
         self._before += by
+        self._missed_seen, self._asked_end, self.trouble = goal.missed, goal.end, ""
         self.loaded.set()
         if by and behind > at:
             self._shifted(at, by)
         self._arrived()
         return True
+
+    def _merge(self, fresh: "array[int]", after: int) -> "array[int]":
+        """Bring the known ordinals behind ``after`` in line with those asked for again; gives what comes behind them."""
+        numbers = self.history.numbers
+        end = bisect_right(fresh, self._after)
+        now = set(fresh[:end])
+        for number in sorted(now.symmetric_difference(numbers[bisect_right(numbers, after):])):
+            place = bisect_left(numbers, number)
+            if number in now:
+                numbers.insert(place, number)
+            else:
+                numbers.pop(place)
+            by = 1 if number in now else -1
+            self._before += by
+            self.history.forget(place)
+            self._shifted(place, by)
+        return fresh[end:]
 
     # -- search ----------------------------------------------------------------------------------------------------
 
@@ -309,6 +347,17 @@ class Listing:
     def _of_number(self, number: int) -> int | None:
         at = bisect_left(self.history.numbers, number)
         return at if at < len(self.history.numbers) and self.history.numbers[at] == number else None
+
+
+class _Goal(Struct):
+    """Up to where the history is to grow: what the ring held when it was asked for."""
+
+    owed: int
+    newest: int = 0
+    missed: int = 0
+    end: int = -1
+    first: int = 0
+    again: int = 0
 
 
 def _none() -> list[Line]:

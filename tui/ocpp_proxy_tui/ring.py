@@ -76,13 +76,19 @@ class Ring:
     """Rows at positions ``first`` to ``end`` (a position never changes). Answers and late findings change a row in place."""
 
     def __init__(self, view: View, limit: int, links: Links, stored: bool) -> None:
-        """``stored``: an answer whose Call is not here belongs to a row of the capture, so it makes no row here."""
+        """``limit``: rows that are kept at least, two chunks more at most.
+
+        ``stored``: an answer whose Call is not here belongs to a row of the capture, so it makes no row here.
+        """
         self.view, self.limit, self.stored = view, limit, stored
         self.first = self.end = 0
         self.evicted = 0
         self.bytes = 0
         self.changed = 0                    # how many changes there have been; the newest positions are in ``changes``
         self.changes: deque[int] = deque(maxlen=CHANGES)
+        self.newest = 0                     # number of the newest message taken
+        self.missed = 0                     # how much news there has been of Calls that are not here; of the newest their
+        self.missed_calls: deque[int] = deque(maxlen=CHANGES)      # numbers
         self._links = links
         self._base = 0                      # position of the first row of chunk 0
         self._chunks: dict[int, _Chunk] = {}
@@ -96,11 +102,13 @@ class Ring:
         call = 0
         if isinstance(line.record, Found) and self._again(line.record.finding.finding_id):
             return
+        if isinstance(line.record, MessageSeen):
+            self.newest = line.record.message.msg_no
         if self.view == "exchanges":
             call = call_of(line)
-            if call and self._update(call, line):
+            if call and (self._update(call, line) or self._missed(call)):
                 return
-            if (call and self.stored) or not (call or is_row(line)):
+            if not (call or is_row(line)):
                 return
         row = (begin if self.view == "exchanges" else alone)(line, self._links)
         self._intern(row)
@@ -147,7 +155,7 @@ class Ring:
 
     def rows(self, begin: int, end: int) -> Iterator[tuple[int, Row]]:
         """Rows with their positions, as they are kept: for looking through many."""
-        position = max(begin, self.first)
+        position, end = max(begin, self.first), min(end, self.end)
         while position < end:
             number, at = divmod(position - self._base, CHUNK)
             rows = self._chunks[number].rows[at:at + end - position]
@@ -202,6 +210,13 @@ class Ring:
         self.changed += 1
         return True
 
+    def _missed(self, call: int) -> bool:
+        """News of a Call that is not here: whether the capture has its row."""
+        if self.stored:
+            self.missed_calls.append(call)
+            self.missed += 1
+        return self.stored
+
     def _search(self, call: int) -> int | None:
         """The row of a Call by its number: rows that begin with a message stand in the order of their numbers."""
         low, high = 0, len(self._chunks)
@@ -235,7 +250,7 @@ class Ring:
             self.bytes -= past.bytes
             past.pack()
             self.bytes += past.bytes
-        while self._chunks and (self.end - self.first + CHUNK > self.limit or self.bytes > BYTES):
+        while self._chunks and (self.end - self.first - CHUNK >= self.limit or self.bytes > BYTES):
             oldest = next(iter(self._chunks))
             gone = self._chunks.pop(oldest)
             self.first += len(gone.rows)
