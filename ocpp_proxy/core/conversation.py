@@ -309,7 +309,8 @@ class Conversation(Memory):
     ) -> None:
         mtype = envelope.mtype
         direction = link.directions[place if mtype == 5 else 1 - place]         # of the side that called
-        call, why = answered(direction, envelope.message_id, mtype == 3) if mtype != 5 else (None, "")
+        given = mtype == 3 and frame.verdict != "dropped"                       # its caller gets a result
+        call, why = answered(direction, envelope.message_id, given) if mtype != 5 else (None, "")
         before = direction.answered.get(envelope.message_id)
         if mtype == 5 and before is None:
             why = "unknown"

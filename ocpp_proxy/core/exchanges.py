@@ -41,7 +41,7 @@ def expired(direction: Direction, call: OpenCall, link_id: int, caller: Side, ou
 def answered(direction: Direction, message_id: str, result: bool = False) -> tuple[OpenCall | None, str]:
     """The Call an answer belongs to, and "" or why none waits: "late", "again", "spare" (a copy's answer), "unknown".
 
-    ``result``: the answer is a CALLRESULT.
+    ``result``: the answer is a CALLRESULT that reaches the caller.
     """
     call = direction.waiting.pop(message_id, None)
     why = ""

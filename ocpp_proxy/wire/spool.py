@@ -8,6 +8,7 @@ neither bytes chosen by a peer nor leftovers of another file pass as a record, a
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import TypeVar
 from zlib import crc32
 
 import msgspec
@@ -84,8 +85,31 @@ class End(Struct, frozen=True, gc=False):
     first: bool = False                     # this direction's sender ended the link
 
 
+class Boundary(Struct, frozen=True, gc=False, array_like=True):
+    """Where a direction stands behind a gap, on a premise: that a frame begins at its byte ``start``.
+
+    The reader of the spool knows whether it does. Then, at byte ``end`` (behind the last lost one), ``rest`` payload bytes
+    are still to come of a frame whose header begins with ``first``, or ``head`` are the bytes of a header that is not
+    complete, or (both empty) a frame begins. ``opening``: ``start`` lies directly behind an HTTP head, lost as well.
+    """
+
+    link: int
+    direction: int
+    start: int
+    end: int
+    rest: int = 0
+    first: int = 0
+    head: bytes = b""
+    inside: int = 0                         # in a fragmented message; 2: as at ``start``
+    closed: bool = False                    # a Close went by
+    opening: bool = False
+
+
 class GapBody(Struct, frozen=True, gc=False):
-    """Body of GAP: records that were counted but not appended. The sequence numbers were used up."""
+    """Body of GAP: records that were counted but not appended. The sequence numbers were used up.
+
+    ``boundaries`` of the directions that lost bytes and go on; a writer of before does not say.
+    """
 
     from_seq: int
     to_seq: int
@@ -93,6 +117,7 @@ class GapBody(Struct, frozen=True, gc=False):
     bytes: int
     reason: str
     started_ns: int
+    boundaries: tuple[Boundary, ...] = ()
 
 
 class NoteBody(Struct, frozen=True, gc=False):
@@ -104,7 +129,11 @@ class NoteBody(Struct, frozen=True, gc=False):
 
 
 class Disposition(Struct, frozen=True, gc=False):
-    """Body of DISP: what became of received records. ``seqs`` name them; OUT records name their cause the same way."""
+    """Body of DISP: what becomes of a received message. ``seqs`` name the IN records with its bytes.
+
+    The record's offset says where in the direction the message ends (0: about none), and it comes before the IN record that
+    completes the message. The offset of an OUT record, which comes behind, names its cause the same way (0: none).
+    """
 
     seqs: tuple[int, ...]
     what: str                               # held, dropped, answered, released, replaced
@@ -179,6 +208,14 @@ def decode_body(record: SpoolRecord) -> Body:
     """Decode the body of a record that has one (all but IN, OUT, BEAT). Raises ``msgspec.DecodeError``."""
     decoded: Body = _DECODERS[record.kind].decode(record.data)
     return decoded
+
+
+_T = TypeVar("_T", bound=Struct)
+
+
+def decode_as(data: bytes, body: type[_T]) -> _T:
+    """Decode a body of this kind. Raises ``msgspec.DecodeError``."""
+    return msgspec.msgpack.decode(data, type=body)
 
 
 def segment_header(segment: Segment) -> bytes:
