@@ -1,123 +1,144 @@
-"""Field names to SQL: which rows of ``wire`` can pass a filter.
+"""Field names to SQL: which rows of ``wire w`` can pass a filter, as the lines they are.
 
-The filter's own predicate (``ocpp_proxy.fields``) has the last word on every line, so live and stored lines answer alike;
-the SQL only spares it rows. So it may let too much through, never too little: a condition says whether it is ``exact``,
-and the negation of one that is not lets everything through.
+The filter's own predicate (``ocpp_proxy.fields``) has the last word where SQL is not sure, so live and stored lines answer
+alike. ``rows_sql`` asks whole exchanges and uses the pieces of this one.
 """
 
 import re
 from collections.abc import Callable
 
-from msgspec import Struct
-
 from ocpp_proxy.fields import And, Compare, Filter, Node, Not, Or, Value, Word
+from ocpp_proxy.fields.registry import ANSWERS
 from ocpp_proxy.model import Opcode
+from ocpp_proxy_captures.conditions import EVERYTHING, NEVER, Condition, every, exactly, negated, perhaps, some
 
-Parameter = str | int | float | bool
-
-
-class Sql(Struct, frozen=True):
-    """A condition on a row of ``wire w``, never NULL."""
-
-    text: str
-    parameters: tuple[Parameter, ...] = ()
-    exact: bool = False
-
-
-EVERYTHING = Sql("true")
-_LATENCY = """w.no IN (SELECT a.no FROM wire a JOIN wire c ON c.msg_no = a.msg_no - a.call_back
-    WHERE ((epoch_us(a.ts) * 1000 + a.ns) - (epoch_us(c.ts) * 1000 + c.ns)) / 1e6 {op} ?)"""
-_TEXT = "concat_ws(' ', coalesce(w.error_code, ''), coalesce(w.error_desc, ''), coalesce(CAST(w.payload AS VARCHAR), ''))"
+LATENCY = "((epoch_us({0}.ts) * 1000 + {0}.ns) - (epoch_us({1}.ts) * 1000 + {1}.ns)) / 1e6"
+MESSAGE_FIELDS = frozenset((
+    "action", "message_id", "mtype", "evse", "connector", "tx", "token", "error", "outcome", "payload"))
+_LATENCY = f"""w.no IN (SELECT a.no FROM wire a JOIN wire c ON c.msg_no = a.msg_no - a.call_back
+    WHERE {LATENCY.format("a", "c")} {{op}} ?)"""
+_PAYLOAD = "coalesce(CAST(w.payload AS VARCHAR), '')"
+_TEXT = f"concat_ws(' ', coalesce(w.error_code, ''), coalesce(w.error_desc, ''), {_PAYLOAD})"
+READABLE = "w.msg_no IS NOT NULL AND w.odd IS NULL"    # what ``odd`` holds, and large values, SQL cannot look into
+SIZE = f"strlen({_PAYLOAD})"
 _NUMBERS = {"mtype": "w.mtype", "evse": "w.evse_id", "connector": "w.connector_id", "link": "w.link_id"}
 _TEXTS = {
     "action": "w.action", "message_id": "w.message_id", "tx": "w.tx_id", "token": "w.id_token", "error": "w.error_code",
-    "payload": "CAST(w.payload AS VARCHAR)",
+    "payload": "CASE WHEN w.msg_no IS NOT NULL THEN coalesce(CAST(w.payload AS VARCHAR), '') END",
 }
 _FROM_LINK = {"identity": "w.identity", "protocol": "w.protocol"}     # of rows without a message the link knows them
 _OPS = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
-_PLAIN = re.compile(r"(\(\?i\))?([\w \-.:,;/@\"'=<>#%&!~*+?|()\[\]^$]|\\[dws.\\+*?()\[\]|^$])*", re.ASCII)
+_PLAIN = re.compile(r"(\(\?i\))?([\w \-.:,;/@\"'=<>#%&!~*+?|()\[\]^$]|\\[dw.\\+*?()\[\]|^$])*", re.ASCII)
+_OTHER_CLASSES = re.compile(r"&&|--|~~|\[[^\]]*\[")     # means something else to RE2
 
 
-def candidates(where: Filter | None) -> Sql:
-    """The condition for a filter; None lets everything through."""
-    return EVERYTHING if where is None else _node(where.root)
+def candidates(where: Filter | None) -> Condition:
+    """The condition for a filter on lines; None lets everything through."""
+    return exactly("true") if where is None else translated(where.root, line_atom)
 
 
-def _node(node: Node) -> Sql:
+def translated(node: Node, atom: Callable[[Word | Compare], Condition]) -> Condition:
+    """The condition of a tree, made of those of its words and comparisons."""
     match node:
         case And(items):
-            return _joined([_node(item) for item in items], " AND ", "true")
+            return every([translated(item, atom) for item in items])
         case Or(items):
-            return _joined([_node(item) for item in items], " OR ", "false")
+            return some([translated(item, atom) for item in items])
         case Not(item):
-            inner = _node(item)
-            return Sql(f"NOT {inner.text}", inner.parameters, True) if inner.exact else EVERYTHING
-        case Word(text):
-            return _word(text)
-        case Compare():
-            return _compare(node)
+            return negated(translated(item, atom))
+        case Word() | Compare():
+            return atom(node)
 
 
-def _joined(parts: list[Sql], word: str, empty: str) -> Sql:
-    if not parts:
-        return Sql(empty, (), True)
-    return Sql("(" + word.join(part.text for part in parts) + ")", tuple(p for part in parts for p in part.parameters),
-               all(part.exact for part in parts))
+def message_field(field: str) -> bool:
+    """Whether only messages have this field."""
+    return field in MESSAGE_FIELDS or field.startswith("payload.")
 
 
-def _word(text: str) -> Sql:
-    if not text.isascii():
-        return EVERYTHING
-    every = f"concat_ws(' ', w.action, chr(0), w.message_id, chr(0), w.identity, chr(0), {_TEXT})"
-    return Sql(f"(w.msg_no IS NULL OR w.odd IS NOT NULL OR contains(lower({every}), ?))", (text.lower(),))
+def event_atom(node: Word | Compare) -> Condition:
+    """What is known of lines that are neither frame nor message: these have no field of a message."""
+    return NEVER if isinstance(node, Compare) and message_field(node.field) else EVERYTHING
 
 
-def _compare(node: Compare) -> Sql:
+def line_atom(node: Word | Compare) -> Condition:
+    """The condition of one word or comparison on the row ``w``."""
+    if isinstance(node, Word):
+        return _word(node.text)
     field, op, value = node.field, node.op, node.value
     if field.startswith("payload."):
         return _path(field, op, value)
     if field in ("severity", "rule", "blame"):
         return _of_findings(field, op, value)
     if field in _NUMBERS:
-        return _scalar(_NUMBERS[field], op, value)
+        return scalar(_NUMBERS[field], op, value)
+    if field == "payload":
+        return _loosened("w.odd IS NOT NULL", scalar(_TEXTS[field], op, value))
     if field in _TEXTS:
-        made = _scalar(_TEXTS[field], op, value)
-        return Sql(f"(w.odd IS NOT NULL OR {made.text})", made.parameters) if field == "payload" else made
+        return scalar(_TEXTS[field], op, value)
     if field in _FROM_LINK:
-        made = _scalar(_FROM_LINK[field], op, value)
-        return Sql(f"({_FROM_LINK[field]} IS NULL OR {made.text})", made.parameters)
+        return _loosened(f"{_FROM_LINK[field]} IS NULL", scalar(_FROM_LINK[field], op, value))
     special = _SPECIAL.get(field)
     return special(op, value) if special else EVERYTHING
 
 
-def _scalar(column: str, op: str, value: Value) -> Sql:
+def _loosened(unknown: str, known: Condition) -> Condition:
+    """A condition on a column that does not know everything."""
+    return some([perhaps(unknown), every([negated(exactly(f"({unknown})")), known])])
+
+
+def _word(text: str) -> Condition:
+    if not text.isascii() or not text.isprintable():
+        return EVERYTHING
+    every_text = f"concat_ws(' ', w.action, chr(0), w.message_id, chr(0), w.identity, chr(0), {_TEXT})"
+    needle = text.lower()
+    sure = f"w.identity IS NOT NULL AND {READABLE} AND {_ascii(every_text)}" if needle.strip() == needle else ""
+    unknown = "w.msg_no IS NULL OR w.odd IS NOT NULL OR w.identity IS NULL"
+    return perhaps(f"({unknown} OR contains(lower({every_text}), ?))", needle, sure=sure)
+
+
+def _ascii(text: str) -> str:
+    """Only then SQL and Python agree on what a small letter is."""
+    return f"strlen({text}) = length({text})"
+
+
+def scalar(column: str, op: str, value: Value) -> Condition:
+    """A comparison of an expression; NULL: false."""
     if isinstance(value, tuple):
         if op != "in" or not value:
-            return Sql("false", (), True) if op == "in" else EVERYTHING
-        marks = ", ".join("?" * len(value))
-        return Sql(f"coalesce({column} IN ({marks}), false)", value, True)
+            return NEVER if op == "in" else EVERYTHING
+        return exactly(f"coalesce({column} IN ({', '.join('?' * len(value))}), false)", *value)
     if op in _OPS:
-        return Sql(f"coalesce({column} {_OPS[op]} ?, false)", (value,), True)
-    text = str(value)
+        return exactly(f"coalesce({column} {_OPS[op]} ?, false)", value)
+    text, as_text = str(value), f"CAST({column} AS VARCHAR)"
     if op == "contains" and text.isascii():
-        return Sql(f"coalesce(contains(lower(CAST({column} AS VARCHAR)), ?), false)", (text.lower(),))
-    if op == "~" and _PLAIN.fullmatch(text):
-        return Sql(f"coalesce(regexp_matches(CAST({column} AS VARCHAR), ?, 's'), false)", (text,))
-    return EVERYTHING
+        return perhaps(f"coalesce(contains(lower({as_text}), ?), false)", text.lower(), sure=_ascii(as_text))
+    if op == "~" and _PLAIN.fullmatch(text) and not _OTHER_CLASSES.search(text):
+        plain = f"regexp_full_match({as_text}, '[ -~]*')"
+        return perhaps(f"coalesce(regexp_matches({as_text}, ?, 's'), false)", text, sure=plain)
+    return perhaps(f"({column} IS NOT NULL)")
 
 
-def _of_findings(field: str, op: str, value: Value) -> Sql:
+def _of_findings(field: str, op: str, value: Value) -> Condition:
+    return findings("w.no", "SELECT line_no AS row_no, level, rule, blame FROM found", field, op, value)
+
+
+def findings(number: str, judged: str, field: str, op: str, value: Value) -> Condition:
+    """A comparison with the findings of a row: ``number`` is its ordinal, ``judged`` gives row_no, level, rule and blame."""
+    some_of = f"{number} IN (SELECT row_no FROM ({judged})"
     if field == "severity" and op in _OPS and isinstance(value, int):
-        return Sql(f"w.no IN (SELECT line_no FROM found GROUP BY line_no HAVING max(level) {_OPS[op]} ?)", (value,), True)
-    if field == "severity" or isinstance(value, tuple) or op not in ("==", "!="):
-        return Sql("w.no IN (SELECT line_no FROM found)")
-    with_it = f"w.no IN (SELECT line_no FROM found WHERE {field} = ?)"
-    if op == "==":
-        return Sql(with_it, (value,), True)
-    return Sql(f"(w.no IN (SELECT line_no FROM found) AND NOT {with_it})", (value,), True)
+        return exactly(f"{some_of} GROUP BY row_no HAVING max(level) {_OPS[op]} ?)", value)
+    if field == "severity" and isinstance(value, tuple) and value:
+        return exactly(f"{some_of} GROUP BY row_no HAVING max(level) IN ({', '.join('?' * len(value))}))", *value)
+    if op == "in" and isinstance(value, tuple) and value:
+        return exactly(f"{some_of} WHERE {field} IN ({', '.join('?' * len(value))}))", *value)
+    if op == "==" and not isinstance(value, tuple):
+        return exactly(f"{some_of} WHERE {field} = ?)", value)
+    if op == "!=" and not isinstance(value, tuple):
+        return exactly(f"({some_of}) AND NOT {some_of} WHERE {field} = ?))", value)
+    return perhaps(f"{some_of})")
 
 
-def _path(field: str, op: str, value: Value) -> Sql:
+def _path(field: str, op: str, value: Value) -> Condition:
     """Rows whose payload has all the keys of the path (or an escape that could hide them)."""
     keys = [key for key in re.findall(r"[^.\[\]]+", re.sub(r"\[(\d+|\*)\]", "", field.removeprefix("payload.")))]
     parts = [f'"{key}"' for key in keys]
@@ -125,45 +146,58 @@ def _path(field: str, op: str, value: Value) -> Sql:
         parts.append(value)
     if not all(part.isprintable() for part in parts):
         return EVERYTHING
-    conditions = " AND ".join("contains(CAST(w.payload AS VARCHAR), ?)" for _ in parts) or "true"
-    return Sql(f"coalesce(contains(CAST(w.payload AS VARCHAR), '\\') OR ({conditions}), w.odd IS NOT NULL)", tuple(parts))
+    conditions = " AND ".join(f"contains({_PAYLOAD}, ?)" for _ in parts) or "true"
+    return perhaps(f"(w.odd IS NOT NULL OR contains({_PAYLOAD}, '\\') OR ({conditions}))", *parts)
 
 
-def _ms(op: str, value: Value) -> Sql:
+def _ms(op: str, value: Value) -> Condition:
     if op not in _OPS or isinstance(value, tuple):
         return EVERYTHING
-    return Sql(_LATENCY.format(op=_OPS[op]), (value,), True)
+    return exactly(_LATENCY.format(op=_OPS[op]), value)
 
 
-def _side(op: str, value: Value) -> Sql:
-    column = "CASE WHEN w.station THEN 'station' ELSE 'csms' END"
-    return _scalar(column, op, value)
+def _side(op: str, value: Value) -> Condition:
+    return scalar("CASE WHEN w.station THEN 'station' ELSE 'csms' END", op, value)
 
 
-def _opcode(op: str, value: Value) -> Sql:
+def _opcode(op: str, value: Value) -> Condition:
     names = ", ".join(f"'{opcode.value}'" for opcode in Opcode)
-    made = _scalar(f"list_extract([{names}], w.opcode + 1)", op, value)
-    return Sql(f"(w.opcode IS NULL OR {made.text})", made.parameters)
+    return _loosened("w.opcode IS NULL", scalar(f"list_extract([{names}], w.opcode + 1)", op, value))
 
 
-def _kind(op: str, value: Value) -> Sql:
-    return _scalar("""CASE WHEN w.msg_no IS NOT NULL THEN 'message' WHEN w.opcode = 3 THEN 'ping' WHEN w.opcode = 4 THEN 'pong'
+def _kind(op: str, value: Value) -> Condition:
+    return scalar("""CASE WHEN w.msg_no IS NOT NULL THEN 'message' WHEN w.opcode = 3 THEN 'ping' WHEN w.opcode = 4 THEN 'pong'
         WHEN w.opcode = 5 THEN 'close' WHEN w.opcode IN (6, 7) THEN 'http' ELSE 'raw' END""", op, value)
 
 
-def _time(op: str, value: Value) -> Sql:
-    if op not in ("==", "<", "<=", ">", ">=") or not isinstance(value, int):
+def _time(op: str, value: Value) -> Condition:
+    if not isinstance(value, int):
         return EVERYTHING
-    loose = {"==": "=", "<": "<=", "<=": "<=", ">": ">=", ">=": ">="}[op]
-    return Sql(f"w.ts {loose} make_timestamptz(CAST(? AS BIGINT))", (value // 1000,))
+    micros = f"make_timestamptz(CAST({value // 1000} AS BIGINT))"           # a plain bound: whole row groups are passed over
+    loose = {"==": "=", "<": "<=", "<=": "<=", ">": ">=", ">=": ">="}.get(op)
+    exact = scalar("(epoch_us(w.ts) * 1000 + w.ns)", op, value)
+    return every([exactly(f"w.ts {loose} {micros}"), exact]) if loose else exact
 
 
-def _text(op: str, value: Value) -> Sql:
-    if op != "contains" or not str(value).isascii():
+def _text(op: str, value: Value) -> Condition:
+    text = str(value)
+    if op != "contains" or not text.isascii() or not text:
         return EVERYTHING
-    return Sql(f"(w.msg_no IS NULL OR w.odd IS NOT NULL OR contains(lower({_TEXT}), ?))", (str(value).lower(),))
+    sure = f"{READABLE} AND {_ascii(_TEXT)}" if text.strip() == text else ""
+    return perhaps(
+        f"(w.msg_no IS NULL OR w.odd IS NOT NULL OR contains(lower({_TEXT}), ?))", text.lower(), sure=sure)
 
 
-_SPECIAL: dict[str, Callable[[str, Value], Sql]] = {
-    "ms": _ms, "side": _side, "opcode": _opcode, "kind": _kind, "time": _time, "text": _text,
+def _outcome(op: str, value: Value) -> Condition:
+    cases = " ".join(f"WHEN {mtype} THEN '{outcome}'" for mtype, outcome in ANSWERS.items())
+    return scalar(f"CASE w.mtype {cases} END", op, value)
+
+
+def _size(op: str, value: Value) -> Condition:
+    return _loosened(f"NOT ({READABLE})", scalar(SIZE, op, value))
+
+
+_SPECIAL: dict[str, Callable[[str, Value], Condition]] = {
+    "ms": _ms, "side": _side, "opcode": _opcode, "kind": _kind, "time": _time, "text": _text, "outcome": _outcome,
+    "size": _size,
 }

@@ -11,22 +11,24 @@ import duckdb
 
 from ocpp_proxy.fields import Filter
 from ocpp_proxy.fields import compile as compile_filter
-from ocpp_proxy.model import CaptureError, ConfigError, Finding, Frame, Link
-from ocpp_proxy.records import Beat, Found, FrameSeen, Handshake, Line, LinkOpened, MessageSeen, Record
+from ocpp_proxy.model import CaptureError, ConfigError, Link
+from ocpp_proxy.records import Beat, Handshake, Line, LinkOpened, Record
 from ocpp_proxy.source import Table
 from ocpp_proxy_captures import canned, rebuild, sandbox
 from ocpp_proxy_captures.cells import plain
 from ocpp_proxy_captures.database import Connection, capture_files, open_files, refused
 from ocpp_proxy_captures.fields_sql import candidates
+from ocpp_proxy_captures.lines import lines as rebuilt_lines
 from ocpp_proxy_captures.log import Log, SourceLog
 from ocpp_proxy_captures.summaries import SourceSummaries, Summaries
+from ocpp_proxy_captures.traffic import SourceTraffic, Traffic
 
 QUERY_SECONDS = 30.0                        # then a query of ours is interrupted
 QUERY_ROWS = 100_000                        # more are cut
 PAGE = 2_000                                # lines rebuilt at once
 
 
-class Reader(Summaries, Log, ABC):
+class Reader(Traffic, Summaries, Log, ABC):
     """Questions to a capture. Every method blocks and may be called from any thread."""
 
     @abstractmethod
@@ -59,7 +61,7 @@ class Reader(Summaries, Log, ABC):
         if where is None:
             with self.reading() as con:
                 rows = con.execute("SELECT no FROM lines ORDER BY no LIMIT ? OFFSET ?", [limit, after]).fetchall()
-                return _lines(con, [no for (no,) in rows])
+                return rebuilt_lines(con, [no for (no,) in rows])
         out: list[Line] = []
         for batch in self.lines(where):
             taken = batch[after:]
@@ -76,7 +78,7 @@ class Reader(Summaries, Log, ABC):
             numbers = _candidates(con, where)
         for start in range(0, len(numbers), PAGE):
             with self.reading() as con:
-                batch = [line for line in _lines(con, numbers[start : start + PAGE]) if passes(line)]
+                batch = [line for line in rebuilt_lines(con, numbers[start : start + PAGE]) if passes(line)]
             if batch:
                 yield batch
 
@@ -137,10 +139,11 @@ class FileReader(Reader):
         self._con.close()
 
 
-class CaptureSource(SourceSummaries, SourceLog):
+class CaptureSource(SourceTraffic, SourceSummaries, SourceLog):
     """A closed capture as a ``source.Source``. Raises ``CaptureError`` when it cannot be opened."""
 
     live = False
+    stored = True
 
     def __init__(self, path: str | Path) -> None:
         self._reader = FileReader(Path(path))
@@ -159,8 +162,8 @@ class CaptureSource(SourceSummaries, SourceLog):
         """Up to ``limit`` lines that pass the filter, behind the first ``after`` of those."""
         return await asyncio.to_thread(self._reader.page, where, after, limit)
 
-    async def follow(self, where: Filter | None) -> AsyncIterator[list[Line]]:
-        """All lines that pass the filter, in batches; then it ends."""
+    async def follow(self, where: Filter | None, last: int = 0) -> AsyncIterator[list[Line]]:
+        """All lines that pass the filter, in batches, whatever ``last`` says; then it ends."""
         for batch in self._reader.lines(where):
             yield batch
 
@@ -187,44 +190,9 @@ _BAD_VALUE = (
 def _candidates(con: Connection, where: Filter | None) -> list[int]:
     condition = candidates(where)
     rows = con.execute(f"""
-        SELECT no FROM wire w WHERE (msg_no IS NOT NULL OR opcode > 2 OR raw IS NOT NULL) AND {condition.text}
-        UNION ALL SELECT no FROM lines WHERE source <> 'wire' ORDER BY no""", list(condition.parameters)).fetchall()
+        SELECT no FROM wire w WHERE (msg_no IS NOT NULL OR opcode > 2 OR raw IS NOT NULL) AND {condition.may.text}
+        UNION ALL SELECT no FROM lines WHERE source <> 'wire' ORDER BY no""", list(condition.may.parameters)).fetchall()
     return [no for (no,) in rows]
-
-
-def _lines(con: Connection, numbers: list[int]) -> list[Line]:
-    """The lines with these ordinals, in order."""
-    if not numbers:
-        return []
-    records: dict[int, Record] = {}
-    frames: dict[int, Frame] = {}
-    apart: dict[int, int] = {}              # messages whose frame came in the commit before: frame_id to ordinal
-    for no, body in con.execute(f"SELECT no, body FROM events WHERE {rebuild.among('no', numbers)}").fetchall():
-        records[no] = rebuild.event(body)
-    wire = rebuild.wire_rows(con, rebuild.among("w.no", numbers))
-    called = rebuild.call_times(con, wire)
-    for row in wire:
-        frame, message = rebuild.frame_and_message(row, called)
-        if message is not None:
-            records[row[0]] = MessageSeen(message)
-            if frame is not None:
-                frames[row[0]] = frame
-            else:
-                apart[message.frame_id] = row[0]
-        elif frame is not None:
-            records[row[0]] = FrameSeen(frame)
-    if apart:
-        for row in rebuild.wire_rows(con, rebuild.among("w.frame_id", sorted(apart)) + " AND w.opcode IS NOT NULL"):
-            frame, _ = rebuild.frame_and_message(row)
-            if frame is not None:
-                frames[apart[frame.frame_id]] = frame
-    findings: dict[int, list[Finding]] = {}
-    for row in con.execute(rebuild.found_sql(rebuild.among("line_no", numbers))).fetchall():
-        if row[0] == row[1]:
-            records[row[0]] = Found(rebuild.finding(row))
-        else:
-            findings.setdefault(row[1], []).append(rebuild.finding(row))
-    return [Line(records[no], tuple(findings.get(no, ())), frames.get(no)) for no in numbers if no in records]
 
 
 def _table(con: Connection, name: str, sql: str, values: Mapping[str, str]) -> Table:

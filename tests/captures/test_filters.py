@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from ocpp_proxy_captures.fields_sql import EVERYTHING, candidates
+from ocpp_proxy_captures.conditions import EVERYTHING
+from ocpp_proxy_captures.fields_sql import candidates
 from ocpp_proxy_captures.reader import FileReader
 
 from ocpp_proxy.fields import FIELDS, compile, parse

@@ -27,6 +27,7 @@ from ocpp_proxy_captures.envelope import short_header, short_text
 from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import CaptureSource, FileReader
 from ocpp_proxy_captures.summaries import SourceSummaries
+from ocpp_proxy_captures.traffic import SourceTraffic
 from ocpp_proxy_captures.writer import open_store
 
 PROBLEMS = 20                               # so many bad lines are kept by name; all are counted
@@ -113,13 +114,14 @@ class TraceReader:
             short_header(Opcode.TEXT, len(text), False), b"", text, masked=bool(_ours(row).get("masked"))))
 
 
-class TraceSource(SourceSummaries):
+class TraceSource(SourceTraffic, SourceSummaries):
     """A trace as a ``source.Source``: judged once while it is read into a capture of its own, which goes with it.
 
     Raises ``CaptureError`` when not one line can be read.
     """
 
     live = False
+    stored = True
 
     def __init__(self, path: str | Path) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="ocpp-proxy-trace-")
@@ -147,8 +149,8 @@ class TraceSource(SourceSummaries):
         """Up to ``limit`` lines that pass the filter, behind the first ``after`` of those."""
         return await self._source.page(where, after, limit)
 
-    async def follow(self, where: Filter | None) -> AsyncIterator[list[Line]]:
-        """All lines that pass the filter, in batches; then it ends."""
+    async def follow(self, where: Filter | None, last: int = 0) -> AsyncIterator[list[Line]]:
+        """All lines that pass the filter, in batches, whatever ``last`` says; then it ends."""
         async for batch in self._source.follow(where):
             yield batch
 

@@ -1,0 +1,256 @@
+"""Rows of a traffic list out of a capture: which there are, what they say, the lines of one, the row of a message.
+
+Rows are made by ``core.rows``, filters on them by ``fields.rows``: SQL decides where it is sure, that code on the rest.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+
+from ocpp_proxy.core import rows as making
+from ocpp_proxy.fields import Filter
+from ocpp_proxy.fields.registry import link_of
+from ocpp_proxy.fields.rows import compile_rows
+from ocpp_proxy.model import Link
+from ocpp_proxy.records import Handshake, Line, LinkOpened, Row
+from ocpp_proxy.source import View
+from ocpp_proxy_captures import rebuild
+from ocpp_proxy_captures.conditions import ALWAYS, Condition
+from ocpp_proxy_captures.database import Connection
+from ocpp_proxy_captures.fields_sql import candidates, event_atom, translated
+from ocpp_proxy_captures.lines import light, lines
+from ocpp_proxy_captures.rows_sql import exchanges
+
+PAGE = 5_000                                # rows that are looked at again at once
+_LINE = "(w.msg_no IS NOT NULL OR w.opcode > 2 OR w.raw IS NOT NULL)"
+_NO_CALL = """(w.msg_no IS NULL AND (w.opcode = 8 OR (w.opcode <= 2 AND w.raw IS NOT NULL))
+    OR w.msg_no IS NOT NULL AND w.mtype <> 2 AND (w.call_back IS NULL OR {orphan}))"""
+_STANDING = "f.no = f.line_no"
+_CALLED = """SELECT msg_no FROM wire WHERE mtype = 2 AND msg_no IN
+    (SELECT msg_no FROM found WHERE no = line_no AND msg_no IS NOT NULL)"""
+_Gathered = tuple[int, list[Line], str]     # ordinal of a row, its lines in order, the opcode of the first
+
+
+class Traffic(ABC):
+    """The rows of what ``reading`` reads. Every method blocks."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A cursor for one statement after the other."""
+
+    @abstractmethod
+    def links(self) -> list[Link]:
+        """All links."""
+
+    def numbers(self, view: View, where: Filter | None, after: int = 0, before_message: int = 0) -> "array[int]":
+        """As ``source.Source.numbers``."""
+        with self.reading() as con:
+            numbers, unsure = _asked(con, view, where, after, before_message)
+        if not unsure or where is None:
+            return numbers
+        known = {link.link_id: link for link in self.links()}
+        test = compile_rows(where, known)
+        out = set(numbers) - set(unsure)
+        for start in range(0, len(unsure), PAGE):
+            with self.reading() as con:
+                for number, of_row, opcode in _gathered(con, view, unsure[start : start + PAGE]):
+                    if test.test(_row(view, number, of_row, opcode, known), partial(_same, of_row)):
+                        out.add(number)
+        return array("q", sorted(out))
+
+    def rows(self, view: View, numbers: Sequence[int]) -> list[Row]:
+        """As ``source.Source.rows``; ordinals that are none are left out."""
+        with self.reading() as con:
+            gathered = _gathered(con, view, sorted(set(numbers)))
+            known = _links(con, {link_of(of_row[0]) for _, of_row, _ in gathered})
+        return [_row(view, number, of_row, opcode, known) for number, of_row, opcode in gathered]
+
+    def row_lines(self, view: View, number: int) -> list[Line]:
+        """As ``source.Source.row_lines``."""
+        with self.reading() as con:
+            return lines(con, sorted(_members(con, view, [number]).keys() | {number}))
+
+    def number_of(self, view: View, msg_no: int = 0, frame_id: int = 0) -> int:
+        """As ``source.Source.number_of``."""
+        with self.reading() as con:
+            if not msg_no and frame_id:
+                number, msg_no = _line_of_frame(con, view, frame_id)
+                if not msg_no:
+                    return number
+            found = con.execute("SELECT no, msg_no - call_back FROM wire WHERE msg_no = ?", [msg_no]).fetchall()
+            if not found:
+                return 0
+            number, call_no = found[0]
+            if view == "exchanges" and call_no is not None:
+                calls = con.execute("SELECT no FROM wire WHERE msg_no = ? AND mtype = 2", [call_no]).fetchall()
+                return int(calls[0][0]) if calls else int(number)
+            return int(number)
+
+
+class SourceTraffic(ABC):
+    """The same for a ``source.Source``: in another thread."""
+
+    @property
+    @abstractmethod
+    def reader(self) -> Traffic:
+        """The blocking interface."""
+
+    async def numbers(self, view: View, where: Filter | None, after: int = 0, before_message: int = 0) -> "array[int]":
+        """The ordinals of all rows of a view that pass, ascending: behind ``after``, before that of a message."""
+        return await asyncio.to_thread(self.reader.numbers, view, where, after, before_message)
+
+    async def rows(self, view: View, numbers: Sequence[int]) -> list[Row]:
+        """The rows with these ordinals, whole."""
+        return await asyncio.to_thread(self.reader.rows, view, numbers)
+
+    async def row_lines(self, view: View, number: int) -> list[Line]:
+        """The lines of one row with their frames."""
+        return await asyncio.to_thread(self.reader.row_lines, view, number)
+
+    async def number_of(self, view: View, msg_no: int = 0, frame_id: int = 0) -> int:
+        """The ordinal of the row that shows a message or a frame; 0: none."""
+        return await asyncio.to_thread(self.reader.number_of, view, msg_no, frame_id)
+
+
+def _same(of_row: list[Line]) -> list[Line]:
+    return of_row
+
+
+def _asked(
+    con: Connection, view: View, where: Filter | None, after: int, before_message: int,
+) -> tuple["array[int]", "array[int]"]:
+    """The ordinals that may pass, and those of them that have to be looked at again."""
+    top = None
+    if before_message:
+        top = con.execute("SELECT min(no) FROM wire WHERE msg_no >= ?", [before_message]).fetchall()[0][0]
+    selects: list[str] = []
+    parameters: list[object] = []
+    exact = True
+    for alias, table, condition in _parts(con, view, where):
+        if condition.may.text == "false":
+            continue
+        exact = exact and condition.exact
+        sure = "true" if condition.exact else condition.sure.text
+        bounds = f"{alias}.no > {int(after)}" + (f" AND {alias}.no < {int(top)}" if top is not None else "")
+        selects.append(f"SELECT {alias}.no AS no, {sure} AS sure FROM {table} AND {bounds} AND {condition.may.text}")
+        parameters += [*(() if condition.exact else condition.sure.parameters), *condition.may.parameters]
+    if not selects:
+        return array("q"), array("q")
+    all_of = " UNION ALL ".join(selects)
+    if exact:
+        return _ordinals(con, f"SELECT no FROM ({all_of}) ORDER BY no", parameters), array("q")
+    found = con.execute(f"SELECT no, sure FROM ({all_of}) ORDER BY no", parameters).fetchall()
+    return array("q", [no for no, _ in found]), array("q", [no for no, sure in found if not sure])
+
+
+def _parts(con: Connection, view: View, where: Filter | None) -> list[tuple[str, str, Condition]]:
+    """Where the rows of a view are: alias, table with its own condition, condition of the filter."""
+    of_event = ALWAYS if where is None else translated(where.root, event_atom)
+    if view == "frames":
+        return [
+            ("w", f"wire w WHERE {_LINE}", candidates(where)),
+            ("e", "events e WHERE e.kind NOT IN ('plugin_finding', 'beat')", of_event),
+            ("f", f"found f WHERE {_STANDING}", of_event)]
+    asked = exchanges(where)
+    return [
+        ("w", f"wire w {asked.join} WHERE w.mtype = 2", asked.condition),
+        ("w", f"wire w WHERE {_NO_CALL.format(orphan=_orphan(con))}", candidates(where)),
+        ("e", "events e WHERE e.kind NOT IN ('plugin_finding', 'beat', 'link_opened')", of_event),
+        ("f", f"found f WHERE {_STANDING} AND (f.msg_no IS NULL OR f.msg_no NOT IN ({_CALLED}))", of_event)]
+
+
+def _orphan(con: Connection) -> str:
+    """The condition that the Call of an answer is not in the capture. Numbers without holes: it was before the first."""
+    low, high, count = con.execute("SELECT min(msg_no), max(msg_no), count(msg_no) FROM wire").fetchall()[0]
+    if count and high - low + 1 == count:
+        return f"w.msg_no - w.call_back < {low}"
+    return "w.msg_no - w.call_back NOT IN (SELECT msg_no FROM wire WHERE mtype = 2)"
+
+
+def _ordinals(con: Connection, sql: str, parameters: Sequence[object]) -> "array[int]":
+    out = array("q")
+    for chunk in con.execute(sql, list(parameters)).to_arrow_table().column(0).chunks:
+        out.frombytes(memoryview(chunk.buffers()[1])[chunk.offset * 8 : (chunk.offset + len(chunk)) * 8])
+    return out
+
+
+def _members(con: Connection, view: View, numbers: Sequence[int]) -> dict[int, int]:
+    """What belongs to the Calls among these rows besides themselves: ordinal of a line to that of its Call."""
+    if view == "frames" or not numbers:
+        return {}
+    calls = dict(con.execute(
+        f"SELECT msg_no, no FROM wire WHERE {rebuild.among('no', numbers)} AND mtype = 2").fetchall())
+    if not calls:
+        return {}
+    wanted = f"IN (SELECT unnest({sorted(calls)}))"
+    later = con.execute(f"""
+        SELECT no, msg_no - call_back FROM wire
+        WHERE no > {min(numbers)} AND call_back IS NOT NULL AND msg_no - call_back {wanted}
+        UNION ALL SELECT no, msg_no FROM found WHERE no = line_no AND msg_no {wanted}""").fetchall()
+    return {no: calls[call_no] for no, call_no in later}
+
+
+def _gathered(con: Connection, view: View, numbers: Sequence[int]) -> list[_Gathered]:
+    """The rows with these ordinals (ascending): the lines of each, light."""
+    members = _members(con, view, numbers)
+    found = light(con, sorted({*numbers, *members}))
+    of_call: dict[int, list[int]] = {}
+    for no in sorted(members):
+        of_call.setdefault(members[no], []).append(no)
+    return [
+        (number, [found[no][0] for no in (number, *of_call.get(number, ())) if no in found], found[number][1])
+        for number in numbers if number in found]
+
+
+def _row(view: View, number: int, of_row: Sequence[Line], opcode: str, links: dict[int, Link]) -> Row:
+    first, *more = of_row
+    row = (making.alone if view == "frames" else making.begin)(first, links, number)
+    for line in more:
+        making.add(row, line)
+    row.opcode = row.opcode or opcode
+    return row
+
+
+def _links(con: Connection, link_ids: set[int]) -> dict[int, Link]:
+    """These links, as last known."""
+    found: dict[int, Link] = {}
+    for (body,) in con.execute(
+            "SELECT body FROM events WHERE kind IN ('link_opened', 'handshake')"
+            f" AND {rebuild.among('link_id', sorted(link_ids))} ORDER BY no").fetchall() if link_ids else ():
+        record = rebuild.event(body)
+        if isinstance(record, LinkOpened | Handshake):
+            found[record.link.link_id] = record.link
+    return found
+
+
+def _line_of_frame(con: Connection, view: View, frame_id: int) -> tuple[int, int]:
+    """The ordinal of the row that shows a frame, or the message to look for: a fragment shows as the message it is part of."""
+    found = con.execute("""
+        SELECT no, msg_no, opcode, raw IS NOT NULL, link_id, station FROM wire WHERE frame_id = ?
+        ORDER BY msg_no IS NULL LIMIT 1""", [frame_id]).fetchall()
+    if not found:
+        return 0, 0
+    no, msg_no, opcode, raw, link_id, station = found[0]
+    if msg_no is not None:
+        return 0, msg_no
+    if opcode > 2 or raw:
+        if view == "frames" or opcode not in (3, 4, 5, 6, 7):
+            return no, 0
+        return _handshake_of(con, link_id, frame_id), 0
+    after = con.execute("""
+        SELECT min(msg_no) FROM wire WHERE no > ? AND link_id = ? AND station = ? AND msg_no IS NOT NULL""",
+        [no, link_id, station]).fetchall()[0][0]
+    return 0, after or 0
+
+
+def _handshake_of(con: Connection, link_id: int, frame_id: int) -> int:
+    """The handshake that a head of HTTP belongs to; 0: none."""
+    for no, body in con.execute(
+            "SELECT no, body FROM events WHERE kind = 'handshake' AND link_id = ? ORDER BY no", [link_id]).fetchall():
+        record = rebuild.event(body)
+        if isinstance(record, Handshake) and frame_id in (record.request_frame, record.response_frame):
+            return int(no)
+    return 0
