@@ -13,7 +13,10 @@ from ocpp_proxy.cli.app import run_app
 from ocpp_proxy.model import CaptureError, ConfigError, PluginError
 
 HEAVY = {"textual", "duckdb", "aiohttp", "structlog", "pyarrow", "lark", "cryptography", "jsonschema_rs", "asyncio"}
-COMMANDS = ["run", "demo", "tail", "chargers", "tx", "findings", "query", "check", "export", "doctor", "cert", "config", "plugins", "version"]
+COMMANDS = [
+    "run", "demo", "tail", "chargers", "tx", "findings", "query", "check", "export", "doctor", "cert", "config", "plugins",
+    "version",
+]
 
 
 def ocpp_proxy(*arguments: str) -> subprocess.CompletedProcess[str]:
