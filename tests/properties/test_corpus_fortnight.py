@@ -59,9 +59,22 @@ def test_a_fortnight_of_two_chargers() -> None:
         counts[finding.code, finding.identity] += finding.count
     assert {name: count for (code, name), count in counts.items() if code == "R07"} == silent
     assert {name: count for (code, name), count in counts.items() if code == "R08"} == overlapping
-    assert {code for code, _ in counts} == {"R07", "R08"}
+    assert {code for code, _ in counts} == {"R05", "R07", "R08"}
+    reused = repeats()
+    assert {name for code, name in counts if code == "R05"} == set(reused) == {"CH-002"}
+    assert 0 < counts["R05", "CH-002"] <= reused["CH-002"]          # of those so far apart that the id is forgotten none is seen
     assert sum(silent.values()) == CALLS - RESULTS
     assert {finding.blame for finding in findings(out) if finding.code == "R07"} == {"csms"}     # all of StatusNotification
+
+
+def repeats() -> Counter[str]:
+    """How often a Call came again, under the id and with the text of one before."""
+    with FORTNIGHT.open(newline="", encoding="utf-8") as file:
+        sent = Counter((row["id"], row["msg"]) for row in csv.DictReader(file) if row["msg"].startswith("[2"))
+    found: Counter[str] = Counter()
+    for (name, _), count in sent.items():
+        found[name] += count - 1
+    return +found
 
 
 def by_hand() -> tuple[Counter[str], Counter[str]]:
