@@ -62,7 +62,7 @@ def test_a_fortnight_of_two_chargers() -> None:
     assert {code for code, _ in counts} == {"R05", "R07", "R08"}
     reused = repeats()
     assert {name for code, name in counts if code == "R05"} == set(reused) == {"CH-002"}
-    assert 0 < counts["R05", "CH-002"] <= reused["CH-002"]          # of those so far apart that the id is forgotten none is seen
+    assert 0 < counts["R05", "CH-002"] <= reused["CH-002"]          # far apart, the id is forgotten
     assert sum(silent.values()) == CALLS - RESULTS
     assert {finding.blame for finding in findings(out) if finding.code == "R07"} == {"csms"}     # all of StatusNotification
 
