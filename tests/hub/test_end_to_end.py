@@ -140,6 +140,13 @@ def test_a_conversation_is_live_then_stored_and_the_file_is_whole(tmp_path: Path
                 assert [(m.sender, m.message_id) for m in messages] == [
                     (side, f"m{n}") for n in range(20) for side in (Side.STATION, Side.CSMS)
                 ]
+                numbers = await source.numbers("exchanges", parse("action == Heartbeat"))
+                assert list(numbers) == sorted({await source.number_of("exchanges", msg_no=m.msg_no) for m in messages})
+                rows = await source.rows("exchanges", numbers)
+                assert [(row.message_id, row.outcome) for row in rows] == [(f"m{n}", "ok") for n in range(20)]
+                assert [line.record for line in await source.row_lines("exchanges", numbers[3])] == [
+                    line.record for line in lines if isinstance(line.record, MessageSeen)][6:8]
+                assert {line.process for line in await source.log()} == {"supervisor", "recorder"}
                 assert (await source.health())["status"] == "ok"
                 await source.close()
                 proxy.process.send_signal(signal.SIGTERM)
