@@ -20,7 +20,9 @@ _blank = re.compile(_BLANK).match
 _string = re.compile(_STRING, re.DOTALL).match
 _scalar = re.compile(rb'[^\s,:\[\]{}"]++').match
 _number = re.compile(rb"-?(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?\d++)?+").fullmatch
-_bracket = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+[\[\]{}]", re.DOTALL).match
+_FLAT = rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+"          # what holds no brackets, but in strings
+_brackets = re.compile(                                     # up to the next run of brackets of nested values
+    rb'(?:[^"\[\]{}]++|' + _STRING + rb"|\[" + _FLAT + rb"\]|\{" + _FLAT + rb"\})*+([\[{]++|[\]}]++)", re.DOTALL).match
 _token = re.compile(_STRING + rb'|[\[\]{},:]|[^\s\[\]{},:"]++|".*', re.DOTALL).finditer
 _KINDS: dict[int, Kind] = {0x7B: "object", 0x5B: "array", 0x22: "string"}
 _WORDS = (b"true", b"false", b"null")
@@ -86,7 +88,8 @@ def page(text: bytes, holder: Span, limit: int, after: Page | None = None, reach
         member = _member(text, at, stop, holder.kind == "object")
         value = member.value
         if value.kind in ("object", "array"):
-            end, level = _skip(text, at := value.start, 0, min(stop, at + max(reach, 64)), stop)
+            at = value.start
+            end, level = _skip(text, at + 1, 1, min(stop, at + max(reach, 64)), stop)
             if level:
                 members.append(member)
                 return Page(members, 0, end, level) if end else Page(members)
@@ -167,17 +170,20 @@ def _value(text: bytes, at: int, stop: int) -> Span:
 
 
 def _skip(text: bytes, at: int, level: int, reach: int, stop: int) -> tuple[int, int]:
-    """Go on from bracket to bracket until the first is closed (where that is, 0) or ``reach`` is passed (where, still open).
+    """Inside ``level`` brackets, go on until the first is closed (where that is, 0) or ``reach`` is passed (where, still open).
 
     (0, open) when no further bracket can be found before ``stop``: the text is broken.
     """
     while True:
-        found = _bracket(text, at, stop)
+        found = _brackets(text, at, stop)
         if found is None:
-            return 0, level or 1
-        at = found.end()
-        level += 1 if text[at - 1] in b"[{" else -1
-        if level <= 0:
-            return at, 0
+            return 0, level
+        begin, at = found.span(1)
+        if text[begin] in b"[{":
+            level += at - begin
+        elif level <= at - begin:
+            return begin + level, 0
+        else:
+            level -= at - begin
         if at >= reach:
             return at, level

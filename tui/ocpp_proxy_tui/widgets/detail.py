@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import CaptureError, ConfigError
-from ocpp_proxy.records import Handshake, Line, Row
+from ocpp_proxy.records import FrameSeen, Handshake, Line, Row
 from ocpp_proxy.spec.json_path import written
 from ocpp_proxy_tui.ground import Ground
 from ocpp_proxy_tui.widgets import detail_shown
@@ -55,6 +55,8 @@ class Detail(Widget):
         self.ground = ground
         self.shown = Shown()
         self._row: tuple[int, int, int, str] | None = None
+        self._asked = 0
+        self._filled: set[str] = set()      # the views that show it already
         self._tree = DetailTree(ground.look)
         self._raw = RawView(ground.look)
         self._hex = HexView(ground.look)
@@ -84,16 +86,16 @@ class Detail(Widget):
         The same row again, with more lines, keeps the cursor where it is.
         """
         key = (row.number, row.msg_no, row.frame_id, row.kind) if row is not None else None
-        again = key is not None and key == self._row
-        self._row = key
+        asked = self._asked = self._asked + 1
         lines = [*lines, *await self._heads(lines)] if row is not None else []
-        if self._row != key:
+        if self._asked != asked:
             return                          # another row was chosen meanwhile
+        again, self._row = key is not None and key == self._row, key
         place, top = self._place(), self._tree.scroll_offset
         self.shown = detail_shown.show(lines, self.ground.links, self.ground.bookmarks, self.ground.look)
         self._tree.put(self.shown.nodes)
-        self._raw.put(self.shown.texts)
-        self._hex.put(self.shown.wires)
+        self._filled = {"tree"}
+        self._fill()
         if again and place is not None:
             self._tree.go(next((at for at, node in enumerate(self._tree.rows) if _place(node) == place), 0))
             self._tree.scroll_to(*top, animate=False, immediate=True, force=True)
@@ -166,6 +168,7 @@ class Detail(Widget):
         self.remove_class(before)
         self.add_class(mode)
         self.ground.settings.detail = mode
+        self._fill()
         if focused:
             self.call_after_refresh(self.focus)
         self._draw()
@@ -180,6 +183,24 @@ class Detail(Widget):
         """Another row is under the cursor."""
         event.stop()
         self._draw()
+
+    def _fill(self) -> None:
+        """Give the view that is shown its content, if it has it not yet."""
+        if self.mode == "raw" and "raw" not in self._filled:
+            self._raw.put(self.shown.texts)
+        elif self.mode == "hex" and "hex" not in self._filled:
+            self._hex.put(self.shown.wires)
+        self._filled.add(self.mode)
+
+    def on_click(self, event: events.Click) -> None:
+        """The names of the views in the head can be clicked."""
+        if event.widget is not None and event.widget.id == "detail-head":
+            at = 0
+            for mode in MODES:
+                at += len(mode) + 2
+                if event.x < at:
+                    self.mode = mode
+                    break
 
     def _draw(self) -> None:
         if not self.is_mounted:
@@ -225,7 +246,7 @@ class Detail(Widget):
                 found += await self.ground.source.row_lines("frames", number) if number else []
         except (CaptureError, ConfigError, OSError):
             pass                            # the handshake alone says most of it
-        return found
+        return [line for line in found if isinstance(line.record, FrameSeen)]
 
 
 def _place(node: Node | None) -> tuple[int, str] | None:

@@ -1,6 +1,7 @@
 """Texts as lines of a given width, made only as far as they are looked at: raw as on the wire, or pretty."""
 
 import io
+import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -116,13 +117,21 @@ def _indent(level: int) -> str:
     return "  " * min(level, DEEPEST)
 
 
+def _escaped(piece: str) -> str:
+    """A piece of a text. Combining marks at its beginning are shown as escapes: how many stand before them is not known."""
+    at = 0
+    while at < len(piece) and unicodedata.category(piece[at]) in ("Mn", "Me", "Mc"):
+        at += 1
+    return piece[:at].encode("ascii", "backslashreplace").decode() + safe_text(piece[at:])
+
+
 def wrapped(text: str, width: int, escape: bool = True) -> Iterator[str]:
     """A text in rows of at most ``width`` cells, escaped; at least one row."""
     at, rest, none = 0, "", True
     while at < len(text):
         piece = text[at : at + max(1, width - cell_len(rest))]
         at += len(piece)
-        rest += piece if not escape or (piece.isascii() and piece.isprintable()) else safe_text(piece)
+        rest += piece if not escape or (piece.isascii() and piece.isprintable()) else _escaped(piece)
         if cell_len(rest) >= width:
             *rows, rest = chop_cells(rest, width)
             yield from rows

@@ -21,7 +21,7 @@ from ocpp_proxy_tui.widgets.detail_shown import Text, Wire
 from ocpp_proxy_tui.widgets.detail_styles import styles
 
 STEP = 500                  # lines that are made ahead
-LEAP = 20_000               # lines that are made to go to the end
+LEAP = 5_000                # lines that are made to go to the end
 
 
 class Lines(ScrollView, can_focus=True):
@@ -30,6 +30,8 @@ class Lines(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "scroll_up", "up", show=False, id="detail.lines_up"),
         Binding("down,j", "scroll_down", "down", show=False, id="detail.lines_down"),
+        Binding("pageup", "leaf(-1)", "page up", show=False, id="detail.lines_page_up"),
+        Binding("pagedown", "leaf(1)", "page down", show=False, id="detail.lines_page_down"),
         Binding("home,g", "scroll_home", "first line", show=False, id="detail.lines_first"),
         Binding("end,G", "last", "last line", show=False, id="detail.lines_last"),
     ]
@@ -38,6 +40,10 @@ class Lines(ScrollView, can_focus=True):
         super().__init__()
         self.look = look
         self.styles_of = styles(look)
+
+    def action_leaf(self, by: int) -> None:
+        """A page up or down."""
+        self.scroll_to(y=self.scroll_y + by * max(1, self.scrollable_content_region.height - 1), animate=False, immediate=True)
 
     def action_last(self) -> None:
         """The end."""
@@ -71,7 +77,7 @@ class RawView(Lines):
     def put(self, texts: Sequence[Text]) -> None:
         """Show other texts, from the top."""
         self._texts = texts
-        self._begin()
+        self._begin(STEP)
         self.scroll_to(0, 0, animate=False, immediate=True, force=True)
 
     def toggle(self) -> None:
@@ -82,7 +88,7 @@ class RawView(Lines):
     def on_resize(self, event: events.Resize) -> None:
         """Wrap anew."""
         if self.scrollable_content_region.width != self._width:
-            self._begin()
+            self._begin(max(STEP, min(len(self.flow.lines), LEAP)))
 
     def action_last(self) -> None:
         """The end, or as far as is made at once."""
@@ -99,12 +105,11 @@ class RawView(Lines):
         """One line."""
         return [self.flow.lines[row]] if row < len(self.flow.lines) else None
 
-    def _begin(self) -> None:
-        made = len(self.flow.lines)
+    def _begin(self, count: int) -> None:
         self._width = self.scrollable_content_region.width or self.size.width
         if self._width:
             self.flow = Flow(flow(self._texts, self.pretty, self._width))
-            self._make(max(STEP, min(made, LEAP)))
+            self._make(count)
 
     def _make(self, count: int) -> None:
         self.flow.upto(count)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields import comparison, parse
+from ocpp_proxy.fields.parse import NUMBER
 from ocpp_proxy.model import ConfigError, Finding
 from ocpp_proxy.spec.json_path import Step
 from ocpp_proxy.wire import json_spans
@@ -14,7 +15,8 @@ MOST = 20_000               # nodes of one payload; the rest is told, not shown
 VALUE = 2_000               # characters of a value on its row
 NAME = 120                  # characters of a name on its row
 PREVIEW = 60                # characters of a folded object or array
-LOOKED = 1 << 20            # bytes that are read to find the places of findings, and to unfold at first
+LOOKED = 1 << 19            # bytes that are read to find the places of findings
+UNFOLDED = 1 << 18          # bytes that are read to unfold at first
 
 Piece = tuple[str, str]     # text that may be shown, and its role: name, string, number, word, bad, dim, head, or a severity's
                             # label
@@ -240,7 +242,7 @@ class MoreNode(Node):
 
 def unfold_some(top: Node, rows: int, deepest: int = 12) -> None:
     """Unfold from the top in reading order until about so many rows are shown."""
-    waiting, reach = [top], LOOKED
+    waiting, reach = [top], UNFOLDED
     while waiting and rows > 0 and reach > 0:
         node = waiting.pop()
         if not node.foldable or node.depth > deepest or isinstance(node, MoreNode):
@@ -281,6 +283,8 @@ def column_of(node: Node | None) -> str:
     """The column, or field of a filter, that a value is: ``payload.meterValue[0].timestamp``; empty if there is none."""
     if not isinstance(node, ValueNode) or not node.steps:
         return ""
+    if any("." in step or step == "*" for step in node.steps if isinstance(step, str)):
+        return ""                           # would be read as another path
     field = "payload" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in node.steps)
     try:
         parse(f"{field} == 1")
@@ -299,8 +303,10 @@ def expression_of(node: Node | None) -> str:
         return ""
     if span.kind == "string":
         text = compared(field, json_spans.name_of(written)) if len(written) > 2 else f'{field} == ""'
-    else:
+    elif span.kind == "word" or NUMBER.fullmatch(written.decode()):
         text = f"{field} == {written.decode()}"
+    else:
+        return ""                           # a number with more digits than a filter reads
     try:
         parse(text)
     except ConfigError:
