@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ocpp_proxy import records
-from ocpp_proxy.core import framed, http_side
+from ocpp_proxy.core import framed, gaps, http_side
 from ocpp_proxy.core.facts import fact, remark, unreadable
 from ocpp_proxy.core.link_state import Direction, Ended, Ids, LinkState, Seen, Stamp, WorkerState
 from ocpp_proxy.core.messages import follow
@@ -27,6 +27,7 @@ from ocpp_proxy.wire.spool import (
     SIDES,
     Disposition,
     End,
+    GapBody,
     Head,
     Kind,
     Open,
@@ -102,6 +103,11 @@ class Assembler:
                 self._head(record, body, out)
             case End():
                 self._end(record, body, out)
+            case GapBody():
+                out.append(fact(record, body, 0))
+                for boundary in body.boundaries:
+                    there = self._state(msgspec.structs.replace(record, link=boundary.link), out)
+                    gaps.name(there, boundary)
             case Disposition() if framed.disposed(self._state(record, out).directions[record.direction], record.offset, body):
                 pass                                    # told on the frame it is about
             case _:
@@ -291,8 +297,11 @@ class Assembler:
             self._release(key, state, out)
         if direction.reader is not None:
             wires: list[WireFrame] = []
+            boundary = gaps.known_boundary(direction, record.offset)
             direction.reader.hole(hole, wires)
             self._give(key, state, direction, stamp, wires, out)
+            if boundary is not None:
+                gaps.resume(direction, boundary, self._inflater(key, direction))
         elif direction.body is not None:
             direction.body.skip(hole)
         return record.data

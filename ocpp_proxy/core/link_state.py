@@ -6,7 +6,7 @@ from ocpp_proxy.model import Link, Side
 from ocpp_proxy.wire.deflate import InflaterState
 from ocpp_proxy.wire.frames import FrameReader
 from ocpp_proxy.wire.http_body import BodyReader
-from ocpp_proxy.wire.spool import SIDES, SpoolRecord
+from ocpp_proxy.wire.spool import SIDES, Boundary, SpoolRecord
 
 
 class Stamp(Struct, frozen=True, gc=False):
@@ -84,6 +84,8 @@ class Direction(Struct, gc=False):
     kept: int = 0                               # bytes of an unfinished frame and message that count in the budget
     told: dict[int, Told] = {}                  # where a message will end -> what becomes of it (frame mode)
     made_from: dict[int, MadeFrom] = {}         # where a message ended -> what our frames are made from
+
+    resume: list[Boundary] = []                 # where it may stand behind the gap that was just told
 
     def weigh(self) -> int:
         """Bytes kept of an unfinished frame and message."""

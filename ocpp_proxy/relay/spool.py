@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from msgspec import structs
+
 from ocpp_proxy.config import SpoolConfig
 from ocpp_proxy.relay import segments
+from ocpp_proxy.relay.missed import Missed
 from ocpp_proxy.wire.spool import MAGIC, RECORD, GapBody, Kind, encode_body
 
 # One record to append and what to do once it is: kind, direction, link, offset, data, call, argument of the call.
@@ -48,6 +51,7 @@ class SpoolWriter:
         self._write = write
         self._number = 1
         self._gap: GapBody | None = None
+        self._missed = Missed()             # where links stand behind the gap
         self._torn = False                  # a bad tail could not be cut off: go on in a new segment
         self._segment = segments.SegmentFile(folder, worker, self.incarnation, 1, 1)
         self._budget = 0
@@ -148,6 +152,9 @@ class SpoolWriter:
     def _lose(self, turn: list[Entry], reason: str, wall: int) -> None:
         """Count the records of ``turn`` as missing; their numbers are used up."""
         gap = self._gap or GapBody(self.seq + 1, self.seq, 0, 0, reason, wall)
+        if self._gap is None:
+            self._missed = Missed()
+        self._missed.lose(turn)
         size = sum(len(entry[4]) for entry in turn)
         self.seq += len(turn)
         self.lost_records += len(turn)
@@ -188,14 +195,17 @@ class SpoolWriter:
             return
         if self._torn and not self._rotate():
             return
-        self._gap = None
+        body = encode_body(structs.replace(gap, boundaries=self._missed.boundaries()))
+        if len(body) > (self._budget - self._segment.size) // 2:
+            body = encode_body(gap)         # too little room: the reader has to look for frames itself
+        self._gap, missed = None, self._missed
         before = self.lost_records
-        self.append([(Kind.GAP, 0, 0, 0, encode_body(gap), None, None)])
+        self.append([(Kind.GAP, 0, 0, 0, body, None, None)])
         if self._gap is not None:           # no room after all: the GAP record itself was counted; take it back
             self.seq -= 1
             self.lost_records = before
-            self.lost_bytes -= len(encode_body(gap))
-            self._gap = gap
+            self.lost_bytes -= len(body)
+            self._gap, self._missed = gap, missed
         else:
             self.gaps += 1
 

@@ -8,19 +8,23 @@ from ocpp_proxy.wire.frames import READABLE
 _from = int.from_bytes
 
 
+AS_BEFORE = 2
+
+
 class FrameTracker:
     """``boundary``: no frame is begun, no message is open, no Close went by, and the stream can be read.
 
     At such a point another whole message may be put into the direction.
     """
 
-    __slots__ = ("boundary", "broken", "closed", "head", "inside", "rest")
+    __slots__ = ("boundary", "broken", "closed", "first", "head", "inside", "rest")
 
     def __init__(self) -> None:
         self.boundary = True
         self.rest = 0                  # payload bytes still to come of the current frame
+        self.first = 0                 # first byte of the last frame whose header was read apart
         self.head = b""                # a header that is not complete
-        self.inside = False            # inside a fragmented message
+        self.inside: int = False       # inside a fragmented message; AS_BEFORE: as at the first byte, which is not known
         self.closed = False            # a Close went by
         self.broken = False            # a declared length nobody can mean: never a boundary again
 
@@ -71,6 +75,7 @@ class FrameTracker:
             length = _from(data[at + 2 : body], "big")
         if length >= READABLE:
             self.broken = True
+        self.first = first
         opcode = first & 15
         if opcode == 8:
             self.closed = True

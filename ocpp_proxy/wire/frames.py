@@ -311,6 +311,24 @@ class FrameReader(Struct, gc=False):
         else:
             self.skip, self.opened, self.lost = 0, False, True
 
+    def ahead(self) -> tuple[int, bool] | None:
+        """How many bytes from here on the next frame begins, and whether inside a message; None when that is not known."""
+        if self.unreadable or self.lost or (self.parts and not self.need):
+            return None
+        if not self.parts:
+            return self.skip, self.opened
+        first = self.parts[0][0]
+        inside = first < 128 and (first & 15 > 0 or self.opened) if first & 15 <= BINARY else self.opened
+        return self.need - self.have, inside
+
+    def resume(self, rest: int, first: int, head: bytes, inside: bool, closed: bool) -> None:
+        """Behind a hole it is known how the direction stands: see ``wire.spool.Boundary``."""
+        self.lost, self.opened, self.closed = False, inside, closed or self.closed
+        if head:
+            self.parts, self.have, self.need = [head], len(head), 0
+        elif rest:                          # a data frame whose beginning was lost goes on as a continuation
+            self.skip, self.skip_first, self.skip_fault = rest, first if first & 15 > BINARY else first & 0xF0, "partial"
+
     def let_go(self, fault: str, out: list[WireFrame]) -> None:
         """Stop keeping the begun frame, if its length is known: it is given raw, in pieces, from here on."""
         if self.need and not self.unreadable:

@@ -86,21 +86,22 @@ class End(Struct, frozen=True, gc=False):
 
 
 class Boundary(Struct, frozen=True, gc=False, array_like=True):
-    """Where a direction stands behind a gap, on a premise: that a frame begins at its byte ``start``.
+    """Where a direction stands behind a gap, on a premise: that a frame begins at one of its bytes ``starts``.
 
     The reader of the spool knows whether it does. Then, at byte ``end`` (behind the last lost one), ``rest`` payload bytes
     are still to come of a frame whose header begins with ``first``, or ``head`` are the bytes of a header that is not
-    complete, or (both empty) a frame begins. ``opening``: ``start`` lies directly behind an HTTP head, lost as well.
+    complete, or (both empty) a frame begins. ``opening``: the first one lies directly behind an HTTP head, lost as well.
     """
 
     link: int
     direction: int
-    start: int
+    starts: tuple[int, ...]
     end: int
     rest: int = 0
     first: int = 0
     head: bytes = b""
-    inside: int = 0                         # in a fragmented message; 2: as at ``start``
+    inside: bool = False                    # in a fragmented message, if it was one of the first ``sure`` starts;
+    sure: int = 0                           # else as at the start: no frame behind it says
     closed: bool = False                    # a Close went by
     opening: bool = False
 
