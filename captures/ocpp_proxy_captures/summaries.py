@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from ocpp_proxy.core.curve import Told, curve
-from ocpp_proxy.core.meter import points
+from ocpp_proxy.core.meter import read
 from ocpp_proxy.core.seen_chargers import LENGTH, boot_of, by_place, loads, place_of, status_of
 from ocpp_proxy.core.seen_findings import group, ranked
 from ocpp_proxy.core.seen_transactions import reason_of
@@ -165,10 +165,10 @@ def _told(con: Connection, charging: Charging) -> list[Told]:
         if low:
             call_no = starts[low]
             asked = _json(_payloads(con, [call_no]).get(call_no))
-            out.append(Told(begun.get(call_no, 0), tuple(points("StartTransaction", asked))))
+            out.append(Told(begun.get(call_no, 0), read("StartTransaction", asked).points))
     for msg_no, time_ns, mtype, action, _, payload in rows:
         if mtype == 2 and low < msg_no < high:
-            out.append(Told(time_ns, tuple(points(action, _json(payload)))))
+            out.append(Told(time_ns, read(action, _json(payload)).points))
     return out
 
 

@@ -26,6 +26,8 @@ class Point(Struct, frozen=True, gc=False):
 
 
 class _Value(Struct, gc=False):
+    """A sample of one of the measurands above, in the unit of its quantity."""
+
     measurand: str
     phase: str
     location: str
@@ -33,31 +35,40 @@ class _Value(Struct, gc=False):
     unit: str
 
 
-def points(action: str, payload: object) -> list[Point]:
-    """The points in the payload of a message of ``METERED``, or of a StartTransaction; of nothing else any.
+class Reading(Struct, frozen=True, gc=False):
+    """What a message says: its points, and the readings of the energy register without a phase, in Wh."""
+
+    points: tuple[Point, ...] = ()
+    registers: tuple[float, ...] = ()
+
+
+NOTHING = Reading()
+
+
+def read(action: str, payload: object) -> Reading:
+    """What the payload of a message of ``METERED`` says, or of a StartTransaction; nothing else says any.
 
     Without a total the phases are summed up. Values at the outlet come before those of another place.
     """
     if not isinstance(payload, dict):
-        return []
-    at = stamp(payload.get("timestamp"))
+        return NOTHING
     if action == "StartTransaction":
-        return _register(at, payload.get("meterStart"))
+        return Reading(_register(stamp(payload.get("timestamp")), payload.get("meterStart")))
+    if action not in METERED:
+        return NOTHING
     found: list[Point] = []
-    for entry_at, values in _entries(action, payload):
+    registers: list[float] = []
+    for entry_at, values in _entries(payload):
         for measurand, (quantity, unit) in _QUANTITIES.items():
-            value = _total([value for value in values if value.measurand == measurand and value.unit == unit])
-            if value is not None:
-                found.append(Point(entry_at or at, quantity, value, unit))
-    return found + (_register(at, payload.get("meterStop")) if action == "StopTransaction" else [])
-
-
-def registers(action: str, payload: object) -> list[float]:
-    """The readings of the energy register without a phase, in Wh."""
-    if not isinstance(payload, dict):
-        return []
-    return [value.value for _, values in _entries(action, payload) for value in values
-            if value.measurand == ENERGY and not value.phase]
+            some = [value for value in values if value.measurand == measurand]
+            if some:
+                total = _total(some)
+                if total is not None:
+                    found.append(Point(entry_at or stamp(payload.get("timestamp")), quantity, total, unit))
+                if measurand == ENERGY:
+                    registers += [value.value for value in some if not value.phase]
+    stopped = _register(stamp(payload.get("timestamp")), payload.get("meterStop")) if action == "StopTransaction" else ()
+    return Reading((*found, *stopped), tuple(registers))
 
 
 def stamp(value: object) -> int:
@@ -66,30 +77,39 @@ def stamp(value: object) -> int:
     return 0 if seconds is None or not 0 < seconds < 9e9 else round(seconds * 1_000_000) * 1000
 
 
-def _entries(action: str, payload: dict[str, object]) -> list[tuple[int, list[_Value]]]:
-    if action not in METERED:
-        return []
+def _entries(payload: dict[str, object]) -> list[tuple[int, list[_Value]]]:
     entries = payload.get("meterValue")
     entries = payload.get("transactionData") if entries is None else entries
     found = []
     for entry in entries if isinstance(entries, list) else ():
         values = entry.get("sampledValue") if isinstance(entry, dict) else None
         if isinstance(values, list):
-            read = [_value(value) for value in values if isinstance(value, dict)]
-            found.append((stamp(entry.get("timestamp")), [value for value in read if value is not None]))
+            found.append((stamp(entry.get("timestamp")), [one for one in map(_value, values) if one is not None]))
     return found
 
 
-def _value(sample: dict[str, object]) -> _Value | None:
-    value = number(sample.get("value"))
-    about = sample.get("unitOfMeasure")                 # 2.x
-    power = number(dig(about, "multiplier")) or 0.0
-    if value is None or abs(power) > 30:
+def _value(sample: object) -> _Value | None:
+    """A sample; None when it is of another measurand or unit, or no number."""
+    if not isinstance(sample, dict):
         return None
-    measurand = text(sample.get("measurand")) or ENERGY
-    told = text(sample.get("unit")) or text(dig(about, "unit")) or _QUANTITIES.get(measurand, ("", "Wh"))[1]
-    unit, factor = _UNITS.get(told, (told, 1.0))
-    return _Value(measurand, text(sample.get("phase")), text(sample.get("location")), value * 10.0**power * factor, unit)
+    measurand = sample.get("measurand")
+    measurand = ENERGY if measurand is None else measurand
+    quantity = _QUANTITIES.get(measurand) if isinstance(measurand, str) else None
+    value = number(sample.get("value")) if quantity is not None else None
+    if value is None or quantity is None:
+        return None
+    about, told = sample.get("unitOfMeasure"), sample.get("unit")           # 2.x, 1.6
+    if about is not None:
+        told = told or dig(about, "unit")
+        power = number(dig(about, "multiplier"))
+        if power:
+            if abs(power) > 30:
+                return None
+            value *= 10.0**power
+    unit, factor = _UNITS.get(told, (told, 1.0)) if isinstance(told, str) and told else (quantity[1], 1.0)
+    if unit != quantity[1]:
+        return None
+    return _Value(measurand, text(sample.get("phase")), text(sample.get("location")), value * factor, unit)
 
 
 def _total(values: list[_Value]) -> float | None:
@@ -105,6 +125,6 @@ def _total(values: list[_Value]) -> float | None:
     return None
 
 
-def _register(at: int, value: object) -> list[Point]:
+def _register(at: int, value: object) -> tuple[Point, ...]:
     wh = number(value)
-    return [] if wh is None else [Point(at, "energy", wh, "Wh")]
+    return () if wh is None else (Point(at, "energy", wh, "Wh"),)

@@ -240,11 +240,11 @@ def _step(charger: _Charger, step: int) -> None:
     if step in steps:
         steps[step] += 1
         return
-    newest = max(step, max(steps, default=step))
+    newest = max(steps, default=step)
     if step > newest - STEPS:
         steps[step] = 1
-    if newest == step:
-        for old in [one for one in steps if one <= newest - STEPS]:
+    if step > newest:
+        for old in [one for one in steps if one <= step - STEPS]:
             del steps[old]
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from ocpp_proxy.checks.values import dig, number, text
 from ocpp_proxy.core.curve import Told, curve
 from ocpp_proxy.core.limits import ORDERS
-from ocpp_proxy.core.meter import METERED, points, registers
+from ocpp_proxy.core.meter import METERED, Point, read
 from ocpp_proxy.core.seen_chargers import LENGTH, loads
 from ocpp_proxy.core.seen_findings import cut
 from ocpp_proxy.model import Message
@@ -121,10 +121,11 @@ class SeenTransactions:
                 _stop(tx, message, payload)
             else:
                 tx.connector = message.connector_id if tx.connector is None else tx.connector
-            for wh in registers(action, payload):
+            reading = read(action, payload)
+            for wh in reading.registers:
                 tx.low = wh if tx.low is None else min(tx.low, wh)
                 tx.high = wh if tx.high is None else max(tx.high, wh)
-            self._tell(tx, message, payload)
+            self._tell(tx, message, reading.points)
 
     def _answered(self, asked: _Asked, answer: Message, payload: object) -> None:
         message = asked.message
@@ -133,7 +134,7 @@ class SeenTransactions:
                 tx = self._add(_Tx(
                     answer.tx_id, message.identity, answer.msg_no, message.protocol, None, message.connector_id,
                     cut(message.time_ns), meter_start=number(dig(asked.payload, "meterStart")), id_token=message.id_token))
-                self._tell(tx, message, asked.payload)
+                self._tell(tx, message, read(message.action, asked.payload).points)
         elif text(dig(payload, "status")) == "Accepted":
             self._orders.append((message.identity, cut(answer.time_ns), message.action, message.payload))
             self._order_bytes += len(message.payload)
@@ -152,8 +153,7 @@ class SeenTransactions:
                 del self._now[key[:2]]
         return tx
 
-    def _tell(self, tx: _Tx, message: Message, payload: object) -> None:
-        said = tuple(points(message.action, payload))
+    def _tell(self, tx: _Tx, message: Message, said: tuple[Point, ...]) -> None:
         if not said:
             return
         tx.told.append(Told(cut(message.time_ns), said))

@@ -4,7 +4,7 @@ import pytest
 
 from ocpp_proxy.core import limits
 from ocpp_proxy.core.curve import Told, curve
-from ocpp_proxy.core.meter import Point, points, registers
+from ocpp_proxy.core.meter import NOTHING, Point, read
 from ocpp_proxy.source import Charging, Sample
 
 S = 1_000_000_000
@@ -25,7 +25,7 @@ def values(*samples: object, stamp: str = at(0)) -> dict[str, object]:
 
 
 def told(action: str, payload: object) -> list[tuple[str, float, str]]:
-    return [(point.quantity, point.value, point.unit) for point in points(action, payload)]
+    return [(point.quantity, point.value, point.unit) for point in read(action, payload).points]
 
 
 def test_quantities_units_and_multipliers() -> None:
@@ -53,10 +53,11 @@ def test_phases_are_summed_where_there_is_no_total_and_the_outlet_comes_first() 
 
 
 def test_start_and_stop_are_points_of_the_register() -> None:
-    assert points("StartTransaction", {"meterStart": 5, "timestamp": at(0)}) == [Point(T0, "energy", 5.0, "Wh")]
+    assert read("StartTransaction", {"meterStart": 5, "timestamp": at(0)}).points == (Point(T0, "energy", 5.0, "Wh"),)
     stop = {"meterStop": 9, "timestamp": at(60), "transactionData": values({"value": "6"}, stamp=at(30))["meterValue"]}
-    assert points("StopTransaction", stop) == [Point(T0 + 30 * S, "energy", 6.0, "Wh"), Point(T0 + 60 * S, "energy", 9.0, "Wh")]
-    assert registers("StopTransaction", stop) == [6.0]
+    reading = read("StopTransaction", stop)
+    assert reading.points == (Point(T0 + 30 * S, "energy", 6.0, "Wh"), Point(T0 + 60 * S, "energy", 9.0, "Wh"))
+    assert reading.registers == (6.0,)
 
 
 @pytest.mark.parametrize("payload", [
@@ -64,7 +65,7 @@ def test_start_and_stop_are_points_of_the_register() -> None:
     {"meterValue": [{"timestamp": 5, "sampledValue": [{"value": "NaN"}, {"value": True}, {"value": "1e400"}]}]},
 ])
 def test_what_is_no_meter_value(payload: object) -> None:
-    assert points("MeterValues", payload) == [] and registers("MeterValues", payload) == []
+    assert read("MeterValues", payload) == NOTHING == read("Heartbeat", {"meterStart": 5})
 
 
 def test_times_are_the_stations_less_the_error_of_its_clock() -> None:

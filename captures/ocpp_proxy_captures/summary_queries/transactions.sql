@@ -44,7 +44,7 @@ register16 AS (
   FROM whole16 w
   JOIN metered m ON m.identity = w.identity AND m.tx_id = w.tx_id AND m.msg_no > w.start_no AND m.msg_no < w.next_no
   JOIN samples s ON s.msg_no = m.msg_no
-  WHERE (w.meter_start IS NULL OR w.meter_stop IS NULL) AND s.measurand = 'Energy.Active.Import.Register' AND s.phase IS NULL
+  WHERE (w.meter_start IS NULL OR w.meter_stop IS NULL) AND s.measurand = 'Energy.Active.Import.Register' AND s.phase IS NULL AND s.unit IN ('Wh', '')
     AND abs(s.value) < 1e18
   GROUP BY w.identity, w.tx_id, w.start_no),
 one AS (
@@ -55,7 +55,7 @@ one AS (
 event2 AS (SELECT * FROM told WHERE action = 'TransactionEvent' AND tx_id IS NOT NULL),
 register2 AS (
   SELECT e.identity, e.tx_id, min(s.value) AS low, max(s.value) AS high FROM samples s JOIN event2 e ON e.msg_no = s.msg_no
-  WHERE s.measurand = 'Energy.Active.Import.Register' AND s.phase IS NULL AND abs(s.value) < 1e18 GROUP BY e.identity, e.tx_id),
+  WHERE s.measurand = 'Energy.Active.Import.Register' AND s.phase IS NULL AND s.unit IN ('Wh', '') AND abs(s.value) < 1e18 GROUP BY e.identity, e.tx_id),
 tx2 AS (
   SELECT tx_id, identity, arg_min(protocol, msg_no) AS protocol, arg_min(evse_id, msg_no) AS evse,
          arg_min(connector_id, msg_no) AS connector, min(ts) FILTER (what = 'Started') AS started_at,
