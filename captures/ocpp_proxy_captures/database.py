@@ -16,8 +16,8 @@ from ocpp_proxy.model import CaptureError
 SCHEMA_VERSION = 1
 STORAGE_VERSION = "v1.5.0"                  # a capture is mailed to people: DuckDB 1.5 and 2.0 open it, and zstd works
 BLOCK_SIZE = 64 << 10       # of a new file: every column of every table leaves part of a block empty (256 KiB by itself)
-TABLES = ("runs", "events", "wire", "pieces", "samples", "found", "bookmarks")
-OF_THE_LAST = ("meta", "positions", "state")        # carried over from segment to segment: the newest counts
+TABLES = ("runs", "events", "wire", "pieces", "samples", "found")
+OF_THE_LAST = ("meta", "positions", "state", "bookmarks")        # carried over from segment to segment: the newest counts
 SEGMENT = re.compile(r"capture-(\d{6,})\.duckdb")
 MEMORY_LIMIT = "1GB"
 APART_BEGINS, APART_ENDS = "-- large payloads", "-- end of large payloads"      # in views.sql

@@ -13,8 +13,9 @@ from ocpp_proxy.fields import Filter
 from ocpp_proxy.fields import compile as compile_filter
 from ocpp_proxy.model import CaptureError, ConfigError, Link
 from ocpp_proxy.records import Beat, Handshake, Line, LinkOpened, Record
-from ocpp_proxy.source import Table
+from ocpp_proxy.source import Bookmark, Table
 from ocpp_proxy_captures import canned, rebuild, sandbox
+from ocpp_proxy_captures.bookmarks import Gate, Marks, SourceMarks, put_in_file
 from ocpp_proxy_captures.cells import plain
 from ocpp_proxy_captures.database import Connection, capture_files, open_files, refused
 from ocpp_proxy_captures.fields_sql import candidates
@@ -23,12 +24,13 @@ from ocpp_proxy_captures.log import Log, SourceLog
 from ocpp_proxy_captures.summaries import SourceSummaries, Summaries
 from ocpp_proxy_captures.traffic import SourceTraffic, Traffic
 
+_DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
 QUERY_SECONDS = 30.0                        # then a query of ours is interrupted
 QUERY_ROWS = 100_000                        # more are cut
 PAGE = 2_000                                # lines rebuilt at once
 
 
-class Reader(Traffic, Summaries, Log, ABC):
+class Reader(Traffic, Summaries, Marks, Log, ABC):
     """Questions to a capture. Every method blocks and may be called from any thread."""
 
     @abstractmethod
@@ -117,29 +119,44 @@ class FileReader(Reader):
     def __init__(self, path: Path) -> None:
         self.paths = capture_files(path)
         self._con = open_files(self.paths)
+        self._gate = Gate()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A cursor; damage met while reading is a ``CaptureError``."""
-        cursor = self._con.cursor()
-        try:
-            yield cursor
-        except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException) as error:
-            raise refused(self.paths[-1], error) from error
-        finally:
-            cursor.close()
+        with self._gate.inside():
+            cursor = self._con.cursor()
+            try:
+                yield cursor
+            except _DAMAGE as error:
+                raise refused(self.paths[-1], error) from error
+            finally:
+                cursor.close()
 
     @contextmanager
     def closed_files(self) -> Iterator[list[Path]]:
-        """Its files: nobody writes to them."""
-        yield self.paths
+        """Its files: nobody writes to them meanwhile."""
+        with self._gate.inside():
+            yield self.paths
+
+    def bookmark(self, mark: Bookmark) -> None:
+        """Store a bookmark, or take it away: the newest file is opened for writing for that moment. Raises ``ConfigError``."""
+        with self._gate.alone():
+            known = self._con.execute("SELECT 1 FROM wire WHERE msg_no = ? LIMIT 1", [mark.msg_no]).fetchall()
+            if not known and mark.time_ns:
+                raise ConfigError(f"{self.paths[-1]}: no bookmark was stored: it holds no message {mark.msg_no}")
+            self._con.close()
+            try:
+                put_in_file(self.paths[-1], mark)
+            finally:
+                self._con = open_files(self.paths)
 
     def close(self) -> None:
         """Let go of the files."""
         self._con.close()
 
 
-class CaptureSource(SourceTraffic, SourceSummaries, SourceLog):
+class CaptureSource(SourceTraffic, SourceSummaries, SourceMarks, SourceLog):
     """A closed capture as a ``source.Source``. Raises ``CaptureError`` when it cannot be opened."""
 
     live = False

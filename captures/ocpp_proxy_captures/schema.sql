@@ -40,4 +40,5 @@ CREATE TABLE found(
   level UTINYINT NOT NULL, blame VARCHAR, link_id BIGINT, identity VARCHAR, ts TIMESTAMPTZ NOT NULL, ns USMALLINT,
   message VARCHAR, msg_no BIGINT, evidence BIGINT[], path VARCHAR, spec_ref VARCHAR, count BIGINT NOT NULL);
 
+-- Of a folder the newest segment has them all: they are carried over by a rotation.
 CREATE TABLE bookmarks(msg_no BIGINT, ts TIMESTAMPTZ, author VARCHAR, note VARCHAR, tags VARCHAR[]);

@@ -20,7 +20,9 @@ import pyarrow as pa
 from ocpp_proxy.config import CaptureConfig
 from ocpp_proxy.model import CaptureError
 from ocpp_proxy.records import Record
+from ocpp_proxy.source import Bookmark
 from ocpp_proxy_captures import memory, rotate
+from ocpp_proxy_captures.bookmarks import put
 from ocpp_proxy_captures.columns import Batch
 from ocpp_proxy_captures.database import (
     Connection,
@@ -109,6 +111,15 @@ class DuckStore(Reader, Generic[P]):
         if apart:
             del tables, batch
             self._set_apart(apart)
+
+    def bookmark(self, mark: Bookmark) -> None:
+        """As ``source.Source.bookmark``, in the thread of the commits. Raises ``ConfigError``, ``CaptureError``."""
+        with self._private():
+            try:
+                put(self._con, CURRENT, mark)
+            except duckdb.Error as error:
+                self._recovered(error, self._progress)
+                raise CaptureError(f"{self._file}: no bookmark was stored: {_first_line(error)}") from error
 
     def _set_apart(self, size: int) -> None:
         """So many bytes of large values were written."""

@@ -11,7 +11,7 @@ from ocpp_proxy.fields import Filter
 from ocpp_proxy.fields import compile as compile_filter
 from ocpp_proxy.model import CaptureError, ConfigError, Link
 from ocpp_proxy.records import Found, FrameSeen, Line, LinkOpened, MessageSeen, Record
-from ocpp_proxy.source import Source
+from ocpp_proxy.source import Bookmark, Source
 from ocpp_proxy_captures.exporters.text import text_line
 from ocpp_proxy_captures.exporters.trace import trace_line
 from ocpp_proxy_captures.progress import Position
@@ -19,7 +19,7 @@ from ocpp_proxy_captures.redact import Redactor
 from ocpp_proxy_captures.writer import open_store
 
 PAGE = 2_000
-_WRITERS: dict[str, Callable[[Line], bytes | None]] = {".jsonl": trace_line, ".txt": text_line}
+_WRITERS: dict[str, Callable[[Line, Bookmark | None], bytes | None]] = {".jsonl": trace_line, ".txt": text_line}
 
 
 async def export(source: Source, target: Path, where: Filter | None, redact: bool) -> int:
@@ -46,14 +46,15 @@ async def export(source: Source, target: Path, where: Filter | None, redact: boo
 
 
 async def _text(
-    source: Source, target: Path, where: Filter | None, redactor: Redactor | None, write: Callable[[Line], bytes | None],
+    source: Source, target: Path, where: Filter | None, redactor: Redactor | None,
+    write: Callable[[Line, Bookmark | None], bytes | None],
 ) -> int:
-    count = 0
+    count, marks = 0, await _marks(source, redactor)
     with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         async for batch in _lines(source, where):
             for line in batch:
                 shown = redactor.line(line) if redactor else line
-                text = write(shown) if shown else None
+                text = write(shown, marks.get(_msg_no(line))) if shown else None
                 if text is not None:
                     file.write(text)
                     count += 1
@@ -61,7 +62,7 @@ async def _text(
 
 
 async def _capture(source: Source, target: Path, where: Filter | None, redactor: Redactor | None) -> int:
-    count = 0
+    count, marks = 0, await _marks(source, redactor)
     links = {link.link_id: link for link in await source.links()}
     store = open_store(target, Position, meta={"exported_from": "redacted" if redactor else source.title})
     try:
@@ -74,9 +75,22 @@ async def _capture(source: Source, target: Path, where: Filter | None, redactor:
                     out += _unfolded(shown)
                     count += isinstance(shown.record, MessageSeen)
             store.commit(out, (), {})
+            for mark in filter(None, (marks.pop(_msg_no(line), None) for line in batch) if marks else ()):
+                store.bookmark(mark)
     finally:
         store.close()
     return count
+
+
+async def _marks(source: Source, redactor: Redactor | None) -> dict[int, Bookmark]:
+    """The bookmarks by message; redacted: where they are, not what somebody wrote there."""
+    return {
+        mark.msg_no: Bookmark(mark.msg_no, mark.time_ns) if redactor else mark
+        for mark in await source.bookmarks() if mark.time_ns or not redactor}
+
+
+def _msg_no(line: Line) -> int:
+    return line.record.message.msg_no if isinstance(line.record, MessageSeen) else 0
 
 
 def _opened(line: Line, links: dict[int, Link], redactor: Redactor | None) -> list[Record]:

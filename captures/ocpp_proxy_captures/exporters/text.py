@@ -3,13 +3,14 @@
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import Side
 from ocpp_proxy.records import Line, MessageSeen
+from ocpp_proxy.source import Bookmark
 from ocpp_proxy_captures.exporters.trace import stamp
 
 _TYPES = {0: "?", 2: "CALL", 3: "RESULT", 4: "ERROR", 5: "RESULTERROR", 6: "SEND"}
 
 
-def text_line(line: Line) -> bytes | None:
-    """The line of a message with its findings; None for any other line."""
+def text_line(line: Line, mark: Bookmark | None = None) -> bytes | None:
+    """The line of a message with its findings and its bookmark; None for any other line."""
     if not isinstance(line.record, MessageSeen):
         return None
     message = line.record.message
@@ -24,4 +25,7 @@ def text_line(line: Line) -> bytes | None:
         where = f" at {safe_text(finding.path, 200)}" if finding.path else ""
         out.append(f"    ! {safe_text(finding.code, 8)} {finding.severity.label}, {finding.blame}:"
                    f" {safe_text(finding.message, 1000)}{where}")
+    if mark is not None:
+        words = [safe_text(mark.note, 4000), *(f"#{safe_text(tag, 100)}" for tag in mark.tags)]
+        out.append("    * bookmark: " + " ".join(word for word in words if word))
     return ("\n".join(out) + "\n").encode()

@@ -12,14 +12,15 @@ import orjson
 
 from ocpp_proxy.model import Message, Side
 from ocpp_proxy.records import Line, MessageSeen
+from ocpp_proxy.source import Bookmark
 from ocpp_proxy.spec.versions import SUBPROTOCOLS
 from ocpp_proxy_captures.redact import spelled
 
 _TYPES = {2: "CALL", 3: "CALLRESULT", 4: "CALLERROR", 5: "CALLRESULTERROR", 6: "SEND"}
 
 
-def trace_line(line: Line) -> bytes | None:
-    """The line of a trace for a message; None for any other line."""
+def trace_line(line: Line, mark: Bookmark | None = None) -> bytes | None:
+    """The line of a trace for a message with its bookmark; None for any other line."""
     if not isinstance(line.record, MessageSeen):
         return None
     message = line.record.message
@@ -40,6 +41,9 @@ def trace_line(line: Line) -> bytes | None:
     row["meta"] = {"ocppProxy": ours}
     if line.findings:
         ours["findings"] = [{"code": f.code, "severity": f.severity.label, "message": _clean(f.message)} for f in line.findings]
+    if mark is not None:
+        ours["bookmark"] = {
+            "timeNs": mark.time_ns, "note": _clean(mark.note), "author": _clean(mark.author), "tags": [*map(_clean, mark.tags)]}
     return orjson.dumps(row) + b"\n"
 
 

@@ -9,10 +9,11 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import orjson
+from msgspec import structs
 
 from ocpp_proxy.checks.settings import Settings
 from ocpp_proxy.core.analyse import Analyser
@@ -20,15 +21,17 @@ from ocpp_proxy.core.assemble import Ids
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields import Filter
 from ocpp_proxy.model import CaptureError, Frame, Link, Opcode, Side
-from ocpp_proxy.records import Beat, FrameSeen, Line, LinkOpened, Record, Source
-from ocpp_proxy.source import Table
+from ocpp_proxy.records import Beat, FrameSeen, Line, LinkOpened, MessageSeen, Record, Source
+from ocpp_proxy.source import Bookmark, Table
 from ocpp_proxy.spec.versions import SUBPROTOCOLS
+from ocpp_proxy_captures.bookmarks import MOST, NOTE, TAG, TAGS, SourceMarks
 from ocpp_proxy_captures.envelope import short_header, short_text
+from ocpp_proxy_captures.log import SourceLog
 from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import CaptureSource, FileReader
 from ocpp_proxy_captures.summaries import SourceSummaries
 from ocpp_proxy_captures.traffic import SourceTraffic
-from ocpp_proxy_captures.writer import open_store
+from ocpp_proxy_captures.writer import DuckStore, open_store
 
 PROBLEMS = 20                               # so many bad lines are kept by name; all are counted
 LINE_BYTES = 64 << 20
@@ -61,6 +64,15 @@ class _Row(msgspec.Struct):
     meta: Any = None
 
 
+class _Mark(msgspec.Struct):
+    """What ``meta.ocppProxy.bookmark`` says."""
+
+    timeNs: Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)] = 0
+    note: str = ""
+    author: str = ""
+    tags: list[str] = []
+
+
 _row = msgspec.json.Decoder(_Row)
 
 
@@ -71,6 +83,7 @@ class TraceReader:
         self.path, self.bad, self.read = path, 0, 0
         self.problems: list[str] = []
         self._links: dict[tuple[str, object], Link] = {}
+        self.marks: dict[int, Bookmark] = {}    # by the frame_id of their message; its number is not known yet
         self._now = 0
 
     def records(self) -> Iterator[Source]:
@@ -103,6 +116,9 @@ class TraceReader:
             return
         self.read += 1
         self._now = max(self._now, time_ns)
+        mark = _mark(row)
+        if mark is not None and len(self.marks) < MOST:
+            self.marks[self.read] = mark
         key = (row.chargePointId or row.identity or "", _ours(row).get("link"))
         if key not in self._links:
             link = Link(len(self._links) + 1, time_ns, "", identity=key[0], identity_source="trace",
@@ -114,7 +130,7 @@ class TraceReader:
             short_header(Opcode.TEXT, len(text), False), b"", text, masked=bool(_ours(row).get("masked"))))
 
 
-class TraceSource(SourceTraffic, SourceSummaries):
+class TraceSource(SourceTraffic, SourceSummaries, SourceMarks, SourceLog):
     """A trace as a ``source.Source``: judged once while it is read into a capture of its own, which goes with it.
 
     Raises ``CaptureError`` when not one line can be read.
@@ -177,11 +193,32 @@ def _import(reader: TraceReader, file: Path) -> None:
         for record in reader.records():
             analyser.feed(record, out)
             if len(out) >= BATCH:
-                store.commit(out, (), {})
+                _commit(store, out, reader.marks)
                 out = []
-        store.commit(out, (), {})
+        _commit(store, out, reader.marks)
     finally:
         store.close()
+
+
+def _commit(store: DuckStore[Position], out: list[Record], marks: dict[int, Bookmark]) -> None:
+    store.commit(out, (), {})
+    if not marks:
+        return
+    for record in out:
+        mark = marks.get(record.message.frame_id) if isinstance(record, MessageSeen) else None
+        if mark is not None and isinstance(record, MessageSeen):
+            store.bookmark(structs.replace(mark, msg_no=record.message.msg_no))
+
+
+def _mark(row: _Row) -> Bookmark | None:
+    """The bookmark of a line of ours, cut to what a capture takes; None: none that could be read."""
+    try:
+        told = msgspec.convert(_ours(row).get("bookmark"), _Mark)
+    except msgspec.ValidationError:
+        return None
+    mark = Bookmark(
+        0, told.timeNs, told.note[:NOTE], told.author[:TAG], tuple(tag[:TAG] for tag in told.tags[:TAGS]))
+    return mark if mark.time_ns or mark.note or mark.tags else None
 
 
 def _ours(row: _Row) -> dict[str, Any]:
