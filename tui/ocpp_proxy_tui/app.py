@@ -220,8 +220,8 @@ class ProxyApp(App[None]):
                 await result
 
     def on_copy(self, event: Copy) -> None:
-        """Put text on the clipboard of the terminal."""
-        self.copy_to_clipboard(event.text)
+        """Put text on the clipboard of the terminal. What is pasted somewhere must not act there: escapes are visible in it."""
+        self.copy_to_clipboard("\n".join(map(safe_text, event.text.split("\n"))))
         self.say(f"copied: {event.what}")
 
     # -- help, commands --------------------------------------------------------------------------------------------
