@@ -166,7 +166,7 @@ def test_modes_by_keys_and_by_mouse_keep_the_focus() -> None:
     async def main() -> None:
         app = DetailApp([call(METER)])
         async with app.run_test(size=(80, 24)) as pilot:
-            for key, view in (("r", RawView), ("x", HexView), ("t", DetailTree)):
+            for key, view in (("r", RawView), ("x", HexView), ("d", DetailTree)):
                 await pilot.press(key)
                 await pilot.pause()
                 assert isinstance(app.focused, view) and app.ground.settings.detail == app.detail.mode
@@ -329,7 +329,7 @@ def test_every_size_shows_the_tree(size: tuple[int, int]) -> None:
     async def main() -> None:
         app = DetailApp([call(METER, finding(UNIT)), answer(b"{}")])
         async with app.run_test(size=size) as pilot:
-            await pilot.press("down", "end", "right_square_bracket", "r", "end", "x", "end", "t")
+            await pilot.press("down", "end", "right_square_bracket", "r", "end", "x", "end", "d")
             await pilot.pause()
             shown = app.screen_lines()
             assert len(shown) == size[1] and shown[0].startswith(" tree")
@@ -341,7 +341,7 @@ def test_ascii_mode_draws_nothing_beyond_ascii() -> None:
     async def main() -> None:
         app = DetailApp([call('{"ä":"充电桩","l":[1]}'.encode(), finding("$.l")), answer(b"{}")], Look(ascii=True))
         async with app.run_test(size=(80, 24)) as pilot:
-            for key in ("t", "r", "x"):
+            for key in ("d", "r", "x"):
                 await pilot.press(key)
                 await pilot.pause()
                 inner = "".join(line[:79] for line in app.screen_lines())       # the last column is Textual's scroll bar

@@ -39,7 +39,7 @@ class Detail(Widget):
     Detail.tree DetailTree, Detail.raw RawView, Detail.hex HexView { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "mode('tree')", "tree", show=False, id="detail.tree"),
+        Binding("d", "mode('tree')", "decoded tree", show=False, id="detail.tree"),
         Binding("r", "mode('raw')", "raw", id="detail.raw"),
         Binding("x", "mode('hex')", "hex", id="detail.hex"),
         Binding("p", "pretty", "pretty or raw text", show=False, id="detail.pretty"),

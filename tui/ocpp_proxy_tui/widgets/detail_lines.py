@@ -43,7 +43,8 @@ class Lines(ScrollView, can_focus=True):
 
     def action_leaf(self, by: int) -> None:
         """A page up or down."""
-        self.scroll_to(y=self.scroll_y + by * max(1, self.scrollable_content_region.height - 1), animate=False, immediate=True)
+        step = max(1, self.scrollable_content_region.height - 1)
+        self.scroll_to(y=self.scroll_y + by * step, animate=False, immediate=True, force=True)
 
     def action_last(self) -> None:
         """The end."""

@@ -31,7 +31,7 @@ class DetailTree(ScrollView, can_focus=True):
         Binding("pagedown", "page(1)", "page down", show=False, id="detail.page_down"),
         Binding("home,g", "ends(False)", "first row", show=False, id="detail.first"),
         Binding("end,G", "ends(True)", "last row", show=False, id="detail.last"),
-        Binding("enter,space", "fold", "fold", id="detail.fold"),
+        Binding("enter", "fold", "fold", id="detail.fold"),
         Binding("left,h", "inward(False)", "fold, or go out", show=False, id="detail.out"),
         Binding("right,l", "inward(True)", "unfold, or go in", show=False, id="detail.in"),
         Binding("asterisk", "below", "unfold all below", show=False, id="detail.below"),
