@@ -45,7 +45,7 @@ def summaries(reader: Reader) -> dict[str, float]:
         "finding_groups of one": partial(reader.finding_groups, name), "findings of one": partial(reader.findings, "", name),
         "transactions of one": partial(reader.transactions, name),
     }
-    return {key: quickest(ask) for key, ask in found.items()}
+    return {f"summary: {key}": quickest(ask) for key, ask in found.items()}
 
 
 @pytest.mark.timeout(300)
