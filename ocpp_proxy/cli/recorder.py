@@ -12,6 +12,7 @@ from ocpp_proxy.checks.settings import RULE_SET
 from ocpp_proxy.config import Config
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.hub import instance, recorder
+from ocpp_proxy.hub.commits import leave
 from ocpp_proxy.hub.store import Position, Store
 from ocpp_proxy.model import CaptureError, ConfigError
 
@@ -47,4 +48,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

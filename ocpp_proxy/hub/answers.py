@@ -41,6 +41,8 @@ class Answers:
         self._summaries: Summaries | None = store if isinstance(store, Summaries) else memory
         self._marks = store if isinstance(store, Marks) else None
         self._ask_rows: Ask = asking.beside if isinstance(store, Rows) else _at_once
+        # A filter that reads every payload takes long: the rows that are shown are not to wait for it.
+        self._ask_numbers: Ask = Asking().beside if isinstance(store, Rows) else _at_once
         self._ask_summaries: Ask = (
             asking.beside if isinstance(store, Summaries) or memory is None else Asking(memory.thread).in_order)
 
@@ -59,7 +61,7 @@ class Answers:
         view, where = _view(request), where_of(request)
         after, before = whole_number(request, "after", 0), whole_number(request, "before_message", 0)
         rows = self._known_rows()
-        body = await self._ask_rows(lambda: packed(rows.numbers(view, where, after, before)))
+        body = await self._ask_numbers(lambda: packed(rows.numbers(view, where, after, before)))
         return web.Response(body=body, content_type="application/octet-stream")
 
     async def _get_rows(self, request: web.Request) -> web.Response:

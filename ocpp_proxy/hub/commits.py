@@ -4,11 +4,13 @@ A store that hangs or fails holds up nothing but itself: rows wait here up to a 
 """
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from msgspec import Struct
 
@@ -26,15 +28,16 @@ LARGE = 16 << 10                            # a record with more than this count
 IDLE_SECONDS = 60.0                         # positions alone (beats, nothing to store) are written this often
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)        # waits after a failed commit; the last one repeats
 
+QUESTION = "question"                       # the name of a thread that is only asked
 T = TypeVar("T")
 
 
 class StoreThread:
     """Runs calls one after the other in a thread of its own. A daemon: a call that never returns keeps no process."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "store") -> None:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        threading.Thread(target=self._work, name="store", daemon=True).start()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def call(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Run a function there. Cancelling the future does not stop the call."""
@@ -144,10 +147,19 @@ class Committer:
 
 async def aside(function: Callable[..., T], *arguments: Any) -> T:
     """Run one call in a thread of its own, beside the commits."""
-    thread = StoreThread()
+    thread = StoreThread(QUESTION)
     future = thread.call(function, *arguments)
     thread.end()
     return await future
+
+
+def leave(code: int) -> NoReturn:
+    """End the process; a question that still runs is left: at the end of the interpreter DuckDB aborts in its thread."""
+    if any(thread.name == QUESTION for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def has_rows(stream: Sequence[Record]) -> bool:

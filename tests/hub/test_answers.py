@@ -1,6 +1,8 @@
 """What screens ask of a running proxy: it comes over as the store has it, and a store that hangs holds up nothing else."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from array import array
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -207,7 +209,7 @@ def test_a_store_that_hangs_on_questions_holds_up_neither_followers_nor_commits(
             with pytest.raises(CaptureError, match="has not answered"):
                 await source.chargers()
         with pytest.raises(CaptureError, match="has not answered"):
-            await source.numbers("exchanges", None)
+            await source.row_lines("exchanges", 1)
         assert threading.active_count() - before <= AT_ONCE
         assert await thread.call(lambda: 5) == 5
         live.publish([LinkOpened(Link(1, 5, "10.0.0.1:1"))])
@@ -223,16 +225,15 @@ def test_a_store_that_hangs_on_questions_holds_up_neither_followers_nor_commits(
 def test_long_queries_leave_room_for_the_questions_of_a_screen(tmp_path: Path) -> None:
     class Busy(Everything):
         def query(self, query: str, parameters: object) -> None:
-            self.go.wait()
+            self._note("query")
             raise ConfigError("done")
 
     store = Busy()
     store.go.clear()
 
     async def during(source: LiveSource, live: Live, thread: StoreThread) -> None:
-        before = threading.active_count()
         queries = [asyncio.create_task(source.query("SELECT 1", {})) for _ in range(AT_ONCE + 2)]
-        while threading.active_count() - before < AT_ONCE:
+        while len(store.asked) < AT_ONCE:
             await asyncio.sleep(0.01)
         assert await source.links() == []
         store.go.set()
@@ -240,6 +241,54 @@ def test_long_queries_leave_room_for_the_questions_of_a_screen(tmp_path: Path) -
         assert {str(error) for error in done} == {"done"}
 
     asked(tmp_path, store, during)
+
+
+def test_filters_that_take_long_leave_room_for_rows(tmp_path: Path) -> None:
+    class Slow(Everything):
+        def numbers(self, view: View, where: Filter | None, after: int = 0, before_message: int = 0) -> "array[int]":
+            self._note("numbers")
+            return array("q")
+
+    store = Slow()
+    store.go.clear()
+
+    async def during(source: LiveSource, live: Live, thread: StoreThread) -> None:
+        filters = [asyncio.create_task(source.numbers("frames", None)) for _ in range(AT_ONCE + 2)]
+        while len(store.asked) < AT_ONCE:
+            await asyncio.sleep(0.01)
+        assert await source.links() == []
+        store.go.set()
+        assert [len(numbers) for numbers in await asyncio.gather(*filters)] == [0] * (AT_ONCE + 2)
+
+    asked(tmp_path, store, during)
+
+
+LEAVING = """
+import asyncio, threading, duckdb
+from ocpp_proxy.hub.commits import QUESTION, aside, leave
+
+begun = threading.Event()
+
+def question():
+    con = duckdb.connect()
+    begun.set()
+    con.execute("SELECT count(*) FROM range(1000000000000) a(x) WHERE hash(x) % 7 = 3").fetchall()
+
+async def play():
+    asking = asyncio.ensure_future(aside(question))
+    await asyncio.to_thread(begun.wait)
+    asking.cancel()
+
+asyncio.run(play())
+assert any(thread.name == QUESTION for thread in threading.enumerate())
+print("end")
+leave(0)
+"""
+
+
+def test_a_process_ends_in_order_though_a_question_still_runs() -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
 
 
 @pytest.mark.parametrize(("path", "parameters", "why"), [
