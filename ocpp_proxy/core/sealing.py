@@ -37,7 +37,7 @@ class Sealer:
 
     def _sealed(self, name: str, piece: bytes) -> bytes:
         about = name.encode()
-        nonce = hmac.digest(self._nonces, about + b"\0" + piece, hashlib.sha256)[:_NONCE]
+        nonce = hashlib.blake2b(about + b"\0" + piece, digest_size=_NONCE, key=self._nonces).digest()
         return MARK + nonce + self._cipher.encrypt(nonce, piece, about)
 
     def _opened(self, name: str, piece: bytes) -> bytes | None:

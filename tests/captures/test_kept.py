@@ -33,7 +33,7 @@ KEY = b"k" * 32
 MASK = b"\x11\x22\x33\x44"
 
 
-def traffic(count: int = 40) -> tuple[list[SpoolRecord], list[bytes]]:
+def traffic(count: int = 24) -> tuple[list[SpoolRecord], list[bytes]]:
     """Three links with credentials in whole, fragmented and compressed messages, cut anywhere; and these credentials."""
     relay, pick, planted = Relay(), random.Random(5), list[bytes]()
     relay.tunnel(1)
@@ -100,7 +100,7 @@ class Recording:
         self.pipeline = Pipeline(Settings(), Ids(), Masker(KEY), sealer=Sealer(KEY))
         self.pipeline.restore(self.store.state())
 
-    def write(self, spool: Sequence[SpoolRecord], step: int = 7) -> None:
+    def write(self, spool: Sequence[SpoolRecord], step: int = 25) -> None:
         done = max((position.seq for position in self.store.positions()), default=0)
         left = [record for record in spool if record.seq > done]
         for start in range(0, len(left), step):
@@ -193,7 +193,7 @@ def test_killed_between_the_segment_and_the_capture_nothing_comes_twice(tmp_path
     while at < len(spool):
         recording = Recording(path)
         at += rng.randrange(1, 40)
-        recording.write(spool[:at], rng.choice((3, 7, 50)))
+        recording.write(spool[:at], rng.choice((7, 50)))
         recording.dying.fail_before = True          # kept, but the process dies before the commit
         if at < len(spool):
             with pytest.raises(CaptureError):
@@ -259,13 +259,13 @@ def test_what_was_recorded_before_keeping_was_on_is_named(tmp_path: Path) -> Non
 
 
 def test_the_oldest_go_above_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_kept, "SEGMENT_BYTES", 2000)
+    monkeypatch.setattr(hub_kept, "SEGMENT_BYTES", 1000)
     spool, _ = traffic()
     path = tmp_path / "c.duckdb"
-    recording = Recording(path, limit=20_000)
+    recording = Recording(path, limit=6_000)
     recording.write(spool)
     files = sorted(kept_folder(path).iterdir())
-    assert len(files) > 2 and sum(file.stat().st_size for file in files) <= 20_000 + 4_000
+    assert len(files) > 2 and sum(file.stat().st_size for file in files) <= 6_000 + 4_000
     first, last = int(files[0].stem), int(files[-1].stem)
     assert first > 1 and [int(file.stem) for file in files] == list(range(first, last + 1))
     recording.store.close()
@@ -303,16 +303,16 @@ def test_a_full_disk_commits_nothing_and_goes_on_in_a_new_file(tmp_path: Path, m
 def test_of_a_folder_the_damaged_newest_segment_is_rebuilt(tmp_path: Path) -> None:
     spool, _ = traffic()
     folder = tmp_path / "many"
-    inner = open_store(folder, Position, CaptureConfig(rotate_messages=40))
+    inner = open_store(folder, Position, CaptureConfig(rotate_messages=50))
     store = KeptStore(inner, kept_folder(folder), 0)
     pipeline = Pipeline(Settings(), Ids(), Masker(KEY), sealer=Sealer(KEY))
-    for start in range(0, len(spool), 10):
-        part = spool[start : start + 10]
+    for start in range(0, len(spool), 20):
+        part = spool[start : start + 20]
         store.commit(pipeline.feed(part), [Position(0, 7, part[-1].seq)], pipeline.changed())
     store.close()
     live = everything(folder)
     files = sorted(folder.glob("*.duckdb"))
-    assert len(files) > 3
+    assert len(files) >= 3
     damage(files[-1])
     assert "0 gaps" in repair(folder)
     assert everything(folder) == live
