@@ -13,6 +13,7 @@ from ocpp_proxy_tui.widgets.detail_nodes import FindingNode, ValueNode
 from ocpp_proxy_tui.widgets.detail_tree import DetailTree
 from textual.binding import Binding
 
+from ocpp_proxy.checks import REGISTRY
 from ocpp_proxy.fields import compile, parse
 from ocpp_proxy.model import Opcode, Severity, Side, TlsInfo
 from ocpp_proxy.records import Found, FrameSeen, Gap, Handshake, Line, LinkClosed, Note
@@ -108,6 +109,28 @@ def test_brackets_walk_the_findings_and_unfold_what_hides_them() -> None:
             assert app.detail.path == UNIT
             await pilot.pause()
             app.find("S01 error, station: is wrong at $.meterValue")       # in full below the tree
+    asyncio.run(main())
+
+
+def test_a_finding_of_a_known_rule_says_what_it_means_and_what_to_do() -> None:
+    async def main() -> None:
+        app = DetailApp([call(METER, finding(UNIT, "R05"))])
+        async with app.run_test(size=(200, 40)) as pilot:
+            await pilot.press("right_square_bracket")
+            await pilot.pause()
+            shown = " ".join(" ".join(app.screen_lines()).split())
+            rule = REGISTRY.rules["R05"]
+            assert f"{rule.means} To do: {rule.remedy}"[:150] in shown
+    asyncio.run(main())
+
+
+def test_a_finding_that_is_a_row_of_its_own() -> None:
+    async def main() -> None:
+        app = DetailApp([Line(Found(finding("", "T20", msg_no=None)))])
+        async with app.run_test(size=(100, 20)) as pilot:
+            await pilot.pause()
+            for text in ("T20 error, station: is wrong", "finding 2023-11-1", "charger CP-1  link 1", "evidence: frames 1"):
+                app.find(text)
     asyncio.run(main())
 
 

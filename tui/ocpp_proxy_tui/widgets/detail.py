@@ -56,6 +56,7 @@ class Detail(Widget):
         self.shown = Shown()
         self._row: tuple[int, int, int, str] | None = None
         self._asked = 0
+        self._roomy = True
         self._filled: set[str] = set()      # the views that show it already
         self._tree = DetailTree(ground.look)
         self._raw = RawView(ground.look)
@@ -176,8 +177,9 @@ class Detail(Widget):
     def on_resize(self, event: events.Resize) -> None:
         """Help only where there is room for it."""
         help_box = self.query_one("#detail-help")
-        help_box.display = event.size.height >= 8
+        self._roomy = event.size.height >= 8
         help_box.styles.max_height = 2 if event.size.height < 16 else 4 if event.size.height < 30 else 8
+        self._draw()
 
     def on_detail_tree_moved(self, event: DetailTree.Moved) -> None:
         """Another row is under the cursor."""
@@ -208,8 +210,10 @@ class Detail(Widget):
         self.query_one("#detail-head", Static).update(self._head())
         node = self._tree.node if self.mode == "tree" else None
         help_text = help_of(node, self.ground.look)
-        self.query_one("#detail-help", Static).update(help_text)
-        path = safe_text(self.path, 400) if self.mode == "tree" else self._words()
+        help_box = self.query_one("#detail-help", Static)
+        help_box.display = self._roomy and bool(help_text.plain)
+        help_box.update(help_text)
+        path = safe_text(self.path or self.filter_expression, 400) if self.mode == "tree" else self._words()
         self.query_one("#detail-path", Static).update(RichText(self.ground.look.plain(path), no_wrap=True, overflow="ellipsis"))
 
     def _head(self) -> RichText:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from ocpp_proxy import records
 from ocpp_proxy.escape import safe_text
-from ocpp_proxy.model import Frame, Link, Message, Opcode, Side, TlsInfo
+from ocpp_proxy.model import Finding, Frame, Link, Message, Opcode, Side, TlsInfo
 from ocpp_proxy.source import Bookmark
 from ocpp_proxy.wire import close_codes, frames, http
 from ocpp_proxy.wire.envelope import FAULTS, Envelope
@@ -86,6 +86,18 @@ def of_event(record: records.Record, links: Mapping[int, Link], look: Look) -> H
             return head
         case _:
             return HeadNode("nothing is known of this row")
+
+
+def of_finding(finding: Finding) -> HeadNode:
+    """Where a finding comes from that is a row of its own."""
+    head = HeadNode(f"finding {clock(finding.time_ns)}", compared("rule", finding.code))
+    charger = safe_text(finding.identity, 100) or "(no identity)"
+    message = f"  message {finding.msg_no}" if finding.msg_no is not None else ""
+    head.add(f"charger {charger}  link {finding.link_id}{message}", "", compared("identity", finding.identity))
+    if finding.evidence:
+        more = f" and {len(finding.evidence) - 20} more" if len(finding.evidence) > 20 else ""
+        head.add(f"evidence: frames {', '.join(map(str, finding.evidence[:20]))}{more}", "dim")
+    return head
 
 
 def add_bookmark(head: HeadNode, mark: Bookmark) -> None:

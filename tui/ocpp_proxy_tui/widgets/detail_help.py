@@ -2,8 +2,10 @@
 
 import re
 
+from rich.style import Style
 from rich.text import Text
 
+from ocpp_proxy.checks import REGISTRY
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.spec.field_help import FieldHelp, field_help
 from ocpp_proxy_tui.look import Look
@@ -18,7 +20,11 @@ def help_of(node: Node | None, look: Look) -> Text:
     """In a few sentences; empty where nothing is known."""
     if isinstance(node, FindingNode):
         level = node.finding.severity.value
-        return Text(look.plain(f"{look.mark(level)} {told(node.finding, True)}"), look.style(level))
+        words = Text(look.plain(f"{look.mark(level)} {told(node.finding, True)}"), look.style(level))
+        rule = REGISTRY.rules.get(node.finding.code)
+        if rule is not None:
+            words.append(look.plain(f"\n{rule.means} To do: {rule.remedy}"), Style(bold=False, color="default"))
+        return words
     if not isinstance(node, ValueNode) or not node.document.version or node.depth > DEEPEST:
         return Text("")
     document = node.document

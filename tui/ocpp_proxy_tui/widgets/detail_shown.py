@@ -77,7 +77,7 @@ def show(lines: Sequence[Line], links: Mapping[int, Link], marks: Mapping[int, B
         else:
             parts.append(_part(line, links, marks, look, made))
     _place(parts, loose, made)
-    made.nodes += [part.head for part in parts]
+    made.nodes += [part.head for part in parts] or [facts.of_finding(finding) for finding in loose]
     made.findings = [node for top in made.nodes for node in _all_marks(top)]
     return made
 
