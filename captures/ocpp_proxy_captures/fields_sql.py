@@ -11,16 +11,16 @@ from ocpp_proxy.fields import And, Compare, Filter, Node, Not, Or, Value, Word
 from ocpp_proxy.fields.registry import ANSWERS
 from ocpp_proxy.model import Opcode
 from ocpp_proxy_captures.conditions import EVERYTHING, NEVER, Condition, every, exactly, negated, perhaps, some
+from ocpp_proxy_captures.path_sql import PAYLOAD, path
 
 LATENCY = "((epoch_us({0}.ts) * 1000 + {0}.ns) - (epoch_us({1}.ts) * 1000 + {1}.ns)) / 1e6"
 MESSAGE_FIELDS = frozenset((
     "action", "message_id", "mtype", "evse", "connector", "tx", "token", "error", "outcome", "payload"))
 _LATENCY = f"""w.no IN (SELECT a.no FROM wire a JOIN wire c ON c.msg_no = a.msg_no - a.call_back
     WHERE {LATENCY.format("a", "c")} {{op}} ?)"""
-_PAYLOAD = "coalesce(CAST(w.payload AS VARCHAR), '')"
-_TEXT = f"concat_ws(' ', coalesce(w.error_code, ''), coalesce(w.error_desc, ''), {_PAYLOAD})"
+_TEXT = f"concat_ws(' ', coalesce(w.error_code, ''), coalesce(w.error_desc, ''), {PAYLOAD})"
 READABLE = "w.msg_no IS NOT NULL AND w.odd IS NULL"    # what ``odd`` holds, and large values, SQL cannot look into
-SIZE = f"strlen({_PAYLOAD})"
+SIZE = f"strlen({PAYLOAD})"
 _NUMBERS = {"mtype": "w.mtype", "evse": "w.evse_id", "connector": "w.connector_id", "link": "w.link_id"}
 _TEXTS = {
     "action": "w.action", "message_id": "w.message_id", "tx": "w.tx_id", "token": "w.id_token", "error": "w.error_code",
@@ -66,7 +66,7 @@ def line_atom(node: Word | Compare) -> Condition:
         return _word(node.text)
     field, op, value = node.field, node.op, node.value
     if field.startswith("payload."):
-        return _path(field, op, value)
+        return path(field, op, value)
     if field in ("severity", "rule", "blame"):
         return _of_findings(field, op, value)
     if field in _NUMBERS:
@@ -136,18 +136,6 @@ def findings(number: str, judged: str, field: str, op: str, value: Value) -> Con
     if op == "!=" and not isinstance(value, tuple):
         return exactly(f"({some_of}) AND NOT {some_of} WHERE {field} = ?))", value)
     return perhaps(f"{some_of})")
-
-
-def _path(field: str, op: str, value: Value) -> Condition:
-    """Rows whose payload has all the keys of the path (or an escape that could hide them)."""
-    keys = [key for key in re.findall(r"[^.\[\]]+", re.sub(r"\[(\d+|\*)\]", "", field.removeprefix("payload.")))]
-    parts = [f'"{key}"' for key in keys]
-    if op == "==" and isinstance(value, str) and value.isascii() and value:
-        parts.append(value)
-    if not all(part.isprintable() for part in parts):
-        return EVERYTHING
-    conditions = " AND ".join(f"contains({_PAYLOAD}, ?)" for _ in parts) or "true"
-    return perhaps(f"(w.odd IS NOT NULL OR contains({_PAYLOAD}, '\\') OR ({conditions}))", *parts)
 
 
 def _ms(op: str, value: Value) -> Condition:

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from ocpp_proxy.core import rows as making
 from ocpp_proxy.fields import Filter
 from ocpp_proxy.fields.registry import link_of
@@ -53,12 +56,12 @@ class Traffic(ABC):
             return numbers
         known = {link.link_id: link for link in self.links()}
         test = compile_rows(where, known)
-        out = set(numbers) - set(unsure)
+        out = numbers.tolist()
         for start in range(0, len(unsure), PAGE):
             with self.reading() as con:
                 for number, of_row, opcode in _gathered(con, view, unsure[start : start + PAGE]):
                     if test.test(_row(view, number, of_row, opcode, known), partial(_same, of_row)):
-                        out.add(number)
+                        out.append(number)
         return array("q", sorted(out))
 
     def rows(self, view: View, numbers: Sequence[int]) -> list[Row]:
@@ -122,7 +125,7 @@ def _same(of_row: list[Line]) -> list[Line]:
 def _asked(
     con: Connection, view: View, where: Filter | None, after: int, before_message: int,
 ) -> tuple["array[int]", "array[int]"]:
-    """The ordinals that may pass, and those of them that have to be looked at again."""
+    """The ordinals that pass, and those that have to be looked at again."""
     top = None
     if before_message:
         top = con.execute("SELECT min(no) FROM wire WHERE msg_no >= ?", [before_message]).fetchall()[0][0]
@@ -140,10 +143,12 @@ def _asked(
     if not selects:
         return array("q"), array("q")
     all_of = " UNION ALL ".join(selects)
+    ordered = f"SELECT no, sure FROM ({all_of}) ORDER BY no"
+    table = con.execute(f"SELECT no FROM ({ordered})" if exact else ordered, parameters).to_arrow_table()
     if exact:
-        return _ordinals(con, f"SELECT no FROM ({all_of}) ORDER BY no", parameters), array("q")
-    found = con.execute(f"SELECT no, sure FROM ({all_of}) ORDER BY no", parameters).fetchall()
-    return array("q", [no for no, _ in found]), array("q", [no for no, sure in found if not sure])
+        return _ordinals(table.column("no")), array("q")
+    sure = table.column("sure")
+    return _ordinals(table.filter(sure).column("no")), _ordinals(table.filter(pc.invert(sure)).column("no"))
 
 
 def _parts(con: Connection, view: View, where: Filter | None) -> list[tuple[str, str, Condition]]:
@@ -170,9 +175,10 @@ def _orphan(con: Connection) -> str:
     return "w.msg_no - w.call_back NOT IN (SELECT msg_no FROM wire WHERE mtype = 2)"
 
 
-def _ordinals(con: Connection, sql: str, parameters: Sequence[object]) -> "array[int]":
+def _ordinals(column: pa.ChunkedArray) -> "array[int]":
+    """A column of int64 without NULLs."""
     out = array("q")
-    for chunk in con.execute(sql, list(parameters)).to_arrow_table().column(0).chunks:
+    for chunk in column.chunks:
         out.frombytes(memoryview(chunk.buffers()[1])[chunk.offset * 8 : (chunk.offset + len(chunk)) * 8])
     return out
 

@@ -8,14 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ocpp_proxy_captures.conditions import EVERYTHING
 from ocpp_proxy_captures.database import segments
+from ocpp_proxy_captures.envelope import short_header
 from ocpp_proxy_captures.reader import FileReader
 from ocpp_proxy_captures.rows_sql import exchanges
 
 from ocpp_proxy.config import CaptureConfig
 from ocpp_proxy.fields import parse
+from ocpp_proxy.model import Opcode
 from ocpp_proxy.records import FrameSeen, MessageSeen, Record
 from ocpp_proxy.source import View
-from tests.captures.capture_streams import fill, stream
+from tests.captures.capture_streams import call, fill, stream
 from tests.captures.row_oracle import Oracle, opened
 from tests.captures.test_filters import FILTERS
 
@@ -35,6 +37,10 @@ MORE = (
     "identity ~ CP", "message_id ~ '[0-4]$'", "answer", "protocol == ocpp1.6 and side == csms", "time > 2026-01-05",
     "' '", "'\"status\"'",
     "payload.status ~ Acc or ms > 5 and not (severity > info or tx == 1)", "payload.connectorId >= 0 and outcome == ok",
+    "payload.connectorId != 1", "not payload.connectorId > 1", "payload.status != Accepted",
+    "payload.currentTime < 2026-01-05T12",
+    "payload.idTagInfo.status == Accepted", "not payload.idTagInfo.status == Accepted", "payload.meterStart > 10.5",
+    "payload.interval == '300'", "payload.transactionId >= 1",
 )
 
 
@@ -173,6 +179,39 @@ def test_answers_without_their_call_are_rows(tmp_path: Path) -> None:
     for text in ("", "outcome == ok"):
         agree((reader, oracle), text)
     assert sum(row.kind == "message" and row.mtype == 3 for row in oracle.rows["exchanges"].values()) > 100
+    reader.close()
+
+
+ODD = (
+    b'{"a":1}', b'{"a":2,"a":1}', b'{"a":1,"b":{"a":2}}', b'{"b":{"a":1}}', b'{"\\u0061":1}', b'{"a":"1"}', b'{"a":" 1 "}',
+    b'{"a":"1e0"}', b'{"a":1.0}', b'{"a":10e-1}', b'{"a":true}', b'{"a":null}', b'{"a":[1]}', b'{"a":{"c":1}}', b'{"a":1,}',
+    b'{"a":NaN}', b'{"a":1,"b":NaN}', b'{"a":Infinity}', b'{"a":"inf"}', b'{"a":"0x1"}', b'{"a":"1_0"}',
+    b'{"a":12345678901234567890}', b'{"a":-0}', b'{"a":"x\\n"}', b'{"a":"\xc3\xa9"}', b'{"a":"\xff"}', b'{"a":1',
+    b'[{"a":1}]', b'"a"', b'{"a":"true"}', b'{"a":"NaN, }"}', b"", b'{"a":' + b"[" * 2000 + b"1" + b"]" * 2000 + b"}",
+    b'{"a":1,"pad":"' + b"x" * 20_000 + b'"}', b'{"a" : 1 , "b":2}', b'{"A":1}', b'{"a":"K\xe2\x84\xaa"}',
+)
+
+
+@pytest.mark.parametrize("text", [
+    "payload.a == 1", "payload.a != 1", "not payload.a == 1", "payload.a > 0.5", "payload.a <= 1", "payload.a == '1'",
+    "payload.a != '1'", "payload.a == 'true'", "payload.a < b", "not payload.a > '0'", "payload.b.a == 1", "payload.a.c == 1",
+    "payload.a[0] == 1", "payload.a in [1, x]", "payload.a contains K", "text contains 'kk'", "kk", "not kk",
+    "payload ~ '^.{7}$'", "payload != x", "size < 8", "size > 9000", "payload contains nan", "text contains '\"a\"'", "payload == '{\"a\":1}'"])
+def test_odd_payloads_are_read_alike(odd: tuple[FileReader, Oracle], text: str) -> None:
+    agree(odd, text)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FileReader, Oracle]]:
+    out: list[Record] = []
+    for number, payload in enumerate(ODD, 1):
+        text = b'[2,"m%d","Heartbeat",%s]' % (number, payload)
+        out += call(number, text, short_header(Opcode.TEXT, len(text), False), payload=payload)
+    path = tmp_path_factory.mktemp("odd") / "a.duckdb"
+    fill(path, out)
+    reader, oracle = opened(path)
+    assert len(oracle.rows["exchanges"]) == len(ODD)
+    yield reader, oracle
     reader.close()
 
 
