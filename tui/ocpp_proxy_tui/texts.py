@@ -1,22 +1,24 @@
-"""Rows as text for the clipboard and for files: as on the wire, pretty, as a command, as lines of a trace."""
+"""Rows as text for the clipboard and for files: as on the wire, pretty, as a command, as lines of a trace.
 
+What writes traces is loaded when it is first needed: it brings DuckDB, 60 MB that looking at live traffic does not need.
+"""
+
+import importlib
 import os
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
-from ocpp_proxy_captures.exporters.text import text_line
-from ocpp_proxy_captures.exporters.trace import trace_line
-from ocpp_proxy_captures.redact import spelled
 
 from ocpp_proxy.fields import comparison, text_of
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.records import Line, MessageSeen, Row
 from ocpp_proxy.source import Source
 
-FORMS = {".jsonl": trace_line, ".txt": text_line}
+FORMS = {".jsonl": ("trace", "trace_line"), ".txt": ("text", "text_line")}
 
 
 def raw(lines: Sequence[Line]) -> str:
@@ -54,7 +56,7 @@ def form(target: Path) -> None:
 
 def save(target: Path, lines: Sequence[Line]) -> int:
     """Write the messages of these lines into a new file, as ``export`` writes them; gives their number. Raises ``OSError``."""
-    write = FORMS[target.suffix]
+    write = _of_captures("exporters." + FORMS[target.suffix][0], FORMS[target.suffix][1])
     written = [text for line in lines if (text := write(line)) is not None]
     with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.writelines(written)
@@ -64,7 +66,10 @@ def save(target: Path, lines: Sequence[Line]) -> int:
 def _raw(line: Line) -> bytes:
     if not isinstance(line.record, MessageSeen):
         return text_of(line).encode("utf-8", "backslashreplace")
-    return (line.frame.text or line.frame.payload) if line.frame is not None else spelled(line.record.message)
+    if line.frame is not None:
+        return line.frame.text or line.frame.payload
+    spelled: bytes = _of_captures("redact", "spelled")(line.record.message)
+    return spelled
 
 
 def _pretty(text: bytes) -> str:
@@ -72,6 +77,10 @@ def _pretty(text: bytes) -> str:
         return orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2).decode()
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return text.decode("utf-8", "backslashreplace")
+
+
+def _of_captures(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(f"ocpp_proxy_captures.{module}"), name)
 
 
 def _around(time_ns: int) -> tuple[int, int]:
