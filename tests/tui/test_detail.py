@@ -221,11 +221,20 @@ def test_the_same_row_again_keeps_the_cursor() -> None:
         first = call(METER)
         app = DetailApp([first])
         async with app.run_test(size=(80, 24)) as pilot:
-            await go_to(app, "unit")
-            await app.show([first, answer(b"{}", finding("", msg_no=2))])
+            await go_to(app, "sampledValue")
+            await pilot.press("enter")
+            await app.show([first, answer(b"{}", finding("", msg_no=2)), Line(Found(finding(UNIT, "S02")))])
             await pilot.pause()
-            assert app.detail.path == UNIT
+            assert app.detail.path == "$.meterValue[0].sampledValue" and not node_of(app).open
+            assert app.screen_lines()[app.find("sampledValue: [")].startswith("✗")
             app.find("Result MeterValues")
+            await app.show([first, answer(b"{}")])
+            await pilot.pause()
+            assert app.screen_lines()[app.find("sampledValue: [")].startswith(" ") and app.detail.shown.findings == []
+            await pilot.press("r", "p")
+            app.query_one(RawView).scroll_to(y=3, animate=False, immediate=True, force=True)
+            await app.show([first, answer(b"{}")])
+            assert app.query_one(RawView).scroll_y == 3
             await app.show([answer(b"{}")])
             assert tree(app).at == 0
     asyncio.run(main())

@@ -14,12 +14,11 @@ from textual.widgets import Static
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.records import FrameSeen, Handshake, Line, Row
-from ocpp_proxy.spec.json_path import written
 from ocpp_proxy_tui.ground import Ground
 from ocpp_proxy_tui.widgets import detail_shown
 from ocpp_proxy_tui.widgets.detail_help import help_of
 from ocpp_proxy_tui.widgets.detail_lines import HexView, RawView
-from ocpp_proxy_tui.widgets.detail_nodes import FindingNode, Node, ValueNode, column_of, expression_of
+from ocpp_proxy_tui.widgets.detail_nodes import FindingNode, MoreNode, Node, ValueNode, column_of, expression_of
 from ocpp_proxy_tui.widgets.detail_shown import Shown
 from ocpp_proxy_tui.widgets.detail_tree import DetailTree
 
@@ -84,7 +83,7 @@ class Detail(Widget):
     async def show(self, row: Row | None, lines: Sequence[Line]) -> None:
         """Show a row with its lines (as ``Source.row_lines`` gives them); None: nothing.
 
-        The same row again, with more lines, keeps the cursor where it is.
+        The same row again, with more lines, stays as it is: the cursor, what is folded, where it is scrolled to.
         """
         key = (row.number, row.msg_no, row.frame_id, row.kind) if row is not None else None
         asked = self._asked = self._asked + 1
@@ -92,13 +91,15 @@ class Detail(Widget):
         if self._asked != asked:
             return                          # another row was chosen meanwhile
         again, self._row = key is not None and key == self._row, key
-        place, top = self._place(), self._tree.scroll_offset
-        self.shown = detail_shown.show(lines, self.ground.links, self.ground.bookmarks, self.ground.look)
+        node, top = self._tree.node, self._tree.scroll_offset
+        self.shown = detail_shown.show(
+            lines, self.ground.links, self.ground.bookmarks, self.ground.look, self.shown if again else None)
         self._tree.put(self.shown.nodes)
         self._filled = {"tree"}
-        self._fill()
-        if again and place is not None:
-            self._tree.go(next((at for at, node in enumerate(self._tree.rows) if _place(node) == place), 0))
+        self._fill(again)
+        if again and node is not None:
+            place = _place(node)
+            self._tree.go(next((at for at, row in enumerate(self._tree.rows) if row is node or _place(row) == place), 0))
             self._tree.scroll_to(*top, animate=False, immediate=True, force=True)
         self._draw()
 
@@ -186,12 +187,12 @@ class Detail(Widget):
         event.stop()
         self._draw()
 
-    def _fill(self) -> None:
+    def _fill(self, stay: bool = False) -> None:
         """Give the view that is shown its content, if it has it not yet."""
         if self.mode == "raw" and "raw" not in self._filled:
-            self._raw.put(self.shown.texts)
+            self._raw.put(self.shown.texts, stay)
         elif self.mode == "hex" and "hex" not in self._filled:
-            self._hex.put(self.shown.wires)
+            self._hex.put(self.shown.wires, stay)
         self._filled.add(self.mode)
 
     def on_click(self, event: events.Click) -> None:
@@ -235,9 +236,6 @@ class Detail(Widget):
 
     # -- more lines ------------------------------------------------------------------------------------------------
 
-    def _place(self) -> tuple[int, str] | None:
-        return _place(self._tree.node)
-
     async def _heads(self, lines: Sequence[Line]) -> list[Line]:
         """The HTTP heads of a handshake, where the source can give them."""
         shakes = [line.record for line in lines if isinstance(line.record, Handshake)]
@@ -253,8 +251,6 @@ class Detail(Widget):
         return [line for line in found if isinstance(line.record, FrameSeen)]
 
 
-def _place(node: Node | None) -> tuple[int, str] | None:
-    """Where a row is in words that are the same for the same row shown again."""
-    if isinstance(node, ValueNode):
-        return len(node.document.text), written(node.steps)
-    return (-1, node.pieces()[0][0]) if node is not None else None
+def _place(node: Node) -> object:
+    """A row in words that are the same for the same row shown again; the rows of a payload are themselves the same."""
+    return node if isinstance(node, ValueNode | MoreNode) else node.pieces()[0][0]

@@ -75,11 +75,12 @@ class RawView(Lines):
         self.flow = Flow(())
         self._width = 0
 
-    def put(self, texts: Sequence[Text]) -> None:
-        """Show other texts, from the top."""
+    def put(self, texts: Sequence[Text], stay: bool = False) -> None:
+        """Show other texts, from the top; with ``stay`` from where it is."""
         self._texts = texts
-        self._begin(STEP)
-        self.scroll_to(0, 0, animate=False, immediate=True, force=True)
+        self._begin(max(STEP, len(self.flow.lines)) if stay else STEP)
+        if not stay:
+            self.scroll_to(0, 0, animate=False, immediate=True, force=True)
 
     def toggle(self) -> None:
         """Raw or pretty."""
@@ -138,12 +139,13 @@ class HexView(Lines):
         self._starts: list[int] = []        # the first row of each region
         self._per = 16
 
-    def put(self, wires: Sequence[Wire]) -> None:
-        """Show other frames, from the top."""
+    def put(self, wires: Sequence[Wire], stay: bool = False) -> None:
+        """Show other frames, from the top; with ``stay`` from where it is."""
         self._wires = wires
         self.regions = [region for wire in wires for region in regions(wire, self.masked)]
         self._measure()
-        self.scroll_to(0, 0, animate=False, immediate=True, force=True)
+        if not stay:
+            self.scroll_to(0, 0, animate=False, immediate=True, force=True)
 
     def toggle(self) -> None:
         """The payload as it went over the wire (masked), or as it is meant."""

@@ -49,6 +49,14 @@ class Node:
             above.inside = max(above.inside, finding.severity.value)
             above = above.parent
 
+    def unmark(self) -> None:
+        """Take the findings below this row away."""
+        self.marks = []
+        above = self.parent
+        while above is not None:
+            above.inside = -1
+            above = above.parent
+
     def pieces(self) -> list[Piece]:
         """What stands on the row, escaped."""
         return []
@@ -148,6 +156,11 @@ class ValueNode(Node):
             found.append(node.step)
             node = node.parent
         return tuple(reversed(found))
+
+    @property
+    def read(self) -> bool:
+        """Whether any members were read."""
+        return self._page is not None
 
     @property
     def complete(self) -> bool:
@@ -317,14 +330,16 @@ def expression_of(node: Node | None) -> str:
 def find(top: ValueNode, steps: tuple[Step, ...], budget: int) -> tuple[ValueNode, bool, int]:
     """The node at a path, or the last one on the way to it; whether it is the one; what is left of the bytes to read.
 
-    The nodes on the way are unfolded. Of a key named twice the last one read counts, as decoders have it.
+    The nodes on the way are unfolded, but for those that were read before. Of a key named twice the last one read counts, as
+    decoders have it.
     """
     node = top
     for step in steps:
         found, budget = _child_at(node, step, budget)
         if found is None:
             return node, False, budget
-        node.unfold()
+        if not node.read:
+            node.unfold()
         node = node.pin(*found)
     return node, True, budget
 

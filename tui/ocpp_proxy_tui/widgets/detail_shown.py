@@ -55,6 +55,12 @@ class Shown(Struct):
     texts: list[Text] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
     findings: list[FindingNode] = field(default_factory=list)       # in the order they are shown
+    tops: dict[int, ValueNode] = field(default_factory=dict)        # the payloads, by msg_no
+
+    def give(self, message: Message) -> ValueNode | None:
+        """The payload of a message for the same row shown again: what was read and folded stays so."""
+        top = self.tops.get(message.msg_no)
+        return top if top is not None and top.document.text == message.payload else None
 
 
 class _Part(Struct):
@@ -66,9 +72,15 @@ class _Part(Struct):
     top: ValueNode | None = None
 
 
-def show(lines: Sequence[Line], links: Mapping[int, Link], marks: Mapping[int, Bookmark], look: Look) -> Shown:
-    """Make it of the lines of a row."""
+def show(lines: Sequence[Line], links: Mapping[int, Link], marks: Mapping[int, Bookmark], look: Look,
+         before: Shown | None = None) -> Shown:
+    """Make it of the lines of a row; ``before``: how the same row was shown with fewer lines."""
     made = Shown()
+    if before is not None:
+        made.tops = before.tops
+        for mark in before.findings:
+            if mark.parent is not None:
+                mark.parent.unmark()
     parts: list[_Part] = []
     loose: list[Finding] = []               # of lines that are nothing but a finding
     for line in lines:
@@ -119,15 +131,21 @@ def _message(
         facts.add_decode_error(head, envelope)
     made.texts.append(raw)
     made.wires.append(Wire(head.text, frame))
+    top = made.give(message) or _payload(message, links, head)
+    top.parent, made.tops[message.msg_no] = head, top
+    head.children.append(top)
+    return _Part(head, findings, message.msg_no, top)
+
+
+def _payload(message: Message, links: Mapping[int, Link], head: HeadNode) -> ValueNode:
     link = links.get(message.link_id)
     version = version_of(message.protocol or (link.protocol if link else ""))
     document = Document(message.payload, version, message.action, message.mtype == 3)
     if message.mtype not in (2, 3, 6):
         document.version = ""               # errorDetails and what could not be read have no schema
     top = ValueNode(document, Member(b"", json_spans.root(message.payload)), None, head)
-    head.children.append(top)
     unfold_some(top, UNFOLDED)
-    return _Part(head, findings, message.msg_no, top)
+    return top
 
 
 def _place(parts: list[_Part], loose: list[Finding], made: Shown) -> None:
