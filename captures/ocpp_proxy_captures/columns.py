@@ -22,6 +22,7 @@ from ocpp_proxy_captures.pieces import set_apart
 Column = Sequence[Any]
 LINE_FRAMES = frozenset(Opcode) - {Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION}
 OPCODE_NUMBERS = {opcode: number for number, opcode in enumerate(Opcode)}       # as stored; data frames are 0 to 2
+SAMPLED = frozenset({"MeterValues", "StopTransaction", "TransactionEvent"})      # the Calls samples.sql unpacks
 _TABLE = {"frames": "wire"}
 _KINDS: dict[type, str] = {
     records.LinkOpened: "link_opened", records.Handshake: "handshake", records.LinkClosed: "link_closed",
@@ -86,6 +87,11 @@ class Batch:
         """The time of the first row; 0: there is none."""
         times = [frame.time_ns for frame in self.frames[:1] if frame is not _NO_FRAME] + [event[1] for event in self.events[:1]]
         return min(times, default=0)
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether a message may hold meter samples."""
+        return any(message.action in SAMPLED for message in self.messages)
 
     def add(self, batch: Sequence[Record]) -> None:
         """Take in records, in their order."""

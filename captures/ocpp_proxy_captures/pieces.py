@@ -25,9 +25,12 @@ def set_apart(table: pa.Table) -> tuple[pa.Table, pa.Table | None]:
     rows = pa.array([False] * len(table))
     for place, name in enumerate(PLACES):
         column = table.column(name)
-        large = pc.fill_null(pc.greater(pc.binary_length(column), LARGE), False)
-        if not pc.any(large).as_py():
+        if column.null_count == len(table) or column.nbytes <= LARGE:
+            continue                        # nearly always, in a small commit
+        sizes = pc.binary_length(column)
+        if (pc.max(sizes).as_py() or 0) <= LARGE:
             continue
+        large = pc.fill_null(pc.greater(sizes, LARGE), False)
         for at in pc.indices_nonzero(large).to_pylist():
             cut.append(_pieces(table.column("no")[at].as_py(), place, column[at].as_buffer()))
         table = _put(table, name, pc.if_else(large, pa.scalar(None, column.type), column))

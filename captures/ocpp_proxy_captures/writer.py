@@ -36,7 +36,7 @@ from ocpp_proxy_captures.database import (
     segment_number,
     segments,
 )
-from ocpp_proxy_captures.progress import P, Progress, meta_table, newest, state_table
+from ocpp_proxy_captures.progress import Mark, P, Progress, meta_table, newest, state_table
 from ocpp_proxy_captures.reader import Reader
 
 CURRENT = "current_file"
@@ -98,7 +98,7 @@ class DuckStore(Reader, Generic[P]):
         tables = batch.tables()
         apart = tables["pieces"].nbytes if "pieces" in tables else 0
         try:
-            self._transaction(tables, positions, changed, progress)
+            self._transaction(tables, positions, changed, progress, batch.has_samples)
         except duckdb.Error as error:
             if not self._recovered(error, progress):
                 raise CaptureError(f"{self._file}: could not be written: {_first_line(error)}") from error
@@ -275,6 +275,7 @@ class DuckStore(Reader, Generic[P]):
 
     def _transaction(
         self, tables: dict[str, pa.Table], positions: Sequence[P], changed: Mapping[str, bytes | None], progress: Progress,
+        samples: bool,
     ) -> None:
         arrow = {f"new_{name}": table for name, table in tables.items()}
         if changed:
@@ -285,15 +286,11 @@ class DuckStore(Reader, Generic[P]):
             try:
                 for name in tables:
                     con.execute(f"INSERT INTO {CURRENT}.{name} BY NAME {_INSERTS[name]}")
-                if "wire" in tables:
-                    samples = _SAMPLES_APART if "pieces" in tables else _SAMPLES
-                    con.execute(f"INSERT INTO {CURRENT}.samples " + samples.replace("{no}", str(self._progress.no)))
-                if positions:
-                    for one in newest(positions):
-                        con.execute(f"DELETE FROM {CURRENT}.positions WHERE worker = ? AND incarnation = ?",
-                                    [one.worker, one.incarnation])
-                        con.execute(f"INSERT INTO {CURRENT}.positions VALUES (?, ?, ?)",
-                                    [one.worker, one.incarnation, one.seq])
+                if samples:
+                    unpacked = _SAMPLES_APART if "pieces" in tables else _SAMPLES
+                    con.execute(f"INSERT INTO {CURRENT}.samples " + unpacked.replace("{no}", str(self._progress.no)))
+                for one in newest(positions):
+                    _put_position(con, one)
                 if changed:
                     con.execute(f"DELETE FROM {CURRENT}.state WHERE key IN (SELECT key FROM new_state)")
                     con.execute(f"INSERT INTO {CURRENT}.state SELECT key, value FROM new_state WHERE value IS NOT NULL")
@@ -386,6 +383,13 @@ def _registered(con: Connection, tables: Mapping[str, pa.Table]) -> Iterator[Non
         for name in tables:
             with suppress(duckdb.Error):          # invalidated: the first error tells why
                 con.unregister(name)
+
+
+def _put_position(con: Connection, one: Mark) -> None:
+    where = f"worker = {one.worker} AND incarnation = {one.incarnation}"
+    (updated,), = con.execute(f"UPDATE {CURRENT}.positions SET seq = {one.seq} WHERE {where}").fetchall()
+    if not updated:
+        con.execute(f"INSERT INTO {CURRENT}.positions VALUES ({one.worker}, {one.incarnation}, {one.seq})")
 
 
 def _roll_back(con: Connection) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from ocpp_proxy_captures.columns import Batch, LastLine
+from ocpp_proxy_captures.columns import SAMPLED, Batch, LastLine
 from ocpp_proxy_captures.envelope import short_header, wire_bytes
 from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import CaptureSource, FileReader
@@ -18,7 +18,7 @@ from ocpp_proxy_captures.writer import open_store
 from ocpp_proxy.model import CaptureError, Finding, Frame, Message, Opcode, Severity, Side
 from ocpp_proxy.records import Beat, Found, FrameSeen, Gap, MessageSeen, Note, PluginFinding, Record
 from ocpp_proxy.records import lines as lines_of
-from tests.captures.capture_streams import call, everything, fill, pieces, stored, stream
+from tests.captures.capture_streams import call, everything, fill, pieces, small_store, stored, stream
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -341,3 +341,18 @@ def test_another_duckdb_opens_the_file_and_finds_the_same(tmp_path: Path) -> Non
     mine = con.execute("SELECT count(*), count(payload) FROM messages").fetchall()
     con.close()
     assert other.split(" ", 1)[1].strip() == str(mine) and not other.startswith(duckdb.__version__)
+
+
+@pytest.mark.parametrize("action", sorted(SAMPLED))
+def test_samples_are_unpacked_whichever_call_of_a_commit_brings_them(tmp_path: Path, action: str) -> None:
+    name = "transactionData" if action == "StopTransaction" else "meterValue"
+    payload = f'{{"{name}":[{{"timestamp":"2026-01-05T10:00:00Z","sampledValue":[{{"value":"7"}}]}}]}}'.encode()
+    store = small_store(tmp_path / "a.duckdb")
+    for number, (what, held) in enumerate((("Heartbeat", b"{}"), (action, payload), ("Heartbeat", b"{}")), 1):
+        text = b'[2,"m%d","%s",%s]' % (number, what.encode(), held)
+        store.commit(call(number, text, b"\x81", action=what, payload=held), [Position(0, 7, number)], {})
+    store.close()
+    con = duckdb.connect(str(tmp_path / "a.duckdb"), read_only=True)
+    assert con.execute("SELECT msg_no, value FROM samples").fetchall() == [(2, 7.0)]
+    assert con.execute("SELECT * FROM positions").fetchall() == [(0, 7, 3)]
+    con.close()
