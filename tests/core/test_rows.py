@@ -24,7 +24,8 @@ SAYS = [
      b'{"transactionId":"abc","chargingState":"Charging"},"evse":{"id":1,"connectorId":2},"meterValue":[{"timestamp":"t",'
      b'"sampledValue":[{"value":11,"measurand":"Power.Active.Import","unitOfMeasure":{"unit":"W","multiplier":3}}]}]}',
      "Updated MeterValuePeriodic seqNo=3 transactionId=abc chargingState=Charging evse=1/2 P=11 e3 W"),
-    (b'{"evseId":0,"meterValue":[{"sampledValue":[{"value":1}]},{"sampledValue":[{"value":2}]}]}', "evseId=0 E=2 Wh (newest of 2)"),
+    (b'{"evseId":0,"meterValue":[{"sampledValue":[{"value":1}]},{"sampledValue":[{"value":2}]}]}',
+     "evseId=0 E=2 Wh (newest of 2)"),
     (b'{"generatedAt":"t","seqNo":0,"eventData":[{"component":{"name":"Connector"},"variable":{"name":"AvailabilityState"},'
      b'"actualValue":"Occupied"}]}', "seqNo=0 Connector.AvailabilityState=Occupied"),
     (b'{"getVariableResult":['

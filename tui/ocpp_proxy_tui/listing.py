@@ -50,6 +50,7 @@ class Listing:
         self._start = self._scanned = ring.first if ring else 0
         self._hits = array("q")             # positions in the ring that pass; unused without a filter
         self._changes_seen = ring.changed if ring else 0
+        self._touched = self._changes_seen
         self._after = 0                     # the history is complete up to this ordinal
         self._asked_end = -1
         self._missed_seen = ring.missed if ring else 0
@@ -137,6 +138,20 @@ class Listing:
             self._extending = asyncio.ensure_future(self._extend())
         elif not self.source.stored:
             self.loaded.set()
+
+    def touched(self, low: int, high: int) -> bool:
+        """Whether rows of the ring between these indexes changed since this was asked last."""
+        ring = self.ring
+        count = ring.changed - self._touched if ring is not None else 0
+        if ring is None or not count:
+            return False
+        self._touched = ring.changed
+        begin, end = self._position(max(low, self._before)), self._position(min(high, self.end) - 1)
+        if count > len(ring.changes):
+            return True
+        if begin is None or end is None:
+            return False
+        return any(begin <= ring.changes[-at] <= end for at in range(1, count + 1))
 
     def stop(self) -> None:
         """It is not shown any more."""

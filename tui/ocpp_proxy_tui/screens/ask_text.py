@@ -17,6 +17,7 @@ class AskText(ModalScreen[str | None]):
     AskText > Vertical { width: 70%; max-width: 80; height: auto; border: round $primary; background: $surface; padding: 0 1; }
     AskText Input { border: none; height: 1; }
     """
+    AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "leave", id="ask.leave")]
 
     def __init__(self, question: str, before: str = "") -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import getpass
 import time
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.timer import Timer
 
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import CaptureError, ConfigError
@@ -27,6 +29,7 @@ from ocpp_proxy_tui.widgets.detail import Detail
 from ocpp_proxy_tui.widgets.traffic_list import TrafficList
 
 WIDE = 140                                  # columns from which list and details stand side by side
+REST_SECONDS = 0.05                         # the details are made when the cursor has stood still for so long
 CHOSEN = 20_000                             # rows that are copied or saved at once
 NEWEST_SECONDS = 1.0                        # while following, the details change at most this often
 _FAULTS = (CaptureError, ConfigError, OSError)
@@ -81,6 +84,7 @@ class Traffic(Pane):
         self._shown_at = 0.0
         self._jump: tuple[int, int, int] | None = None
         self._saving = ""
+        self._resting: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """The two parts."""
@@ -92,7 +96,7 @@ class Traffic(Pane):
         self.set_class(self.ground.look.ascii, "ascii")
         if self.ground.source.live:
             self.feed = Feed(self.ground.source, self.ground.links, self.ground.settings.rows)
-            self.run_worker(self.feed.run(), group="feed")
+            self.run_worker(self.feed.run, group="feed")
 
     def on_resize(self, event: events.Resize) -> None:
         """Side by side where there is room."""
@@ -144,11 +148,11 @@ class Traffic(Pane):
 
     def look_for(self, text: str, forward: bool) -> None:
         """Go to the next row whose text holds it, stored or live."""
-        self.run_worker(self._look_for(text, forward), group="search", exclusive=True)
+        self.run_worker(partial(self._look_for, text, forward), group="search", exclusive=True)
 
     def jump(self, msg_no: int = 0, frame_id: int = 0, number: int = 0) -> None:
         """Show a message or frame; filters that hide it are left."""
-        self.run_worker(self._go_to(msg_no, frame_id, number), group="jump", exclusive=True)
+        self.run_worker(partial(self._go_to, msg_no, frame_id, number), group="jump", exclusive=True)
 
     # -- lists -----------------------------------------------------------------------------------------------------
 
@@ -167,7 +171,7 @@ class Traffic(Pane):
         self.list.show(listing, follow)
         self._detail_due = row is None
         if row is not None:
-            self.run_worker(self._stay(listing, row), group="jump", exclusive=True)
+            self.run_worker(partial(self._stay, listing, row), group="jump", exclusive=True)
 
     async def _stay(self, listing: Listing, row: Row) -> None:
         try:
@@ -189,7 +193,13 @@ class Traffic(Pane):
     # -- details ---------------------------------------------------------------------------------------------------
 
     def on_traffic_list_selected(self) -> None:
-        """Another row: its details, as soon as it is here."""
+        """Another row: its details, once the cursor rests."""
+        self._detail_due = False
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(REST_SECONDS, self._rested)
+
+    def _rested(self) -> None:
         self._detail_due = True
         self._show_detail()
 
@@ -205,7 +215,7 @@ class Traffic(Pane):
         if listing is None or (row is None and listing.end > listing.first):
             return                          # not here yet: the next tick tries again
         self._detail_due, self._shown_at = False, time.monotonic()
-        self.run_worker(self._detail(listing, self.list.cursor, row), group="detail", exclusive=True)
+        self.run_worker(partial(self._detail, listing, self.list.cursor, row), group="detail", exclusive=True)
 
     async def _detail(self, listing: Listing, index: int, row: Row | None) -> None:
         try:
@@ -304,7 +314,7 @@ class Traffic(Pane):
             return
         gone = msg_no in self.ground.bookmarks and not note.strip()
         mark = Bookmark(msg_no, 0 if gone else time.time_ns(), note.strip(), _user())
-        self.run_worker(self._store(mark), group="bookmark")
+        self.run_worker(partial(self._store, mark), group="bookmark")
 
     async def _store(self, mark: Bookmark) -> None:
         try:
@@ -322,11 +332,11 @@ class Traffic(Pane):
 
     def action_copy(self) -> None:
         """The rows as on the wire."""
-        self.run_worker(self._copy(False), group="copy", exclusive=True)
+        self.run_worker(partial(self._copy, False), group="copy", exclusive=True)
 
     def action_copy_pretty(self) -> None:
         """The rows with JSON indented."""
-        self.run_worker(self._copy(True), group="copy", exclusive=True)
+        self.run_worker(partial(self._copy, True), group="copy", exclusive=True)
 
     async def _copy(self, pretty: bool) -> None:
         lines = await self._chosen_lines()
@@ -358,7 +368,7 @@ class Traffic(Pane):
 
     def _save(self, name: str | None) -> None:
         if name:
-            self.run_worker(self._write(Path(name).expanduser()), group="copy", exclusive=True)
+            self.run_worker(partial(self._write, Path(name).expanduser()), group="copy", exclusive=True)
 
     async def _write(self, target: Path) -> None:
         try:

@@ -40,7 +40,7 @@ class TrafficList(ScrollView):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "traffic-list--heading", "traffic-list--cursor", "traffic-list--cell", "traffic-list--chosen"}
     DEFAULT_CSS = """
-    TrafficList { width: 1fr; height: 1fr; overflow-y: scroll; overflow-x: auto; scrollbar-size: 0 1; }
+    TrafficList { width: 1fr; height: 1fr; overflow-y: scroll; overflow-x: hidden; scrollbar-size: 1 1; }
     TrafficList > .traffic-list--heading { text-style: bold; background: $panel; color: $text; }
     TrafficList > .traffic-list--cursor { background: $primary 40%; color: $text; }
     TrafficList > .traffic-list--cell { background: $primary; color: $text; text-style: bold underline; }
@@ -109,15 +109,14 @@ class TrafficList(ScrollView):
         size = Size(sum(self._widths) + max(0, len(self._widths) - 1), end - first + 1)
         grown = size != self.virtual_size
         if grown:
-            self._own_scroll = True
-            self.virtual_size = size
-            self._own_scroll = False
+            self._grow(size)
         if self.follow:
             self.cursor, self.seen_end = max(first, end - 1), end
             if self.max_scroll_y != round(self.scroll_y):
                 self._scroll_y(self.max_scroll_y)
         self.cursor = min(max(self.cursor, first), max(first, end - 1))
-        if grown or self.follow or listing.ring is not None:
+        top, height = round(self.scroll_y) + first, self.size.height
+        if listing.touched(top, top + height) or (grown and (self.follow or end - first < round(self.scroll_y) + 2 * height)):
             self.refresh()
 
     @property
@@ -155,9 +154,7 @@ class TrafficList(ScrollView):
             self.seen_end = max(0, self.seen_end + by)
         self._cache.clear()
         if top >= at and not self.follow and self.listing is not None:
-            self._own_scroll = True
-            self.virtual_size = Size(self.virtual_size.width, self.listing.end - self.listing.first + 1)
-            self._own_scroll = False
+            self._grow(Size(self.virtual_size.width, self.listing.end - self.listing.first + 1))
             self._scroll_y(top + by - first)
 
     def set_columns(self, names: Sequence[str]) -> None:
@@ -204,22 +201,31 @@ class TrafficList(ScrollView):
         shown = Shown(self.ground.look, self.time, self._base(listing, row), self._time_above(listing, index),
                       row.msg_no in self.ground.bookmarks, lines)
         key = (row.msg_no, row.frame_id, row.time_ns, row.answer_no, row.level, row.outcome, row.codes, shown.base_ns,
-               shown.before_ns, shown.marked, lines is None, ground, at)
+               shown.before_ns, shown.marked, lines is None, ground, at, self.has_focus)
         kept = self._cache.get(index)
         if kept is not None and kept[0] == key:
             return kept[1]
-        segments: list[Segment] = []
-        blank = Segment(" ", ground)
-        for place, (one, width) in enumerate(zip(self.columns, self._widths, strict=True)):
-            style = ground + (style_of(one, row, self.ground.look) or _NOTHING)
-            if place == at and self.has_focus:
-                style += self._style("traffic-list--cell")
-            segments += (Segment(cell(one, row, shown, width), style), blank)
-        strip = Strip(segments[:-1])
+        strip = Strip(self._segments(row, shown, ground, at if self.has_focus else -1))
         self._cache[index] = key, strip
         if len(self._cache) > CACHE:
             self._cache.popitem(last=False)
         return strip
+
+    def _segments(self, row: Row, shown: Shown, ground: Style, at: int) -> list[Segment]:
+        """The cells of a row; neighbours that look alike are one segment: Textual's work goes by their number."""
+        found: list[Segment] = []
+        text, before = "", _NOTHING
+        for place, (one, width) in enumerate(zip(self.columns, self._widths, strict=True)):
+            style = style_of(one, row, self.ground.look) or _NOTHING
+            if place == at:
+                style += self._style("traffic-list--cell")
+            if style != before and text:
+                found.append(Segment(text, ground + before))
+                text = ""
+            text, before = text + cell(one, row, shown, width) + " ", style
+        if text:
+            found.append(Segment(text[:-1], ground + before))
+        return found
 
     def _heading(self) -> Strip:
         style = self._style("traffic-list--heading")
@@ -332,7 +338,7 @@ class TrafficList(ScrollView):
         if self.cell_at < len(self._widths):
             end, room = begin + self._widths[self.cell_at], self.size.width
             if begin < self.scroll_x or end > self.scroll_x + room:
-                self.scroll_to(x=min(begin, max(0, end - room)) if by > 0 else begin, animate=False)
+                self.scroll_to(x=min(begin, max(0, end - room)) if by > 0 else begin, animate=False, force=True)
         self.refresh()
 
     def action_extend(self, by: int) -> None:
@@ -386,6 +392,15 @@ class TrafficList(ScrollView):
         elif at > top + height - 1 - margin:
             far = at - top > 2 * height
             self._scroll_y(min(self.max_scroll_y, at - height // 2 if far else at - height + 1 + margin))
+
+    def _grow(self, size: Size) -> None:
+        """Set the size of the list without laying out the whole screen anew, as ``ScrollView`` does when it is resized."""
+        self._own_scroll = True
+        try:
+            self.set_reactive(ScrollView.virtual_size, size)
+            self._scroll_update(size)
+        finally:
+            self._own_scroll = False
 
     def _scroll_y(self, y: float) -> None:
         self._own_scroll = True
