@@ -7,6 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from ocpp_proxy.cli.open_source import TOKEN_VARIABLE, address
 from ocpp_proxy.hub.instance import Instance, state_folder
 
+# What a UI that was killed leaves behind: the other screen, a hidden cursor, mouse and paste reports, key protocols.
+RESET = b"\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?2004l\x1b[?1004l\x1b[<u\x1b[0m\r\n"
 END_SECONDS = 3.0                           # a terminal UI that is told to end has so long to give the terminal back
 
 
@@ -28,6 +31,7 @@ class Lent:
     def __init__(self, log: Path | None = None) -> None:
         self._log = log or state_folder() / "terminal.log"
         self._own = [os.dup(fd) for fd in (0, 1, 2)]
+        self._modes = termios.tcgetattr(0)
         self._child: subprocess.Popen[bytes] | None = None
         self._waiting: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -80,7 +84,10 @@ class Lent:
 
     def _wait(self, left: Callable[[], None]) -> None:
         assert self._child is not None
-        self._child.wait()
+        if self._child.wait() < 0:          # killed: nobody has put the terminal right
+            with contextlib.suppress(OSError, termios.error):
+                termios.tcsetattr(self._own[0], termios.TCSANOW, self._modes)
+                os.write(self._own[1], RESET)
         self._take_back()
         left()
 

@@ -19,6 +19,7 @@ from ocpp_proxy.demo.csms import SimulatedCsms, simulated
 from ocpp_proxy.demo.report import verdict
 from ocpp_proxy.demo.station import RawStation, Station
 from ocpp_proxy.hub import instance
+from ocpp_proxy.hub.client import LiveSource
 from ocpp_proxy.hub.probe import answers
 
 START_SECONDS = 30.0
@@ -119,7 +120,9 @@ def proxy(upstream: str, capture: Path, *options: str, show: bool) -> Iterator[P
         running.stop()
 
 
-async def first_run(running: Proxy, csms: SimulatedCsms, seed: int, seconds: float, say: Say) -> tuple[int, int]:
+async def first_run(
+    running: Proxy, csms: SimulatedCsms, seed: int, seconds: float, say: Say, watcher: Watcher | None,
+) -> tuple[int, int]:
     """Acts (a) to (f) in mirror mode. Gives the OCPP messages sent by the chargers, and the Autel-class one's status."""
     url = f"ws://{running.host}:{running.port}"
     raw = RawStation(running.host, running.port, scripts.AUTEL)
@@ -137,6 +140,8 @@ async def first_run(running: Proxy, csms: SimulatedCsms, seed: int, seconds: flo
         say(f"(d) {scripts.FAULTY}: unit Hz, a clock of 1970, transaction id -1, Calls without an answer")
         async with faulty:
             played = asyncio.create_task(scripts.faulty(faulty))
+            if watcher is not None:
+                await _seen(running, watcher)
             if sys.platform == "linux":
                 say("(f) kill -9 of the recorder, while chargers talk")
                 os.kill(running.recorder(), signal.SIGKILL)
@@ -147,6 +152,16 @@ async def first_run(running: Proxy, csms: SimulatedCsms, seed: int, seconds: flo
     say(f"(e) {scripts.RESTLESS}: a reconnect loop")
     sent = await scripts.restless(f"{url}/{scripts.RESTLESS}", seed + 3, csms)
     return sent + sum(station.sent for station in stations), status
+
+
+async def _seen(running: Proxy, watcher: Watcher) -> None:
+    """Wait until the onlooker follows the proxy (or has gone): only then the recorder may be killed under its eyes."""
+    source = LiveSource(running.instance.control, running.instance.token)
+    try:
+        while watcher.shown and not (await source.health()).get("subscribers"):
+            await asyncio.sleep(0.1)
+    finally:
+        await source.close()
 
 
 async def second_run(running: Proxy, seed: int, say: Say, watcher: Watcher | None) -> tuple[int, int]:
@@ -181,7 +196,7 @@ def play(capture: Path, seed: int, seconds: float, *, show: bool, say: Say, watc
         with proxy(upstream, capture, show=show) as running:
             if watcher is not None:
                 watcher.open(running.answering())
-            sent, refused = asyncio.run(first_run(running, csms, seed, seconds, say))
+            sent, refused = asyncio.run(first_run(running, csms, seed, seconds, say, watcher))
         with proxy(upstream, capture, "--handshake", "lenient", show=show) as running:
             more, let_in = asyncio.run(second_run(running, seed, say, watcher))
     rows = _command("query", str(capture), "SELECT count(*) AS n FROM messages", "--json")

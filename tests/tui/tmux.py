@@ -1,5 +1,6 @@
 """A terminal for tests: a tmux server of its own, keys into it, the picture out of it."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -39,6 +40,14 @@ class Terminal:
     def see(self, text: str, seconds: float = SECONDS) -> str:
         """Wait until the screen holds a text; the screen then."""
         return self.until(lambda screen: text in screen, f"{text!r} on the screen", seconds)
+
+    def press(self, key: str, text: str) -> str:
+        """Press a key, and again, until the screen holds a text: what the first press did may take a moment to be there."""
+        for _ in range(20):
+            self.type(key)
+            with contextlib.suppress(AssertionError):
+                return self.see(text, 2.0)
+        return self.see(text, 1.0)
 
     def gone(self, text: str) -> str:
         """Wait until the screen no longer holds a text."""

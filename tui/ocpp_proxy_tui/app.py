@@ -9,8 +9,8 @@ from rich.text import Text
 from textual import work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
-from textual.widgets import ContentSwitcher, Footer, Static
+from textual.screen import ModalScreen, Screen
+from textual.widgets import ContentSwitcher, Footer, Input, Static, TextArea
 
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields import joined, parse
@@ -34,11 +34,12 @@ class ProxyApp(App[None]):
     CSS_PATH = "app.tcss"
     TITLE = "ocpp-proxy"
     ENABLE_COMMAND_PALETTE = True
+    AUTO_FOCUS = None                       # not the filter line, which is the first that could have it
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(at), f"pane({at - 1})", pane.title, show=False, id=f"app.{pane.title.lower()}")
           for at, pane in enumerate(PANES, 1)),
-        Binding("slash", "filter", "filter", key_display="/", id="app.filter"),
-        Binding("ctrl+f", "search", "search", show=False, id="app.search"),
+        Binding("slash", "filter", "filter", key_display="/", priority=True, id="app.filter"),
+        Binding("ctrl+f", "search", "search", show=False, priority=True, id="app.search"),
         Binding("n", "again(True)", "next found", show=False, id="app.next"),
         Binding("N", "again(False)", "one found before", show=False, id="app.previous"),
         Binding("F", "clear_filter", "no filter", show=False, id="app.clear_filter"),
@@ -145,6 +146,11 @@ class ProxyApp(App[None]):
         return Text(" " + self.ground.look.plain(self._active.status()), no_wrap=True)
 
     # -- filter, scope, search -------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """`/` and Ctrl+F come before all others: what is typed right behind them is the filter. Not inside a text."""
+        return action not in ("filter", "search") or not (
+            isinstance(self.focused, Input | TextArea) or isinstance(self.screen, ModalScreen))
 
     def action_filter(self) -> None:
         """Type a filter."""

@@ -89,8 +89,12 @@ class Findings(SummaryPane):
             return
         found: FoundAt = event.row.key[1]
         finding = found.finding
-        frame_id = finding.evidence[-1] if finding.evidence else 0
-        self.post_message(Jump(finding.msg_no or 0, frame_id, found.number))
+        if finding.msg_no:
+            self.post_message(Jump(msg_no=finding.msg_no))
+        elif finding.evidence:
+            self.post_message(Jump(frame_id=finding.evidence[-1]))
+        else:
+            self.post_message(Jump(number=found.number))
 
     def action_traffic(self) -> None:
         """All traffic with the rule under the cursor."""

@@ -80,7 +80,7 @@ class FilterBar(Vertical):
         self._input.value = self._applied if purpose == "filter" else ""
         self._input.cursor_position = len(self._input.value)
         self.add_class("open")
-        self._input.focus()
+        self.screen.set_focus(self._input)      # at once: what is typed or pasted right behind the key belongs here
         self._judge(self._input.value)
 
     def put(self, text: str) -> None:
