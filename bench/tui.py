@@ -46,6 +46,7 @@ from ocpp_proxy.hub.sinks import Batch
 from ocpp_proxy.model import Frame, Link, Message, Opcode, Side
 from ocpp_proxy.records import Line, MessageSeen
 from ocpp_proxy.source import Source
+from ocpp_proxy.wire.spool import STATION
 
 STATIONS = 200
 SIZE = (50, 160)                            # rows and columns of the terminal
@@ -69,8 +70,8 @@ def lines() -> Iterator[Line]:
 
 
 def _line(number: int, link: Link, side: int, text: bytes, now: int) -> Line:
-    parts = text.split(b",", 3 if side == traffic.STATION else 2)
-    call = side == traffic.STATION
+    parts = text.split(b",", 3 if side == STATION else 2)
+    call = side == STATION
     action = parts[2][1:-1].decode() if call else ""
     sender = Side.STATION if call else Side.CSMS
     message = Message(
@@ -128,7 +129,7 @@ async def serve(path: str) -> None:
 class Watched(app.ProxyApp):
     """Writes a JSON line for each paint behind a key, and for the state twice a second."""
 
-    CSS_PATH = Path(app.__file__).with_name("app.tcss")
+    CSS_PATH = str(Path(app.__file__).with_name("app.tcss"))
 
     def __init__(self, source: Source, settings: Settings, view: Path, log: Path, started: float) -> None:
         super().__init__(source, settings, view, render)

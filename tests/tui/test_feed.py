@@ -37,6 +37,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(feed: Feed, done: Callable[[], bool]) -> None:
+    feed.ring("frames")
+
     async def main() -> None:
         task = asyncio.ensure_future(feed.run())
         for _ in range(5_000):
@@ -49,7 +51,7 @@ def run(feed: Feed, done: Callable[[], bool]) -> None:
 
 
 def numbers(feed: Feed) -> list[int]:
-    return [row.msg_no for _, row in feed.frames.rows(0, feed.frames.end) if row.msg_no]
+    return [row.msg_no for _, row in feed.ring("frames").rows(0, feed.ring("frames").end) if row.msg_no]
 
 
 def test_lines_become_exchanges_and_frames_and_links_are_learnt() -> None:
@@ -57,7 +59,7 @@ def test_lines_become_exchanges_and_frames_and_links_are_learnt() -> None:
     source = Leaving([[Line(Handshake(START, LINK)), *talk.pair(), talk.ping(), *talk.pair()]])
     feed = Feed(source, links, 1_000)
     run(feed, lambda: source.asked > 1)
-    assert (feed.exchanges.end, feed.frames.end, feed.lines) == (3, 6, 6)
+    assert (feed.exchanges.end, feed.ring("frames").end, feed.lines) == (3, 6, 6)
     assert links == {1: LINK} and "does not answer" in feed.state
 
 
@@ -81,8 +83,8 @@ def test_lines_lost_between_two_visits(stored: bool) -> None:
     source = Leaving([first, second], stored)
     feed = Feed(source, {}, 1_000)
     run(feed, lambda: source.asked > 2)
-    assert lost and feed.frames.end == 6
-    assert feed.frames.first == (2 if stored else 0)        # the capture has them all: begun anew behind the hole
+    assert lost and feed.ring("frames").end == 6
+    assert feed.ring("frames").first == (2 if stored else 0)        # the capture has them all: begun anew behind the hole
 
 
 def test_nothing_lost_nothing_cut() -> None:
@@ -91,7 +93,7 @@ def test_nothing_lost_nothing_cut() -> None:
     source = Leaving([first, [*first[1:], *second]])
     feed = Feed(source, {}, 1_000)
     run(feed, lambda: source.asked > 2)
-    assert (feed.frames.first, feed.frames.end, feed.exchanges.first) == (0, 4, 0)
+    assert (feed.ring("frames").first, feed.ring("frames").end, feed.exchanges.first) == (0, 4, 0)
 
 
 @pytest.mark.parametrize("stored", [True, False])
@@ -136,4 +138,4 @@ def test_the_loop_stays_free_while_much_comes(monkeypatch: pytest.MonkeyPatch) -
 
 def test_rings_are_bounded() -> None:
     feed = Feed(MemorySource(live=True), {}, 5_000_000)
-    assert feed.exchanges.limit == 5_000_000 and feed.frames.limit == feed_module.FRAMES
+    assert feed.exchanges.limit == 5_000_000 and feed.ring("frames").limit == feed_module.FRAMES

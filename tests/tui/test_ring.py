@@ -7,7 +7,7 @@ from ocpp_proxy_tui.ring import CHUNK, LARGE, OPEN_CHUNKS, Ring
 
 from ocpp_proxy.core.rows import whole
 from ocpp_proxy.model import Link
-from ocpp_proxy.records import Line
+from ocpp_proxy.records import Found, Line
 from ocpp_proxy.source import View
 from tests.tui.traffic_lines import LINK, Talk, finding
 
@@ -103,7 +103,7 @@ def test_a_finding_finds_an_answered_call_of_long_ago() -> None:
     talk = Talk()
     lines = [*many(900, talk), talk.ping(), talk.note(), *many(900, talk)]
     ring = filled(lines)
-    ring.add(Line(type(talk.late(talk.call()).record)(finding("R11", 1001))))
+    ring.add(Line(Found(finding("R11", 1001))))
     assert ring.row(500).msg_no == 1001 and ring.row(500).codes == ("R11",)
 
 

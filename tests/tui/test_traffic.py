@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,10 @@ def texts(shown: TrafficList) -> list[str]:
     return [shown.render_line(y).text.rstrip() for y in range(shown.size.height)]
 
 
+def _is_on(pane: Traffic, number: int) -> bool:
+    return row_of(pane) == number
+
+
 def row_of(pane: Traffic) -> int:
     row = pane.list.row()
     return row.msg_no if row is not None else 0
@@ -80,7 +85,7 @@ def test_a_file_is_shown_from_its_start_and_keys_move_the_cursor(tmp_path: Path)
         moves = [("down", 3), ("j", 5), ("k", 3), ("up", 1), ("G", 121), ("g", 1), ("end", 121), ("home", 1)]
         for key, number in moves:
             await pilot.press(key)
-            await until(pilot, lambda number=number: row_of(pane) == number)
+            await until(pilot, partial(_is_on, pane, number))
         await pilot.press("pagedown")
         page = pane.list.cursor
         assert page >= pane.list.size.height - 3

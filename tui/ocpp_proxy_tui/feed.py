@@ -12,7 +12,7 @@ from typing import Any
 from ocpp_proxy.fields.registry import kind_of, link_of, time_of
 from ocpp_proxy.model import CaptureError, ConfigError, Link
 from ocpp_proxy.records import Found, FrameSeen, Handshake, Line, LinkClosed, LinkOpened, MessageSeen, Note
-from ocpp_proxy.source import Source
+from ocpp_proxy.source import Source, View
 from ocpp_proxy_tui.ring import Ring
 
 LAST = 20_000                               # lines asked for at the start; the proxy gives what it remembers
@@ -24,12 +24,12 @@ KEPT_KEYS = 10_000
 
 
 class Feed:
-    """``exchanges`` and ``frames`` fill from ``run`` on. ``state``: what to say about the connection, empty: all is well."""
+    """``ring`` gives the rings, which fill from ``run`` on. ``state``: what to say about the connection, empty: all is well."""
 
     def __init__(self, source: Source, links: dict[int, Link], rows: int, told: Callable[[], None] = lambda: None) -> None:
         """``links`` is shared and grows; ``told`` is called when ``state`` changes."""
         self.exchanges = Ring("exchanges", rows, links, source.stored)
-        self.frames = Ring("frames", min(rows, FRAMES), links, source.stored)
+        self._rings = {self.exchanges.view: self.exchanges}
         self.lines = 0                      # lines taken
         self.dropped = 0                    # lines the proxy could not hand over, because this reader was too slow
         self.state = ""
@@ -39,6 +39,15 @@ class Feed:
         self._keys: dict[tuple[Any, ...], None] = {}
         self._replay = False                # what comes may have been taken before
         self._behind = False                # and it has not been seen yet where the new begins
+        self._frames = min(rows, FRAMES)
+        if not source.stored:
+            self.ring("frames")
+
+    def ring(self, view: View) -> Ring:
+        """The ring of a view. That of frames begins when it is first asked for, where the capture has what was before."""
+        if view not in self._rings:
+            self._rings[view] = Ring(view, self._frames, self._links, self._source.stored)
+        return self._rings[view]
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -92,8 +101,8 @@ class Feed:
                     self._cut()
                 self._behind = False
                 if message.msg_no <= self._message:     # a proxy without a capture counts from 1 again
-                    self.exchanges.anew()
-                    self.frames.anew()
+                    for ring in self._rings.values():
+                        ring.anew()
                     self._frame = 0
                 self._message, self._frame = message.msg_no, max(self._frame, message.frame_id)
             case FrameSeen(frame):
@@ -105,8 +114,8 @@ class Feed:
             case _:
                 pass
         self._remember(line)
-        self.exchanges.add(line)
-        self.frames.add(line)
+        for ring in self._rings.values():
+            ring.add(line)
 
     def _known(self, line: Line) -> bool:
         """Whether a line that is told after a new connection was taken before it.
@@ -132,8 +141,8 @@ class Feed:
                 del self._keys[next(iter(self._keys))]
 
     def _cut(self) -> None:
-        self.exchanges.cut()
-        self.frames.cut()
+        for ring in self._rings.values():
+            ring.cut()
 
     def _say(self, state: str) -> None:
         if state != self.state:

@@ -3,14 +3,16 @@
 import asyncio
 import getpass
 import time
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
+from textual.worker import Worker
 
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import CaptureError, ConfigError
@@ -96,7 +98,7 @@ class Traffic(Pane):
         self.set_class(self.ground.look.ascii, "ascii")
         if self.ground.source.live:
             self.feed = Feed(self.ground.source, self.ground.links, self.ground.settings.rows)
-            self.run_worker(self.feed.run, group="feed")
+            self._work(self.feed.run, "feed")
 
     def on_resize(self, event: events.Resize) -> None:
         """Side by side where there is room."""
@@ -148,11 +150,11 @@ class Traffic(Pane):
 
     def look_for(self, text: str, forward: bool) -> None:
         """Go to the next row whose text holds it, stored or live."""
-        self.run_worker(partial(self._look_for, text, forward), group="search", exclusive=True)
+        self._work(partial(self._look_for, text, forward), "search")
 
     def jump(self, msg_no: int = 0, frame_id: int = 0, number: int = 0) -> None:
         """Show a message or frame; filters that hide it are left."""
-        self.run_worker(partial(self._go_to, msg_no, frame_id, number), group="jump", exclusive=True)
+        self._work(partial(self._go_to, msg_no, frame_id, number), "jump")
 
     # -- lists -----------------------------------------------------------------------------------------------------
 
@@ -161,7 +163,7 @@ class Traffic(Pane):
         where, before = self.ground.scope.filter(), self.list.listing
         listing = self._whole.get(self.view) if where is None else None
         if listing is None:
-            ring = None if self.feed is None else self.feed.exchanges if self.view == "exchanges" else self.feed.frames
+            ring = self.feed.ring(self.view) if self.feed is not None else None
             listing = Listing(self.ground.source, self.view, where, self.ground.links, ring, self._arrived, self._shifted)
             if where is None:
                 self._whole[self.view] = listing
@@ -171,7 +173,7 @@ class Traffic(Pane):
         self.list.show(listing, follow)
         self._detail_due = row is None
         if row is not None:
-            self.run_worker(partial(self._stay, listing, row), group="jump", exclusive=True)
+            self._work(partial(self._stay, listing, row), "jump")
 
     async def _stay(self, listing: Listing, row: Row) -> None:
         try:
@@ -215,7 +217,7 @@ class Traffic(Pane):
         if listing is None or (row is None and listing.end > listing.first):
             return                          # not here yet: the next tick tries again
         self._detail_due, self._shown_at = False, time.monotonic()
-        self.run_worker(partial(self._detail, listing, self.list.cursor, row), group="detail", exclusive=True)
+        self._work(partial(self._detail, listing, self.list.cursor, row), "detail")
 
     async def _detail(self, listing: Listing, index: int, row: Row | None) -> None:
         try:
@@ -314,7 +316,7 @@ class Traffic(Pane):
             return
         gone = msg_no in self.ground.bookmarks and not note.strip()
         mark = Bookmark(msg_no, 0 if gone else time.time_ns(), note.strip(), _user())
-        self.run_worker(partial(self._store, mark), group="bookmark")
+        self._work(partial(self._store, mark), "bookmark", False)
 
     async def _store(self, mark: Bookmark) -> None:
         try:
@@ -332,11 +334,11 @@ class Traffic(Pane):
 
     def action_copy(self) -> None:
         """The rows as on the wire."""
-        self.run_worker(partial(self._copy, False), group="copy", exclusive=True)
+        self._work(partial(self._copy, False), "copy")
 
     def action_copy_pretty(self) -> None:
         """The rows with JSON indented."""
-        self.run_worker(partial(self._copy, True), group="copy", exclusive=True)
+        self._work(partial(self._copy, True), "copy")
 
     async def _copy(self, pretty: bool) -> None:
         lines = await self._chosen_lines()
@@ -368,7 +370,7 @@ class Traffic(Pane):
 
     def _save(self, name: str | None) -> None:
         if name:
-            self.run_worker(partial(self._write, Path(name).expanduser()), group="copy", exclusive=True)
+            self._work(partial(self._write, Path(name).expanduser()), "copy")
 
     async def _write(self, target: Path) -> None:
         try:
@@ -442,6 +444,10 @@ class Traffic(Pane):
             self.jump(msg_no, frame_id, number)
         else:
             self._say("this row is not in the source any more", True)
+
+    def _work(self, work: Callable[[], Coroutine[Any, Any, None]], group: str, exclusive: bool = True) -> None:
+        """Do something beside; what was begun in the same group is left, unless not ``exclusive``."""
+        _: Worker[None] = self.run_worker(work, group=group, exclusive=exclusive)
 
     def _say(self, text: str, bad: bool = False) -> None:
         self.app.notify(safe_text(text, 500), severity="warning" if bad else "information", markup=False)
