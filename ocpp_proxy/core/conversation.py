@@ -10,7 +10,7 @@ from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.judge import Judge
 from ocpp_proxy.checks.registry import Dispatch, Registry, Rules
 from ocpp_proxy.checks.state import KEPT_PAYLOAD, RECENT_IDS, LinkState, OpenCall, StationState
-from ocpp_proxy.core.copies import COPIES, REPLACED, Copies
+from ocpp_proxy.core.copies import COPIES, ORIGINALS, Copies
 from ocpp_proxy.core.exchanges import again, answered, done, expired, opened
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.masking import Masker, blanked, masked_frame
@@ -227,7 +227,7 @@ class Conversation(Memory):
         else:
             self._unreadable(record, frame, text, envelope, link, place, out)
         link.directions[place].unreadable = not mtype
-        if verdict == REPLACED and self._last is not None:
+        if verdict in ORIGINALS and self._last is not None:
             self.copies.replaced(link, self._last, envelope, place)
 
     def _call(

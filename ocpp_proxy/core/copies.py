@@ -18,7 +18,7 @@ from ocpp_proxy.records import FrameSeen, Record
 from ocpp_proxy.spec.faults import GRADES, Fault
 from ocpp_proxy.wire.ocppj import Envelope, decode
 
-REPLACED = "replaced"                               # verdict of a received message that something else left for
+ORIGINALS = frozenset({"replaced", "held"})         # verdicts of received messages that something else may leave for
 COPIES = frozenset({"modified", "translated", "inflated"})      # verdicts of what left for it
 MOST_REPLACED = 64                                  # of a link, remembered until their copy comes
 _CALLS = (2, 6)

@@ -24,17 +24,21 @@ class Replace(Struct, frozen=True, gc=False):
 
     text: bytes
     reason: str = ""
+    plugin: str = ""
 
 
 class Drop(Struct, frozen=True, gc=False):
-    """Nothing leaves."""
+    """Nothing leaves, or not now. ``what``: dropped, answered or held."""
 
     reason: str = ""
+    plugin: str = ""
+    what: str = "dropped"
 
 
 PASS = Pass()
 Verdict = Pass | Replace | Drop
-Transform = Callable[[bytes], Verdict]
+Transform = Callable[[bytes, int, int], Verdict]
+"""Asked with the text of a message, where it ends (as ``Made.at``), and its opcode."""
 
 
 class Original(Struct, frozen=True, gc=False):
@@ -44,7 +48,7 @@ class Original(Struct, frozen=True, gc=False):
 
 
 class Made(Struct, frozen=True, gc=False):
-    """Bytes we made. ``what``: replaced, injected or inflated (the same text, no longer compressed).
+    """Bytes we made. ``what``: replaced, injected, inflated (the same text, no longer compressed) or released (held before).
 
     ``at``: where the message they were made from ends, in received bytes since the Session began; 0: injected.
     """
@@ -53,13 +57,16 @@ class Made(Struct, frozen=True, gc=False):
     what: str
     reason: str = ""
     at: int = 0
+    plugin: str = ""
 
 
 class Dropped(Struct, frozen=True, gc=False):
-    """A message that does not leave. ``at``: where it ends, as of ``Made``."""
+    """A message that does not leave, or not now. ``at``: where it ends, as of ``Made``; ``what`` as of ``Drop``."""
 
     reason: str
     at: int = 0
+    plugin: str = ""
+    what: str = "dropped"
 
 
 class Unseen(Struct, frozen=True, gc=False):
@@ -115,20 +122,34 @@ class Session:
         """Whether another whole message may leave now."""
         return not (self._streaming or self._reader.closed or self._reader.unreadable)
 
+    @property
+    def ended(self) -> bool:
+        """Whether no further message may leave at all: behind a Close, or where nobody can read the stream."""
+        return self._reader.closed or self._reader.unreadable
+
     def feed(self, data: bytes) -> list[Effect]:
         """Take received bytes; gives what leaves, in order."""
+        if self._inflater is None and not self._open and not self._streaming:
+            whole = self._reader.text(data)
+            if whole is not None:                       # the usual case: one whole text message, nothing else
+                self._at += len(data)
+                out = self._whole(data, whole[2])
+                self._release(out)
+                return out
         frames: list[WireFrame] = []
         self._reader.feed(data, frames)
-        out: list[Effect] = []
+        out = []
         for frame in frames:
             self._at += len(frame.wire)
             self._frame(frame, out)
             self._release(out)
         return out
 
-    def inject(self, text: bytes, reason: str) -> list[Effect]:
-        """Send a message of our own in this direction, at the next boundary. Never compressed."""
-        self._waiting.append(Made(self._make(text, TEXT), "injected", reason))
+    def inject(
+        self, text: bytes, reason: str, *, plugin: str = "", what: str = "injected", at: int = 0, opcode: int = TEXT,
+    ) -> list[Effect]:
+        """Send a message of our own, or one that was held, in this direction, at the next boundary. Never compressed."""
+        self._waiting.append(Made(self._make(text, opcode), what, reason, at, plugin))
         out: list[Effect] = []
         self._release(out)
         return out
@@ -205,22 +226,38 @@ class Session:
             self._judge(text, opcode, out)
         self._open, self._parts, self._size, self._streaming = [], [], 0, False
 
+    def _whole(self, data: bytes, text: bytes) -> list[Effect]:
+        verdict = self._transform(text, self._at, TEXT) if len(text) <= MAX_MESSAGE else None
+        if isinstance(verdict, Pass):
+            return [Original(data)]
+        if verdict is None:
+            return [Unseen("too_large"), Original(data)]
+        out: list[Effect] = []
+        self._change(verdict, TEXT, out)
+        return out
+
     def _first_opcode(self) -> int:
         return self._open[0][0] & 15 if self._open and not self._streaming else TEXT
 
     def _judge(self, text: bytes, opcode: int, out: list[Effect]) -> None:
-        verdict = self._transform(text) if len(text) <= MAX_MESSAGE else PASS
-        if isinstance(verdict, Pass):
-            if self._must_rewrite():
-                out.append(Made(self._make(text, opcode), "inflated", "", self._at))
-            else:
-                self._flush(out)
-            return
+        if len(text) <= MAX_MESSAGE:
+            verdict = self._transform(text, self._at, opcode)
+        else:
+            verdict = PASS
+            out.append(Unseen("too_large"))
+        if not isinstance(verdict, Pass):
+            self._change(verdict, opcode, out)
+        elif self._must_rewrite():
+            out.append(Made(self._make(text, opcode), "inflated", "", self._at))
+        else:
+            self._flush(out)
+
+    def _change(self, verdict: Replace | Drop, opcode: int, out: list[Effect]) -> None:
         self.diverged = self.diverged or self._compressed
         if isinstance(verdict, Replace):
-            out.append(Made(self._make(verdict.text, opcode), "replaced", verdict.reason, self._at))
+            out.append(Made(self._make(verdict.text, opcode), "replaced", verdict.reason, self._at, verdict.plugin))
         else:
-            out.append(Dropped(verdict.reason, self._at))
+            out.append(Dropped(verdict.reason, self._at, verdict.plugin, verdict.what))
 
     def _make(self, text: bytes, opcode: int) -> bytes:
         return text_frame(text, opcode, self._entropy(4) if self._masked else b"")

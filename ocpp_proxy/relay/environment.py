@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ocpp_proxy.config import Config
+from ocpp_proxy.core.seats import Chain, Limit, NoLimit
 from ocpp_proxy.model import TlsInfo
 from ocpp_proxy.relay import route, validity
 from ocpp_proxy.relay.turn import Turn
@@ -49,6 +50,8 @@ class Environment:
         self.accepted = self.refused = self.failed_writes = 0
         self.draining = False
         self.framing = False                # whether new tunnels may be switched to frame mode
+        self.chain: Callable[[str, str], Chain | None] | None = None     # identity, subprotocol: the plugins of a link
+        self.limit: Limit = NoLimit()       # of their hooks
         self.on_link_closed: Callable[[], None] = lambda: None
 
     def note(self, kind: str, text: str = "", link: int = 0, direction: int = 0, identity: str = "") -> None:

@@ -9,11 +9,12 @@ import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ocpp_proxy.core.session import PASS, Dropped, Effect, Made, Original, Session, Transform, Verdict
+from ocpp_proxy.core.session import PASS, Dropped, Effect, Made, Original, Session, Transform, Unseen, Verdict
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.leg import Leg
 from ocpp_proxy.wire.deflate import Agreement, Inflater, InflaterState, agreement
 from ocpp_proxy.wire.frame_tracker import FrameTracker
+from ocpp_proxy.wire.frames import TEXT
 from ocpp_proxy.wire.spool import STATION, Disposition, Kind, encode_body
 
 SWITCH_SECONDS = 10.0
@@ -35,28 +36,44 @@ class Framed(Protocol):
         """Append a record of ``size`` bytes read from that side; then ``call(argument)``."""
 
 
-def _pass(text: bytes) -> Verdict:
+def _pass(text: bytes, at: int, opcode: int) -> Verdict:
     return PASS
 
 
+def _nothing() -> None:
+    """Nothing is to be done."""
+
+
+def _seen(reason: str) -> bool:
+    return True
+
+
 class Framing:
-    """One direction of a tunnel that may have to be changed: ``leg`` is where its bytes come from."""
+    """One direction of a tunnel that may have to be changed: ``leg`` is where its bytes come from.
 
-    __slots__ = ("_asked", "_base", "_held", "_session", "_timer", "_tracker", "_transform", "leg", "link")
+    With a ``transform`` it is in frame mode from the start. ``fed`` is called behind each chunk, ``unseen`` with the reason
+    when a message was not asked about: False keeps the chunk back (the link is being ended).
+    """
 
-    def __init__(self, link: Framed, leg: Leg, agreed: Agreement | None) -> None:
+    __slots__ = ("_asked", "_base", "_held", "_session", "_timer", "_tracker", "_transform", "fed", "leg", "link", "unseen")
+
+    def __init__(self, link: Framed, leg: Leg, agreed: Agreement | None, transform: Transform | None = None) -> None:
         self.link = link
         self.leg = leg
         self._tracker = FrameTracker()
         self._session: Session | None = None
         self._base = 0                          # where in the direction the Session began
-        self._transform: Transform = _pass
+        self._transform: Transform = transform or _pass
+        self.fed: Callable[[], None] = _nothing
+        self.unseen: Callable[[str], bool] = _seen
         self._asked: asyncio.Future[str] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._held: tuple[int, ...] = ()        # records whose bytes have not left yet
         if agreed is not None:
             takeover = agreed.station_takeover if leg.direction == STATION else agreed.csms_takeover
             self._begin(Inflater(InflaterState(takeover)))
+        elif transform is not None:
+            self._begin(None)
 
     @property
     def framed(self) -> bool:
@@ -79,18 +96,24 @@ class Framing:
             self._try()
         return done
 
-    def inject(self, text: bytes, reason: str) -> bool:
-        """Send a message of our own in this direction at the next boundary; False while it is not in frame mode."""
-        if self._session is None or not self._session.boundary:
+    def inject(
+        self, text: bytes, reason: str, *, plugin: str = "", what: str = "injected", at: int = 0, opcode: int = TEXT,
+    ) -> bool:
+        """Send a message of our own, or one that was held, in this direction at the next boundary.
+
+        False where that cannot be: not in frame mode, or behind a Close. ``at`` as ``core.session.Made.at``.
+        """
+        session = self._session
+        if session is None or session.ended:
             return False
-        self._emit(0, b"", self._session.inject(text, reason))
+        self._emit(0, b"", session.inject(text, reason, plugin=plugin, what=what, at=at, opcode=opcode))
         return True
 
     def receive(self, data: bytes) -> None:
         """Take a chunk of the direction (``Leg.reader``)."""
         leg = self.leg
         if self._session is not None:
-            self._emit(len(data), data, self._session.feed(data))
+            self._feed(self._session, data)
             return
         size = self._follow(data)
         first = data[:size]
@@ -99,6 +122,19 @@ class Framing:
             self._try()
         if size < len(data):
             self.receive(data[size:])
+
+    def _feed(self, session: Session, data: bytes) -> None:
+        effects = session.feed(data)
+        leg, turn = self.leg, self.link.env.turn
+        if len(effects) == 1 and type(effects[0]) is Original:      # the usual case: it leaves as it came
+            self._held = (turn.writer.seq + len(turn.entries) + 1,)
+            self.link.record(leg.direction, Kind.IN, data, len(data), leg.forward, effects[0].data)
+        elif all(self.unseen(effect.reason) for effect in effects if isinstance(effect, Unseen)):
+            self._emit(len(data), data, effects)
+        else:
+            leg.unsent += len(data)
+            self.link.record(leg.direction, Kind.IN, data, len(data))
+        self.fed()
 
     def _follow(self, data: bytes) -> int:
         """Follow the frame headers; while a switch is asked for only up to the next boundary. Gives how far."""
@@ -127,8 +163,8 @@ class Framing:
             self._ask, masked=self.leg.direction == STATION, inflater=inflater, entropy=os.urandom,
         )
 
-    def _ask(self, text: bytes) -> Verdict:
-        return self._transform(text)
+    def _ask(self, text: bytes, at: int, opcode: int) -> Verdict:
+        return self._transform(text, at, opcode)
 
     def _try(self) -> None:
         if self._tracker.closed or self._tracker.broken:
@@ -164,8 +200,7 @@ class Framing:
         if size:
             self._held = (*self._held[-63:], turn.writer.seq + len(turn.entries) + len(ours) + 1)
         for effect in ours:
-            what = "dropped" if isinstance(effect, Dropped) else effect.what
-            body = encode_body(Disposition(self._held, what, reason=effect.reason))
+            body = encode_body(Disposition(self._held, effect.what, effect.plugin, effect.reason))
             turn.add(Kind.DISP, leg.direction, link.number, self._place(effect), body)
         if size:
             link.record(leg.direction, Kind.IN, data, size, *((None, None) if made else (call, argument)))
@@ -182,7 +217,10 @@ class Framing:
         return self._base + effect.at if effect.at else 0
 
 
-def framings(link: Framed, station: Leg, csms: Leg, extensions: str) -> tuple[Framing, Framing]:
-    """Frame mode for both directions of a fresh tunnel; station's first."""
+def framings(
+    link: Framed, station: Leg, csms: Leg, extensions: str, transforms: tuple[Transform, Transform] | None = None,
+) -> tuple[Framing, Framing]:
+    """Both directions of a fresh tunnel, station's first; with ``transforms`` in frame mode from the start."""
     agreed = agreement(extensions)
-    return Framing(link, station, agreed), Framing(link, csms, agreed)
+    first, second = transforms or (None, None)
+    return Framing(link, station, agreed, first), Framing(link, csms, agreed, second)

@@ -266,7 +266,7 @@ class HttpPhase:
             csms_tls=tls_of(csms.transport),
         ), self.link.station.write, sent)
         if head.status == 101:
-            self._tunnel(head.extensions)
+            self._tunnel(head.extensions, head.protocol)
         elif not 100 <= head.status < 200:
             self.answer_body = BodyReader(head.body, head.length)
             self.answer_body = None if self.answer_body.ended else self.answer_body
@@ -282,12 +282,12 @@ class HttpPhase:
         if len(self.kept) < HOLD_BYTES:
             self.link.station.release(HELD)
 
-    def _tunnel(self, extensions: str) -> None:
+    def _tunnel(self, extensions: str, protocol: str) -> None:
         link, kept, answer = self.link, self.kept, self.answer
         assert link.csms is not None
         self._cancel_answer_timer()
         self.kept = self.answer = b""
-        link.tunnel(extensions)
+        link.tunnel(extensions, self.identity, protocol)
         if kept:
             link.station.data_received(kept)
         if answer:

@@ -12,6 +12,7 @@ from ocpp_proxy.model import TlsInfo
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.framing import Framing, framings
 from ocpp_proxy.relay.leg import HELD, Leg
+from ocpp_proxy.relay.plugged import Plugged
 from ocpp_proxy.wire.spool import CSMS, STATION, End, Kind, Open
 
 
@@ -32,8 +33,8 @@ class Link:
     """A link. ``how`` and ``first``: the first end that happened, and whose it was (None: ours)."""
 
     __slots__ = (
-        "admission", "csms", "env", "first", "framing", "how", "listener", "number", "opened", "phase", "remote", "station",
-        "station_tls",
+        "admission", "csms", "env", "first", "framing", "how", "listener", "number", "opened", "phase", "plugged", "remote",
+        "station", "station_tls",
     )
 
     def __init__(self, env: Environment, number: int, remote: str, listener: str) -> None:
@@ -45,6 +46,7 @@ class Link:
         self.csms: Leg | None = None
         self.phase: Phase | None = None
         self.framing: tuple[Framing, ...] = ()      # per direction, where a rule may change the traffic
+        self.plugged: Plugged | None = None
         self.station_tls: TlsInfo | None = None
         self.how = ""
         self.first: int | None = None
@@ -65,17 +67,23 @@ class Link:
         self.csms = leg
         return leg
 
-    def tunnel(self, extensions: str = "") -> None:
-        """From here on bytes go through as they are. ``extensions``: what the 101 agreed on."""
+    def tunnel(self, extensions: str = "", identity: str = "", protocol: str = "") -> None:
+        """From here on bytes go through as they are, or plugins decide. ``extensions``, ``protocol``: of the 101."""
         station, csms = self.station, self.csms
         assert csms is not None
         self.phase = None
         station.reader = csms.reader = None
         station.forward, csms.forward = csms.transport.write, station.transport.write
-        if self.env.framing:
-            self.framing = framings(self, station, csms, extensions)
+        chain = self.env.chain(identity, protocol) if self.env.chain is not None else None
+        if chain is not None:
+            self.plugged = Plugged(self, chain, identity, self.env.limit)
+        if self.plugged is not None or self.env.framing:
+            transforms = self.plugged.transforms() if self.plugged is not None else None
+            self.framing = framings(self, station, csms, extensions, transforms)
             for framing in self.framing:
                 framing.leg.reader = framing.receive
+        if self.plugged is not None:
+            self.plugged.begin()
         station.release(HELD)
 
     def fin(self, leg: Leg) -> None:
@@ -119,6 +127,8 @@ class Link:
         for framing in self.framing:
             if framing.leg is leg:
                 framing.end()
+                if self.plugged is not None:
+                    self.plugged.ended(leg.direction)
 
     def shut(self, how: str) -> None:
         """End it from our side: FIN to both, behind what is buffered."""
@@ -164,6 +174,8 @@ class Link:
             self.phase = None
         station, csms = self.station, self.csms
         self.open()
+        if self.plugged is not None:
+            self.plugged.close(self.first, self.how or "error")
         self._end(station, csms)
         self._end(csms, station)
         self.env.forget(self.number)

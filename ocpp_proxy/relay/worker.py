@@ -9,19 +9,28 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from ocpp_proxy.config import Config
-from ocpp_proxy.model import ConfigError
+from ocpp_proxy.core.seats import Chain
+from ocpp_proxy.model import ConfigError, PluginError
 from ocpp_proxy.relay.relay import Relay
+from ocpp_proxy.relay.watchdog import Watchdog
 
 ORPHAN_DRAIN = 1.0                          # seconds for the links once the supervisor has died
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """``python -m ocpp_proxy.relay``: run until SIGTERM or until the supervisor is gone; gives the exit code."""
+Chains = Callable[[str, str], Chain | None]
+
+
+def main(arguments: list[str] | None = None, plugins: Callable[[Config], Chains] | None = None) -> int:
+    """``python -m ocpp_proxy.relay``: run until SIGTERM or until the supervisor is gone; gives the exit code.
+
+    ``plugins`` loads those of the configuration, and gives who chooses a link's by identity and subprotocol.
+    """
     parser = argparse.ArgumentParser("python -m ocpp_proxy.relay", description="One relay worker; started by the supervisor.")
     parser.add_argument("--instance", type=Path, required=True, help="instance folder with config.json")
     parser.add_argument("--worker", type=int, default=0)
@@ -30,16 +39,19 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         config = msgspec.json.decode((given.instance / "config.json").read_bytes(), type=Config)
+        chains = plugins(config) if plugins is not None else None
         sockets = [socket.socket(fileno=int(fd)) for fd in given.listen_fds.split(",")]
-        return _run(config, given.instance, sockets, given.worker, given.alive_fd)
-    except (ConfigError, OSError, ValueError) as error:
+        return _run(config, given.instance, sockets, given.worker, given.alive_fd, chains)
+    except (ConfigError, PluginError, OSError, ValueError) as error:
         print(f"ocpp-proxy relay: {error}", file=sys.stderr)
         return 2
 
 
-def _run(config: Config, folder: Path, sockets: list[socket.socket], worker: int, alive_fd: int) -> int:
+def _run(
+    config: Config, folder: Path, sockets: list[socket.socket], worker: int, alive_fd: int, chains: Chains | None,
+) -> int:
     with asyncio.Runner(loop_factory=fast_loop) as runner:
-        return runner.run(_serve(config, folder, sockets, worker, alive_fd))
+        return runner.run(_serve(config, folder, sockets, worker, alive_fd, chains))
 
 
 def fast_loop() -> asyncio.AbstractEventLoop:
@@ -51,7 +63,9 @@ def fast_loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
-async def _serve(config: Config, folder: Path, sockets: list[socket.socket], worker: int, alive_fd: int) -> int:
+async def _serve(
+    config: Config, folder: Path, sockets: list[socket.socket], worker: int, alive_fd: int, chains: Chains | None,
+) -> int:
     loop = asyncio.get_running_loop()
     drain: asyncio.Future[float] = loop.create_future()
 
@@ -69,6 +83,8 @@ async def _serve(config: Config, folder: Path, sockets: list[socket.socket], wor
     if alive_fd >= 0:
         loop.add_reader(alive_fd, orphaned)
     relay = Relay(config, folder, sockets, worker)
+    if chains is not None:
+        relay.env.chain, relay.env.limit = chains, Watchdog()
     relay.start()
     gc.collect()
     gc.freeze()                             # what lives now lives to the end; a turn of 500 records is no reason to collect

@@ -14,7 +14,7 @@ from tests.core.feeds import CSMS, DEFLATE, STATION, Deflater, Relay, wire_frame
 MASK = b"\x11\x22\x33\x44"
 
 
-def marking(text: bytes) -> Verdict:
+def marking(text: bytes, at: int, opcode: int) -> Verdict:
     if b"drop" in text:
         return Drop("test")
     return Replace(text.replace(b"change", b"CHANGED"), "why") if b"change" in text else PASS

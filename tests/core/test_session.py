@@ -31,12 +31,12 @@ def entropy(size: int) -> bytes:
     return bytes(range(1, size + 1))
 
 
-def passing(text: bytes) -> Verdict:
+def passing(text: bytes, at: int, opcode: int) -> Verdict:
     return PASS
 
 
 def asking(asked: list[bytes]) -> Transform:
-    def transform(text: bytes) -> Verdict:
+    def transform(text: bytes, at: int, opcode: int) -> Verdict:
         asked.append(text)
         return Drop("asked")
 
@@ -112,7 +112,7 @@ def test_a_peer_reads_exactly_what_was_decided(
     stream = b"".join(wire(text, extension, pieces) for text in messages)
     choices: tuple[Verdict, ...] = (PASS, Replace(b'["changed"]'), Drop("test"))
     decisions = iter([choices[choice] for choice in plan])
-    subject = session(lambda text: next(decisions), compressed)
+    subject = session(lambda *about: next(decisions), compressed)
     out = b"".join(leaving(subject.feed(chunk)) for chunk in chunks(stream, seed))
     expected = [text if choice == 0 else b'["changed"]' for text, choice in zip(messages, plan, strict=False) if choice < 2]
     assert list(texts(out, compressed)) == expected
@@ -142,7 +142,7 @@ def test_after_the_first_change_a_compressed_direction_goes_on_plain() -> None:
     stream = [wire(b'["same text again and again"]', extension) for _ in range(4)]
     plan: list[Verdict] = [PASS, Drop("gone"), PASS, PASS]
     verdicts = iter(plan)
-    subject = session(lambda text: next(verdicts), True)
+    subject = session(lambda *about: next(verdicts), True)
     effects = [subject.feed(data) for data in stream]
     assert effects[0] == [Original(stream[0])]
     assert effects[1] == [Dropped("gone", len(stream[0]) + len(stream[1]))]
@@ -197,7 +197,7 @@ def test_behind_a_change_what_cannot_be_inflated_does_not_leave() -> None:
     extension = encoder()
     first, second = wire(b'["one"]', extension), wire(b'["two"]', extension)
     verdicts: list[Verdict] = [Drop("gone")]
-    subject = session(lambda text: verdicts.pop(), True)
+    subject = session(lambda *about: verdicts.pop(), True)
     subject.feed(first)
     broken = bytearray(second)
     broken[7:] = bytes(len(broken) - 7)

@@ -55,7 +55,7 @@ def texts(data: bytes, compressed: bool) -> list[bytes]:
     return out
 
 
-def marking(text: bytes) -> Verdict:
+def marking(text: bytes, at: int = 0, opcode: int = 1) -> Verdict:
     if b"drop" in text:
         return Drop("test")
     return Replace(text.replace(b"change", b"CHANGED")) if b"change" in text else PASS
@@ -118,7 +118,7 @@ def test_untouched_traffic_keeps_its_bytes_both_ways(tmp_path: Path, compressed:
         async with stage(tmp_path) as theatre:
             theatre.relay.env.framing = True
             station, csms, link = await tunnel(theatre, compressed)
-            passing: Transform = lambda text: PASS      # noqa: E731  # one word is all it says
+            passing: Transform = lambda *about: PASS      # noqa: E731  # one word is all it says
             assert await link.framing[STATION].switch(passing) == ""
             assert await link.framing[CSMS].switch(passing) == ""
             for sender, receiver, masked in ((station, csms, True), (csms, station, False)):
@@ -199,7 +199,7 @@ def test_an_injected_message_waits_for_the_boundary(tmp_path: Path) -> None:
         async with stage(tmp_path) as theatre:
             theatre.relay.env.framing = True
             station, csms, link = await tunnel(theatre, False)
-            await link.framing[STATION].switch(lambda text: PASS)
+            await link.framing[STATION].switch(lambda *about: PASS)
             whole = message(b"a longer message", None, True, 3)
             await station.send(whole[:9])
             assert link.framing[STATION].inject(b"ours", "test")

@@ -1,0 +1,149 @@
+"""What is under way on a link: open Calls of each direction, what waits for a quiet moment, and how much may be kept.
+
+OCPP-J (1.6 section 4.1.1, 2.x part 4 section 4.1.1) allows a side one unanswered Call at a time. A charger that breaks that
+rule by itself is let; we do not break it for one: a Call of ours waits for a quiet direction, and Calls that come while ours
+is under way wait for its end.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+from msgspec import Struct, field
+
+from ocpp_proxy.api import Call, Message, Verdict
+from ocpp_proxy.core.seats import Seat
+from ocpp_proxy.model import Side
+
+MOST_KEPT = 64                              # messages of a link that are held, or wait
+MOST_BYTES = 1 << 20
+MOST_OPEN = 256                             # Calls of one direction whose answers are expected
+EXPIRES_NS = 300_000_000_000                # after which nobody expects one any more
+QUIET_NS = 2_000_000_000                    # how long a Call of ours waits for the answers to others
+
+Stop = tuple[Seat, Call | None]             # a seat on the way; of an answer: with the Call as that seat saw it
+
+
+class Room:
+    """How much one link keeps. ``refused`` counts what found no room."""
+
+    __slots__ = ("bytes", "count", "refused")
+
+    def __init__(self) -> None:
+        self.count = self.bytes = self.refused = 0
+
+    def take(self, size: int) -> bool:
+        """Keep a message of that size, if there is room."""
+        if self.count >= MOST_KEPT or self.bytes + size > MOST_BYTES:
+            self.refused += 1
+            return False
+        self.count += 1
+        self.bytes += size
+        return True
+
+    def give(self, size: int) -> None:
+        """It is kept no longer."""
+        self.count -= 1
+        self.bytes -= size
+
+
+class Journey(Struct, eq=False):
+    """A message on its way. ``sender``: the side it comes from, also when we made it; ``at``: its place, 0 when we did.
+
+    ``text``: as received, empty when we made it. ``plugin`` and ``reason``: of the last change.
+    """
+
+    sender: Side
+    message: Message
+    message_id: str
+    path: Sequence[Stop]
+    text: bytes = b""
+    at: int = 0
+    opcode: int = 1
+    step: int = 0
+    changed: bool = False
+    plugin: str = ""
+    reason: str = ""
+    seen: list[Stop] = field(default_factory=list)      # of a Call: who will see its answer
+    asked: "Asked | None" = None                        # of a Call of ours
+    call: "Open | None" = None                          # of an answer
+    asks: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes while it is kept."""
+        return len(self.text) or len(self.message.payload)
+
+
+class Asked(Struct, eq=False):
+    """A Call of a plugin's own. ``journey``: the message that waits for its answer (None: a ``send``), with its hook."""
+
+    seat: Seat
+    due_ns: int
+    message_id: str
+    sender: Side
+    journey: Journey | None = None
+    running: object = None
+    done: bool = False
+
+
+class Open(Struct, eq=False):
+    """A Call that went out and is not answered."""
+
+    message_id: str
+    until_ns: int
+    seen: list[Stop]
+    asked: Asked | None = None
+
+
+class Held(Struct, eq=False):
+    """A message that a plugin holds, and what it wants then."""
+
+    due_ns: int
+    journey: Journey
+    seat: Seat
+    then: Verdict
+
+
+class Waiting(Struct, eq=False):
+    """A Call of ours that waits for a quiet direction, at most until ``due_ns``."""
+
+    due_ns: int
+    journey: Journey
+
+
+class Lane:
+    """The Calls of one direction. ``own``: the one of ours under way; ``queue``: received ones that wait for its end."""
+
+    __slots__ = ("count", "open", "own", "queue", "waiting")
+
+    def __init__(self) -> None:
+        self.open: dict[str, list[Open]] = {}
+        self.count = 0
+        self.own: Open | None = None
+        self.queue: deque[Journey] = deque()
+        self.waiting: deque[Waiting] = deque()
+
+    def add(self, call: Open, now_ns: int) -> None:
+        """A Call goes out. Old ones are forgotten: their answers will pass unseen."""
+        self.open.setdefault(call.message_id, []).append(call)
+        self.count += 1
+        if call.asked is not None:
+            self.own = call
+        while self.count > 1:
+            oldest = next(iter(self.open.values()))[0]
+            if oldest is self.own or (oldest.until_ns > now_ns and self.count <= MOST_OPEN):
+                break
+            self.pop(oldest.message_id)
+
+    def pop(self, message_id: str) -> Open | None:
+        """The oldest open Call of that id, no longer open; None when there is none."""
+        found = self.open.get(message_id)
+        if found is None:
+            return None
+        call = found.pop(0)
+        if not found:
+            del self.open[message_id]
+        self.count -= 1
+        if call is self.own:
+            self.own = None
+        return call

@@ -1,0 +1,451 @@
+"""The plugins of one link, sans-I/O: texts in, verdicts and actions out, time from outside.
+
+A Call goes through the plugins in the order of the configuration on its way to the CSMS, in reverse on its way to the
+station, and its answer goes back through those that saw the Call, each with the Call as it saw it. ``Replace`` goes on;
+``Drop``, ``Reply`` and ``Hold`` stop. Message ids are the engine's: a received message keeps its own, a Call of a plugin gets
+a fresh one, and its answer goes to who asked and nowhere else. What nobody changed leaves as its original bytes.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import GeneratorType
+from typing import Any
+
+from msgspec import Struct
+
+from ocpp_proxy.api import PASS, Answer, Ask, Call, Closing, Drop, Hold, Message, Pass, Replace, Reply, Send
+from ocpp_proxy.core import session
+from ocpp_proxy.core.lanes import EXPIRES_NS, QUIET_NS, Asked, Held, Journey, Lane, Open, Room, Stop, Waiting
+from ocpp_proxy.core.own_ids import OwnIds
+from ocpp_proxy.core.plugin_text import read, write
+from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Seat, Told, Wish, words
+from ocpp_proxy.model import Side
+
+TICK_NS = 1_000_000_000
+MOST_ASKS = 16                              # of one message
+MOST_WISHES = 64                            # messages that plugins may send because of one event
+HELD = "held"
+
+
+class Leave(Struct, frozen=True, gc=False):
+    """A message leaves now, as if ``sender`` had sent it. ``what``: injected, or of a kept one: released, replaced.
+
+    ``at``: the place of the message it was made from, in what that side sent; 0: none.
+    """
+
+    sender: Side
+    text: bytes
+    what: str
+    plugin: str
+    reason: str
+    at: int = 0
+    opcode: int = 1
+
+
+class Remark(Struct, frozen=True, gc=False):
+    """What became of a message that was kept, when it does not leave."""
+
+    sender: Side
+    at: int
+    what: str
+    plugin: str
+    reason: str
+
+
+class End(Struct, frozen=True, gc=False):
+    """Both connections are to be ended."""
+
+    plugin: str
+    reason: str
+    reset: bool = False
+
+
+Action = Leave | Remark | Told | End
+
+
+class Onion:
+    """``installed``: in the order of the configuration. ``longest_ns``: the most a message is held.
+
+    ``actions``: what is to be done besides the verdicts, in order; who calls takes them and empties the list.
+    """
+
+    def __init__(
+        self, installed: Sequence[Installed], identity: str, version: str, entropy: Callable[[int], bytes], *,
+        limit: Limit | None = None, longest_ns: int = 30_000_000_000, now_ns: int = 0,
+    ) -> None:
+        self.actions: list[Action] = []
+        self.now_ns = now_ns
+        self.room = Room()
+        self._ids = OwnIds(entropy)
+        self._longest_ns = longest_ns
+        self._wishes: list[Wish] = []
+        versions = {Side.STATION: version, Side.CSMS: version}
+        self.seats = [
+            Seat(index, one, identity, versions, self._wishes, self.actions.append, limit or NoLimit())
+            for index, one in enumerate(installed)
+        ]
+        for seat in self.seats:
+            if seat.strikes and seat.on_error != "pass":
+                self.actions.append(End(seat.name, "the plugin could not be made"))
+        self._lanes = {Side.STATION: Lane(), Side.CSMS: Lane()}
+        calls = tuple((seat, None) for seat in self.seats if seat.on_call or seat.on_answer)
+        sends = tuple((seat, None) for seat in self.seats if seat.on_send)
+        self._calls: dict[Side, tuple[Stop, ...]] = {Side.STATION: calls, Side.CSMS: calls[::-1]}
+        self._sends: dict[Side, tuple[Stop, ...]] = {Side.STATION: sends, Side.CSMS: sends[::-1]}
+        self._held: list[Held] = []
+        self._asks: list[Asked] = []
+        self._todo: deque[tuple[Asked, Answer | None]] = deque()
+        self._tickers = [seat for seat in self.seats if "on_tick" in seat.hooks]
+        self._tick_ns = now_ns + TICK_NS
+
+    # ---- what happens ----
+
+    def receive(self, sender: Side, text: bytes, at: int, now_ns: int, opcode: int = 1) -> session.Verdict:
+        """A whole message came; ``at``: where it ends in the direction. Gives what becomes of it."""
+        message = read(text)
+        if message is None:
+            return session.PASS
+        self._time(now_ns)
+        kind = type(message)
+        if kind is Call:
+            journey = Journey(sender, message, message.message_id, self._calls[sender], text, at, opcode)
+            outcome = self._go(journey)
+        elif kind is Send:
+            outcome = self._go(Journey(sender, message, message.message_id, self._sends[sender], text, at, opcode))
+        else:
+            lane = self._lanes[sender.other]
+            call = lane.pop(message.message_id)
+            if call is None:
+                return self._unexpected(message.message_id)
+            journey = Journey(sender, message, message.message_id, call.seen[::-1], text, at, opcode, call=call)
+            outcome = self._go(journey)
+            if lane.queue or lane.waiting:
+                self._freed(lane)
+        if self._wishes or self._todo:
+            self._settle()
+        return outcome
+
+    def tick(self, now_ns: int) -> None:
+        """Time has come to here: what is due happens."""
+        self._time(now_ns)
+        for held in sorted((held for held in self._held if held.due_ns <= now_ns), key=lambda held: held.due_ns):
+            self._release(held)
+        for asked in [asked for asked in self._asks if asked.due_ns <= now_ns]:
+            self._give_up(asked)
+        for lane in self._lanes.values():
+            if lane.waiting and lane.waiting[0].due_ns <= now_ns and lane.own is None:
+                self._send_own(lane)
+        if now_ns >= self._tick_ns:
+            self._tick_ns = now_ns + TICK_NS
+            for seat in self._tickers:
+                if not seat.off:
+                    seat.call("on_tick", seat.plugin.on_tick, seat.context, now_ns)
+        self._settle()
+
+    def due_ns(self) -> int:
+        """When ``tick`` is to be called next; 0: nothing is due."""
+        if not (self._held or self._asks):              # what waits for a quiet moment was asked, too
+            return self._tick_ns if any(not seat.off for seat in self._tickers) else 0
+        due = [held.due_ns for held in self._held]
+        due += [asked.due_ns for asked in self._asks]
+        due += [lane.waiting[0].due_ns for lane in self._lanes.values() if lane.waiting and lane.own is None]
+        if any(not seat.off for seat in self._tickers):
+            due.append(self._tick_ns)
+        return min(due, default=0)
+
+    def ended(self, sender: Side, now_ns: int) -> None:
+        """That side will send nothing more: what is kept of it is decided now."""
+        self._time(now_ns)
+        for held in [held for held in self._held if held.journey.sender is sender]:
+            self._release(held)
+        for asked in [asked for asked in self._asks if asked.journey is not None and asked.journey.sender is sender]:
+            self._give_up(asked)
+        self._settle()
+        lane = self._lanes[sender]
+        while lane.queue:
+            self._unqueue(lane)
+
+    def close(self, closing: Closing, now_ns: int) -> None:
+        """The link is over."""
+        self._time(now_ns)
+        for asked in self._asks:
+            if isinstance(asked.running, GeneratorType):
+                asked.seat.end(asked.running)
+        self._asks, self._held = [], []
+        for seat in self.seats:
+            if "on_close" in seat.hooks and not seat.off:
+                seat.call("on_close", seat.plugin.on_close, seat.context, closing)
+        self._wishes.clear()
+
+    def is_own(self, message_id: str) -> bool:
+        """Whether a message id is one of a plugin's Call on this link."""
+        return self._ids.is_own(message_id)
+
+    def _time(self, now_ns: int) -> None:
+        self.now_ns = now_ns
+        for seat in self.seats:
+            seat.context.now_ns = now_ns
+
+    # ---- a message on its way ----
+
+    def _go(self, journey: Journey) -> session.Verdict:
+        """Let the plugins that are left decide."""
+        path = journey.path
+        while journey.step < len(path):
+            seat, saw = path[journey.step]
+            journey.step += 1
+            if seat.off:
+                if seat.on_error != "drop":
+                    continue
+                return self._drop(journey, seat.name, "the plugin is switched off")
+            decision = self._hook(seat, saw, journey)
+            if decision is PASS:
+                continue
+            outcome = self._decide(journey, seat, decision)
+            if outcome is not None:
+                return outcome
+        return self._depart(journey)
+
+    def _hook(self, seat: Seat, saw: Call | None, journey: Journey) -> Any:
+        message = journey.message
+        if saw is not None:
+            return seat.call("on_answer", seat.plugin.on_answer, seat.context, journey.sender, message, saw)
+        if type(message) is Send:
+            return seat.call("on_send", seat.plugin.on_send, seat.context, journey.sender, message)
+        assert type(message) is Call
+        if seat.on_answer is not None:
+            journey.seen.append((seat, message))
+        if seat.on_call is None:
+            return PASS
+        return seat.call("on_call", seat.on_call, seat.context, journey.sender, message)
+
+    def _decide(self, journey: Journey, seat: Seat, decision: Any) -> session.Verdict | None:
+        """What a decision means; None: the message goes on."""
+        if isinstance(decision, GeneratorType):
+            return self._run(journey, seat, decision, None)
+        if decision is not FAILED:
+            why = seat.unfit(decision, journey.message) if not isinstance(decision, Ask) else "returned an Ask: yield it"
+            if why:
+                decision = seat.fail(why)
+        match decision:
+            case Pass():
+                return None
+            case Replace():
+                journey.message, journey.changed = decision.message, True
+                journey.plugin, journey.reason = seat.name, words(decision.reason)
+                return None
+            case Drop():
+                return self._drop(journey, seat.name, words(decision.reason))
+            case Reply():
+                return self._reply(journey, seat, decision)
+            case Hold():
+                return self._hold(journey, seat, decision)
+        return self._failed(journey, seat)
+
+    def _failed(self, journey: Journey, seat: Seat) -> session.Verdict | None:
+        """A plugin failed on this message."""
+        if seat.on_error == "pass":
+            return None
+        if seat.on_error == "close":
+            self.actions.append(End(seat.name, "the plugin failed"))
+        return self._drop(journey, seat.name, "the plugin failed")
+
+    def _drop(self, journey: Journey, plugin: str, reason: str) -> session.Drop:
+        """It goes no further; who asked for it, or for what it answers, gets nothing."""
+        asked = journey.asked or (journey.call.asked if journey.call is not None else None)
+        if asked is not None:
+            self._deliver(asked, None)
+        return session.Drop(reason, plugin)
+
+    def _reply(self, journey: Journey, seat: Seat, verdict: Reply) -> session.Verdict:
+        """Answer a Call here: the answer goes back through those that saw the Call before."""
+        seen = [stop for stop in journey.seen if stop[0] is not seat]
+        call = Open(journey.message_id, 0, seen, journey.asked)
+        answer = Journey(
+            journey.sender.other, verdict.answer, journey.message_id, seen[::-1], plugin=seat.name,
+            reason=words(verdict.reason), call=call,
+        )
+        self._later(answer, self._go(answer))
+        return session.Drop(answer.reason, seat.name, "answered")
+
+    def _hold(self, journey: Journey, seat: Seat, verdict: Hold) -> session.Verdict | None:
+        if not self._keep(journey, seat):
+            return self._decide(journey, seat, verdict.then)
+        due_ns = self.now_ns + min(int(verdict.seconds * 1e9), self._longest_ns)
+        self._held.append(Held(due_ns, journey, seat, verdict.then))
+        return session.Drop(words(verdict.reason), seat.name, HELD)
+
+    def _keep(self, journey: Journey, seat: Seat) -> bool:
+        """Whether there is room to keep it; that there is none is told the first time, and each time it doubles."""
+        if self.room.take(journey.size):
+            return True
+        refused = self.room.refused
+        if refused & (refused - 1) == 0:
+            self.actions.append(Told(
+                "plugin-overflow", "warning", "proxy",
+                f"plugin {seat.name}: the link keeps {self.room.count} messages, no more are held; {refused} went on at once",
+            ))
+        return False
+
+    def _run(self, journey: Journey, seat: Seat, running: Any, answer: Answer | None) -> session.Verdict | None:
+        """Go on with a hook that asks; as ``_decide``."""
+        while True:
+            found = seat.step(running, answer)
+            if not isinstance(found, Ask):
+                return self._decide(journey, seat, found if not isinstance(found, GeneratorType) else None)
+            journey.asks += 1
+            why = seat.unfit(found, journey.message)
+            if journey.asks > MOST_ASKS:
+                why = f"asked more than {MOST_ASKS} times for one message"
+            if why:
+                seat.end(running)
+                return self._decide(journey, seat, seat.fail(why))
+            if self._keep(journey, seat):
+                break
+            answer = None
+        due_ns = self.now_ns + int(found.seconds * 1e9)
+        self._own(seat, found.side, found.call, f"asked for {words(journey.message_id)}", due_ns, journey, running)
+        return session.Drop(f"asks the {found.side}", seat.name, HELD)
+
+    # ---- Calls of plugins ----
+
+    def _own(
+        self, seat: Seat, side: Side, message: Call | Send, reason: str, due_ns: int, journey: Journey | None = None,
+        running: object = None,
+    ) -> None:
+        """Send a message of a plugin's own, through the plugins between it and that side, once this event is dealt with."""
+        sender = side.other
+        path = self._sends[sender] if isinstance(message, Send) else self._calls[sender]
+        beyond = tuple(stop for stop in path if (stop[0].index > seat.index) == (side is Side.CSMS) and stop[0] is not seat)
+        asked = Asked(seat, due_ns, self._ids.new(), sender, journey, running)
+        own = Journey(sender, message, asked.message_id, beyond, plugin=seat.name, reason=reason)
+        if isinstance(message, Call):
+            own.asked = asked
+            self._asks.append(asked)
+        self._later(own, self._go(own))
+
+    def _deliver(self, asked: Asked, answer: Answer | None) -> None:
+        """Who asked goes on, once this event is dealt with."""
+        if not asked.done:
+            asked.done = True
+            self._asks.remove(asked)
+            if asked.journey is not None:
+                self._todo.append((asked, answer))
+
+    def _give_up(self, asked: Asked) -> None:
+        """No answer came in time: it is waited for no longer."""
+        lane = self._lanes[asked.sender]
+        for waiting in list(lane.waiting):
+            if waiting.journey.asked is asked:
+                lane.waiting.remove(waiting)
+                self.room.give(waiting.journey.size)
+                self._later(waiting.journey, session.Drop("no quiet moment came", asked.seat.name))
+        for held in [held for held in self._held if held.journey.asked is asked]:
+            self._held.remove(held)
+            self.room.give(held.journey.size)
+        lane.pop(asked.message_id)
+        self._deliver(asked, None)
+        self._freed(lane)
+
+    def _settle(self) -> None:
+        """Do what hooks wished for, and go on with those whose answer is there."""
+        wishes = 0
+        while self._wishes or self._todo:
+            if self._todo:
+                asked, answer = self._todo.popleft()
+                journey = asked.journey
+                assert journey is not None
+                self.room.give(journey.size)
+                outcome = self._run(journey, asked.seat, asked.running, answer)
+                self._later(journey, outcome if outcome is not None else self._go(journey))
+                continue
+            wish = self._wishes.pop(0)
+            wishes += 1
+            if wish.side is None or wish.message is None:
+                self.actions.append(End(wish.seat.name, wish.reason, wish.reset))
+            elif wishes <= MOST_WISHES:
+                self._own(wish.seat, wish.side, wish.message, wish.reason, self.now_ns + self._longest_ns)
+            elif wishes == MOST_WISHES + 1:
+                wish.seat.fail(f"sends more than {MOST_WISHES} messages because of one event")
+
+    def _unexpected(self, message_id: str) -> session.Verdict:
+        """An answer nobody waits for: of ours it goes nowhere, any other passes (its Call was before us)."""
+        if self._ids.is_own(message_id):
+            return session.Drop("answer to a Call of the proxy that nobody waits for")
+        return session.PASS
+
+    # ---- the way out ----
+
+    def _depart(self, journey: Journey) -> session.Verdict:
+        """All plugins are through."""
+        call = journey.call
+        if call is not None and call.asked is not None:
+            message: Message = journey.message
+            assert not isinstance(message, Call | Send)
+            self._deliver(call.asked, message)
+            return session.Drop("answer to its own Call", call.asked.seat.name)
+        if type(journey.message) is not Call:
+            return self._leave(journey)
+        lane = self._lanes[journey.sender]
+        if journey.asked is not None:
+            if journey.asked.done:
+                return session.Drop("nobody waits for its answer any more", journey.plugin)
+            if not lane.count:
+                return self._leave(journey)
+            if self._keep(journey, journey.asked.seat):
+                lane.waiting.append(Waiting(self.now_ns + QUIET_NS, journey))
+                return session.Drop("waits for a quiet moment", journey.plugin, HELD)
+            return self._drop(journey, journey.plugin, "too many messages wait")
+        if lane.own is not None and lane.own.asked is not None and self._keep(journey, lane.own.asked.seat):
+            lane.queue.append(journey)
+            return session.Drop("waits for the answer to a Call of the proxy", lane.own.asked.seat.name, HELD)
+        return self._leave(journey)
+
+    def _leave(self, journey: Journey) -> session.Verdict:
+        """It leaves now; a Call is open from here on."""
+        if type(journey.message) is Call:
+            call = Open(journey.message_id, self.now_ns + EXPIRES_NS, journey.seen, journey.asked)
+            self._lanes[journey.sender].add(call, self.now_ns)
+        if journey.text and not journey.changed:
+            return session.PASS
+        return session.Replace(write(journey.message, journey.message_id), journey.reason, journey.plugin)
+
+    def _later(self, journey: Journey, outcome: session.Verdict) -> None:
+        """What becomes of a message whose verdict was given long ago, or that we made."""
+        sender, at, opcode = journey.sender, journey.at, journey.opcode
+        match outcome:
+            case session.Pass():
+                leave = Leave(sender, journey.text, "released", journey.plugin, journey.reason, at, opcode)
+                self.actions.append(leave)
+            case session.Replace():
+                what = "replaced" if journey.text else "injected"
+                self.actions.append(Leave(sender, outcome.text, what, outcome.plugin, outcome.reason, at, opcode))
+            case session.Drop() if outcome.what != HELD:
+                self.actions.append(Remark(sender, at, outcome.what, outcome.plugin, outcome.reason))
+
+    def _release(self, held: Held) -> None:
+        """A message is held no longer."""
+        if held not in self._held:
+            return
+        self._held.remove(held)
+        journey = held.journey
+        self.room.give(journey.size)
+        outcome = self._decide(journey, held.seat, held.then)
+        self._later(journey, outcome if outcome is not None else self._go(journey))
+
+    def _freed(self, lane: Lane) -> None:
+        """An answer came, or is not waited for any more: who waited for that may go."""
+        while lane.queue and lane.own is None:
+            self._unqueue(lane)
+        if lane.waiting and not lane.count:
+            self._send_own(lane)
+
+    def _unqueue(self, lane: Lane) -> None:
+        journey = lane.queue.popleft()
+        self.room.give(journey.size)
+        self._later(journey, self._leave(journey))
+
+    def _send_own(self, lane: Lane) -> None:
+        journey = lane.waiting.popleft().journey
+        self.room.give(journey.size)
+        self._later(journey, self._leave(journey))

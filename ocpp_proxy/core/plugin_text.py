@@ -1,0 +1,65 @@
+"""Texts as messages that plugins see, and back. The payload is not decoded here: a plugin does that, if it wants to.
+
+Only what is an OCPP-J message of an ordinary shape is shown to plugins; everything else passes (``read`` gives None).
+"""
+
+import re
+
+from ocpp_proxy.api import Call, CallError, CallResult, Message, Send
+from ocpp_proxy.wire.ocppj import canonical_prefix, decode
+
+_ID = rb'"([^"\\\x00-\x1f\x7f-\xff]{1,36})"'
+_CANONICAL = re.compile(rb'\[(?:2,' + _ID + rb',"([A-Za-z0-9]{1,64})"|3,' + _ID + rb"),(?=\{)").match
+_STRANGE = frozenset((
+    "id_not_string", "id_null", "payload_null", "payload_not_object", "shape", "size", "depth", "utf8",
+    "surrogate",
+))
+
+
+def read(text: bytes) -> Message | None:
+    """The message of a text."""
+    found = _CANONICAL(text)
+    if found is not None and text.endswith(b"}]"):
+        called, action, answered = found.groups()
+        if called is None:
+            return CallResult(text[found.end() : -1], answered.decode())
+        return Call(text[found.end() : -1], action.decode(), called.decode())
+    return _odd(text)
+
+
+def _odd(text: bytes) -> Message | None:
+    seen = decode(text)
+    if not _STRANGE.isdisjoint(seen.faults):
+        return None
+    match seen.mtype:
+        case 2:
+            return Call(seen.payload, seen.action, seen.message_id)
+        case 3:
+            return CallResult(seen.payload, seen.message_id)
+        case 4:
+            return CallError(seen.payload or b"{}", seen.error_code, seen.error_desc, seen.message_id)
+        case 6:
+            return Send(seen.payload, seen.action, seen.message_id)
+    return None
+
+
+def write(message: Message, message_id: str) -> bytes:
+    """The text of a message under an id of the engine's. Raises ``TypeError`` or ``ValueError`` when its values are none."""
+    if type(message.payload) is not bytes:
+        raise TypeError(f"the payload is {type(message.payload).__name__}, not bytes")
+    match message:
+        case Call():
+            start = canonical_prefix(2, message_id, _word(message.action))
+        case CallResult():
+            start = canonical_prefix(3, message_id, "")
+        case CallError():
+            start = canonical_prefix(4, message_id, "", _word(message.code), _word(message.description))
+        case Send():
+            start = canonical_prefix(6, message_id, _word(message.action))
+    return start + message.payload + b"]"
+
+
+def _word(text: object) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r} is no text")
+    return text

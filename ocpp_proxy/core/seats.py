@@ -1,0 +1,283 @@
+"""A plugin on one link: its context, its hooks, and the guard around each call of them.
+
+What a plugin does wrong is told (``Told``), counted as a strike, and never reaches the link as an exception. After
+``STRIKES`` of them it is switched off on this link.
+"""
+
+from collections.abc import Callable, Mapping
+from types import GeneratorType
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct, structs
+
+from ocpp_proxy.api import (
+    PASS,
+    Ask,
+    Call,
+    CallError,
+    CallResult,
+    Drop,
+    Hold,
+    Message,
+    NotJson,
+    Pass,
+    Plugin,
+    Replace,
+    Reply,
+    Send,
+    Verdict,
+)
+from ocpp_proxy.core.plugin_text import write
+from ocpp_proxy.model import Blame, Side
+
+STRIKES = 5
+MOST_WORDS = 1000                           # characters of a reason or finding
+MOST_TOLD = 20                              # findings of a plugin's own that one hook may raise
+OnError = Literal["pass", "drop", "close"]
+HOOKS = ("on_call", "on_answer", "on_send", "on_tick", "on_close")
+
+
+class HookTimeout(BaseException):
+    """A hook took too long. No ``Exception``, so that a plugin does not catch it by accident."""
+
+
+class Limit(Protocol):
+    """Ends a hook that takes too long, by raising ``HookTimeout`` in it."""
+
+    def enter(self) -> None:
+        """A hook begins."""
+
+    def leave(self) -> None:
+        """It is over."""
+
+
+class NoLimit:
+    """Hooks take what they take: for tests and offline use."""
+
+    def enter(self) -> None:
+        """Nothing."""
+
+    def leave(self) -> None:
+        """Nothing."""
+
+
+class Installed(Struct, frozen=True):
+    """A plugin as configured: how to make one for a link, and what becomes of messages it fails on."""
+
+    name: str
+    make: Callable[[], Plugin]
+    options: Any = None
+    on_error: OnError = "pass"
+
+
+class Chain(Struct, frozen=True):
+    """The plugins of one link, in the order of the configuration, and the OCPP version it speaks (empty: unknown)."""
+
+    installed: tuple[Installed, ...]
+    version: str = ""
+
+
+class Told(Struct, frozen=True, gc=False):
+    """A finding of a plugin, or about one."""
+
+    code: str
+    severity: str
+    blame: Blame
+    message: str
+
+
+class Wish(Struct, frozen=True):
+    """What a hook asked for on its ``Context``: a message to ``side``, or the end of the link when there is none."""
+
+    seat: "Seat"
+    side: Side | None
+    message: Call | Send | None
+    reason: str
+    reset: bool = False
+
+
+class Failed(Struct, frozen=True, gc=False):
+    """What a guarded call gives instead of a result."""
+
+
+FAILED = Failed()
+
+
+def hooks_of(kind: type[Plugin]) -> frozenset[str]:
+    """The hooks that a plugin overrides."""
+    return frozenset(name for name in HOOKS if getattr(kind, name) is not getattr(Plugin, name))
+
+
+def words(text: object) -> str:
+    """A text of a plugin as it can be stored: no lone surrogates, not endless."""
+    return str(text)[:MOST_WORDS].encode("utf-8", "replace").decode()
+
+
+class SeatContext:
+    """``api.Context``."""
+
+    __slots__ = ("_seat", "identity", "now_ns", "options", "versions")
+
+    def __init__(self, seat: "Seat", identity: str, versions: Mapping[Side, str], options: Any) -> None:
+        self._seat = seat
+        self.identity = identity
+        self.versions = versions
+        self.options = options
+        self.now_ns = 0
+
+    def send(self, side: Side, message: Call | Send, reason: str = "") -> None:
+        """Send a message of the plugin's own."""
+        if not isinstance(side, Side) or not isinstance(message, Call | Send):
+            raise TypeError("send takes a Side and a Call or Send")
+        write(message, "")                  # what cannot be written is this plugin's fault, here and now
+        self._seat.wishes.append(Wish(self._seat, side, message, words(reason)))
+
+    def find(self, code: str, message: str, *, severity: str = "info", blame: Blame = "proxy") -> None:
+        """Raise a finding of the plugin's own."""
+        seat = self._seat
+        if seat.told_now < MOST_TOLD:
+            seat.told_now += 1
+            seat.tell(Told(f"{seat.name}-{code}", severity, blame, message))
+
+    def disconnect(self, reason: str = "", *, reset: bool = False) -> None:
+        """End both connections."""
+        self._seat.wishes.append(Wish(self._seat, None, None, words(reason), bool(reset)))
+
+
+class Seat:
+    """One plugin of one link. ``wishes`` is shared by all seats of the link, so that their order is kept."""
+
+    __slots__ = (
+        "_limit", "_tell", "context", "hooks", "index", "name", "off", "on_answer", "on_call", "on_error", "on_send", "plugin",
+        "strikes", "told_now", "wishes",
+    )
+
+    def __init__(
+        self, index: int, installed: Installed, identity: str, versions: Mapping[Side, str], wishes: list[Wish],
+        tell: Callable[[Told], None], limit: Limit,
+    ) -> None:
+        self.index = index
+        self.name = installed.name
+        self.on_error: OnError = installed.on_error
+        self.wishes = wishes
+        self._tell = tell
+        self.strikes = self.told_now = 0
+        self.off = False
+        self._limit = limit
+        self.context = SeatContext(self, identity, versions, installed.options)
+        made = self.call("its constructor", installed.make)
+        self.plugin = made if isinstance(made, Plugin) else Plugin()
+        if not isinstance(made, Plugin | Failed):
+            self.fail("is no Plugin")
+        plugin = self.plugin
+        self.hooks = hooks_of(type(plugin))
+        self.on_call = plugin.on_call if "on_call" in self.hooks else None
+        self.on_answer = plugin.on_answer if "on_answer" in self.hooks else None
+        self.on_send = plugin.on_send if "on_send" in self.hooks else None
+
+    def tell(self, told: Told) -> None:
+        """Pass on a finding, its texts made storable."""
+        self._tell(structs.replace(told, code=words(told.code), severity=words(told.severity), message=words(told.message)))
+
+    def call(self, what: str, hook: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a hook; ``FAILED`` when it did not come to an end of its own. Lets ``NotJson`` become ``PASS``."""
+        self.told_now = 0
+        limit = self._limit
+        limit.enter()
+        try:
+            return hook(*arguments)
+        except NotJson:
+            return PASS
+        except HookTimeout:
+            return self.fail(f"{what} took too long and was interrupted", "slow")
+        except (Exception, SystemExit) as error:
+            return self.fail(f"{what} raised {_words(error)}")
+        finally:
+            limit.leave()
+
+    def step(self, running: "GeneratorType[Ask, Any, Verdict]", answer: Any) -> Any:
+        """Go on with a hook that asked: its next ``Ask``, or its verdict, or ``FAILED``."""
+        self.told_now = 0
+        limit = self._limit
+        limit.enter()
+        try:
+            return running.send(answer)
+        except StopIteration as stop:
+            return stop.value
+        except NotJson:
+            return PASS
+        except HookTimeout:
+            return self.fail("a hook that asked took too long and was interrupted", "slow")
+        except (Exception, SystemExit) as error:
+            return self.fail(f"a hook that asked raised {_words(error)}")
+        finally:
+            limit.leave()
+
+    def end(self, running: "GeneratorType[Ask, Any, Verdict]") -> None:
+        """Let go of a hook that waits."""
+        self.call("a hook that was ended", running.close)
+
+    def fail(self, what: str, code: str = "failed") -> Failed:
+        """Count and tell a failure."""
+        self.strikes += 1
+        self.tell(Told(f"plugin-{code}", "error", "proxy", f"plugin {self.name}: {what} (on_error = {self.on_error})"))
+        if self.strikes == STRIKES:
+            self.off = True
+            rest = "all it would see is dropped" if self.on_error == "drop" else "switched off on this link"
+            self.tell(Told("plugin-off", "error", "proxy", f"plugin {self.name}: {STRIKES} failures: {rest}"))
+        return FAILED
+
+    def unfit(self, verdict: Any, message: Message) -> str:
+        """Why that is no verdict on this message; empty when it is one."""
+        match verdict:
+            case Pass() | Drop():
+                return ""
+            case Replace():
+                return _unlike(verdict.message, message)
+            case Reply():
+                if type(message) is not Call:
+                    return "gave a Reply where no Call came"
+                answer = verdict.answer
+                return _unwritable(answer) if type(answer) in _ANSWERS else "gave a Reply that is no CallResult or CallError"
+            case Hold():
+                if type(verdict.seconds) not in (int, float) or not 0 <= verdict.seconds < 1e9:
+                    return f"gave a Hold of {verdict.seconds!r} seconds"
+                return "gave a Hold inside a Hold" if isinstance(verdict.then, Hold) else self.unfit(verdict.then, message)
+            case Ask():
+                if not isinstance(verdict.side, Side) or type(verdict.call) is not Call:
+                    return "gave an Ask that names no Side or no Call"
+                if type(verdict.seconds) not in (int, float) or not 0 <= verdict.seconds < 1e9:
+                    return f"gave an Ask of {verdict.seconds!r} seconds"
+                return _unwritable(verdict.call)
+        return f"gave {type(verdict).__name__}, which is no verdict"
+
+
+_ANSWERS = (CallResult, CallError)
+
+
+def _unlike(given: Any, message: Message) -> str:
+    fitting = _ANSWERS if type(message) in _ANSWERS else (type(message),)
+    if type(given) not in fitting:
+        return f"replaced a {type(message).__name__} by a {type(given).__name__}"
+    return _unwritable(given)
+
+
+def _unwritable(message: Message) -> str:
+    try:
+        write(message, "")
+    except (TypeError, ValueError) as error:
+        return f"gave a message that cannot be written: {error}"
+    return ""
+
+
+def _words(error: BaseException) -> str:
+    """Type, text and the innermost place of an exception; the text cut, it may quote a peer."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace is not None else ""
+    try:
+        text = str(error)[:200]
+    except Exception:                       # a foreign __str__
+        text = "?"
+    return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"

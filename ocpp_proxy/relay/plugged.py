@@ -1,0 +1,140 @@
+"""The plugins of one link at work: the shell around ``core.onion``. Clock, timer, spool records, both directions.
+
+What a plugin did goes into the spool before anything of it is sent: DISP and OUT by ``relay.framing``, findings here.
+"""
+
+import os
+from asyncio import TimerHandle
+from time import monotonic_ns, time_ns
+from typing import Protocol
+
+from ocpp_proxy.api import Closing
+from ocpp_proxy.core.onion import End, Leave, Onion, Remark
+from ocpp_proxy.core.seats import Chain, Limit, Told
+from ocpp_proxy.core.session import Transform, Verdict
+from ocpp_proxy.model import Side
+from ocpp_proxy.relay.environment import Environment
+from ocpp_proxy.relay.framing import Framing
+from ocpp_proxy.wire.spool import CSMS, SIDES, STATION, Disposition, ForeignFinding, Kind
+
+_PLACES = {Side.STATION: STATION, Side.CSMS: CSMS}
+
+
+class PluggedLink(Protocol):
+    """The link, as its plugins see it. ``framing``: both directions, station's first."""
+
+    env: Environment
+    number: int
+    framing: tuple[Framing, ...]
+
+    def shut(self, how: str) -> None:
+        """End it from our side."""
+
+    def abort(self, how: str) -> None:
+        """End it from our side, at once."""
+
+
+class Plugged:
+    """The plugins of one link."""
+
+    __slots__ = ("_base", "_due", "_ending", "_strict", "_timer", "_told_unseen", "link", "onion")
+
+    def __init__(self, link: PluggedLink, chain: Chain, identity: str, limit: Limit) -> None:
+        self.link = link
+        self._base = time_ns() - monotonic_ns()
+        self._timer: TimerHandle | None = None
+        self._due = 0
+        self._ending = False
+        self._strict = any(one.on_error != "pass" for one in chain.installed)
+        self._told_unseen: set[str] = set()
+        longest = int(link.env.config.call_seconds * 1e9)
+        self.onion = Onion(
+            chain.installed, identity, chain.version, os.urandom, limit=limit, longest_ns=longest, now_ns=self._now(),
+        )
+
+    def transforms(self) -> tuple[Transform, Transform]:
+        """What the two directions ask about each message."""
+        return self._transform(Side.STATION), self._transform(Side.CSMS)
+
+    def begin(self) -> None:
+        """The directions are there."""
+        for framing in self.link.framing:
+            framing.fed, framing.unseen = self.settle, self._unseen
+        self.settle()
+
+    def ended(self, direction: int) -> None:
+        """No more bytes come in that direction."""
+        self.onion.ended(SIDES[direction], self._now())
+        self.settle()
+
+    def close(self, first: int | None, how: str) -> None:
+        """The link is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._ending = True
+        self.onion.close(Closing(SIDES[first] if first is not None else None, how), self._now())
+        self.settle()
+
+    def settle(self) -> None:
+        """Do what the plugins want done besides their verdicts; look at the clock again when something is due."""
+        onion = self.onion
+        while onion.actions:
+            actions, onion.actions[:] = list(onion.actions), []
+            for action in actions:
+                self._do(action)
+        due = onion.due_ns()
+        if due != self._due and not self._ending:
+            self._due = due
+            if self._timer is not None:
+                self._timer.cancel()
+            wait = max(0, due - self._now()) / 1e9
+            self._timer = self.link.env.loop.call_later(wait, self._tick) if due else None
+
+    def _now(self) -> int:
+        """A clock that never goes back, at the time of day when the link began."""
+        return self._base + monotonic_ns()
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._due = 0
+        self.onion.tick(self._now())
+        self.settle()
+
+    def _transform(self, sender: Side) -> Transform:
+        receive, now = self.onion.receive, self._now
+
+        def transform(text: bytes, at: int, opcode: int) -> Verdict:
+            return receive(sender, text, at, now(), opcode)
+
+        return transform
+
+    def _unseen(self, reason: str) -> bool:
+        """A message was not shown to the plugins; where one may not fail openly, the link ends instead."""
+        if reason not in self._told_unseen:
+            self._told_unseen.add(reason)
+            self._do(Told("plugin-unseen", "warning", "proxy", f"a message passed no plugin: {reason}"))
+        if self._strict:
+            self._do(End("", f"a message cannot be shown to the plugins: {reason}"))
+        return not self._strict
+
+    def _do(self, action: Leave | Remark | Told | End) -> None:
+        link = self.link
+        turn = link.env.turn
+        match action:
+            case Leave():
+                link.framing[_PLACES[action.sender]].inject(
+                    action.text, action.reason, plugin=action.plugin, what=action.what, at=action.at, opcode=action.opcode,
+                )
+            case Remark():
+                body = Disposition((), action.what, action.plugin, action.reason)
+                turn.body(Kind.DISP, _PLACES[action.sender], link.number, body)
+            case Told():
+                turn.body(
+                    Kind.FINDING, STATION, link.number,
+                    ForeignFinding(action.code, action.severity, action.blame, action.message),
+                )
+            case End() if not self._ending:
+                self._ending = True
+                turn.body(Kind.DISP, STATION, link.number, Disposition((), "disconnected", action.plugin, action.reason))
+                turn.flush()
+                (link.abort if action.reset else link.shut)("error")

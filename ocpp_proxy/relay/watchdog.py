@@ -1,0 +1,54 @@
+"""Ends a plugin's hook that takes too long, by a signal in the main thread: where Python can be interrupted at all.
+
+The timer is not set for every hook: it runs on from one to the next and looks, when it fires, whether one has overstayed.
+C code that does not come back (a catastrophic regular expression, arithmetic on huge numbers) is interrupted when it ends.
+"""
+
+import signal
+from time import monotonic_ns
+from types import FrameType
+
+from ocpp_proxy.core.seats import HookTimeout
+
+HOOK_NS = 50_000_000
+
+
+class Watchdog:
+    """``core.seats.Limit``. One for all links of a process; make it in the main thread. ``close`` gives SIGALRM back."""
+
+    __slots__ = ("_armed", "_before", "_began")
+
+    def __init__(self) -> None:
+        self._began = 0                     # monotonic; 0: no hook runs
+        self._armed = False
+        self._before = signal.signal(signal.SIGALRM, self._fired)
+
+    def enter(self) -> None:
+        """A hook begins."""
+        if not self._armed:
+            self._armed = True
+            signal.setitimer(signal.ITIMER_REAL, HOOK_NS / 1e9, HOOK_NS / 1e9)
+        self._began = monotonic_ns()
+
+    def leave(self) -> None:
+        """It is over."""
+        self._began = 0
+
+    def close(self) -> None:
+        """No more hooks."""
+        self._began = 0
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._before)
+
+    def _fired(self, number: int, frame: FrameType | None) -> None:
+        began = self._began
+        if not began:
+            self._armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            return
+        left = began + HOOK_NS - monotonic_ns()
+        if left > 0:
+            signal.setitimer(signal.ITIMER_REAL, max(left, 1_000_000) / 1e9, HOOK_NS / 1e9)
+            return
+        self._began = monotonic_ns()        # one that swallows this gets the next one, 50 ms later
+        raise HookTimeout

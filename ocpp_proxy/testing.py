@@ -1,0 +1,179 @@
+"""The test kit of plugins: ``play`` a conversation through one or more plugins, without a socket and without waiting.
+
+A conversation is text, one event or expectation a line (empty lines and ``#`` lines mean nothing)::
+
+    > [2,"1","Heartbeat",{}]        the station sends this
+    => [2,"1","Heartbeat",{}]       and this reaches the CSMS
+    < [3,"1",{"currentTime":"x"}]   the CSMS sends this
+    <= [3,"1",{"currentTime":"x"}]  and this reaches the station
+    +10s                            so much time goes by
+    ! throttle-withheld             this finding is raised
+    x                               the plugin ends the link
+    end                             the station ends the link
+
+Messages are compared as JSON. ``$1``, ``$2`` ... stand for the ids of the plugins' own Calls, in the order they leave.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from ocpp_proxy.api import Closing, Plugin, Side
+from ocpp_proxy.core import session
+from ocpp_proxy.core.onion import End, Leave, Onion
+from ocpp_proxy.core.seats import Installed, OnError, Told
+
+START_NS = 1_800_000_000_000_000_000
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_ARROWS = {Side.STATION: "=>", Side.CSMS: "<="}
+
+
+class Played(Struct):
+    """What came of it. ``sent``: who it seems to come from, and the text; ``findings``: code and message."""
+
+    sent: list[tuple[Side, str]] = field(default_factory=list)
+    findings: list[tuple[str, str]] = field(default_factory=list)
+    disconnected: bool = False
+
+
+class Stage:
+    """One link with plugins, driven by hand. ``said``: what came out since it was last emptied, as conversation lines."""
+
+    def __init__(
+        self, plugins: Sequence[Plugin | type[Plugin]], *, options: Any = None, identity: str = "CP1", version: str = "1.6",
+        on_error: OnError = "pass",
+    ) -> None:
+        self.played = Played()
+        self.said: list[str] = []
+        self._ids: dict[str, str] = {}
+        self._at = 0
+        self._now_ns = START_NS
+        self.onion = Onion(
+            [_installed(plugin, options, on_error) for plugin in plugins], identity, version, _entropy(), now_ns=START_NS,
+        )
+        self._collect()
+
+    def send(self, sender: Side, text: str) -> None:
+        """One side sends a message."""
+        for own, name in self._ids.items():
+            text = text.replace(f'"{name}"', f'"{own}"')
+        data = text.encode()
+        self._at += len(data)
+        verdict = self.onion.receive(sender, data, self._at, self._now_ns)
+        if isinstance(verdict, session.Pass):
+            self._left(sender, data)
+        elif isinstance(verdict, session.Replace):
+            self._left(sender, verdict.text)
+        self._collect()
+
+    def wait(self, seconds: float) -> None:
+        """Time goes by."""
+        end = self._now_ns + int(seconds * 1e9)
+        while 0 < (due := self.onion.due_ns()) <= end:
+            self._now_ns = max(due, self._now_ns)
+            self.onion.tick(self._now_ns)
+            self._collect()
+        self._now_ns = end
+
+    def end(self) -> None:
+        """The station ends the link."""
+        self.onion.ended(Side.STATION, self._now_ns)
+        self.onion.close(Closing(Side.STATION, "fin"), self._now_ns)
+        self._collect()
+
+    def _collect(self) -> None:
+        actions, self.onion.actions[:] = list(self.onion.actions), []
+        for action in actions:
+            match action:
+                case Leave():
+                    self._left(action.sender, action.text)
+                case Told():
+                    self.played.findings.append((action.code, action.message))
+                    self.said.append(f"! {action.code}")
+                case End():
+                    self.played.disconnected = True
+                    self.said.append("x")
+
+    def _left(self, sender: Side, data: bytes) -> None:
+        text = data.decode("utf-8", "replace")
+        for own in _ID.findall(text):
+            if self.onion.is_own(own):
+                self._ids.setdefault(own, f"${len(self._ids) + 1}")
+        for own, name in self._ids.items():
+            text = text.replace(own, name)
+        self.played.sent.append((sender, text))
+        self.said.append(f"{_ARROWS[sender]} {text}")
+
+
+def play(
+    plugin: Plugin | type[Plugin] | Sequence[Plugin | type[Plugin]], conversation: str, *, options: Any = None,
+    identity: str = "CP1", version: str = "1.6", on_error: OnError = "pass",
+) -> Played:
+    """Play a conversation; raises ``AssertionError`` at the first line that comes out otherwise than it says.
+
+    ``options``: an ``Options`` of the plugin, or a dict of its values. Raises ``ValueError`` for a line nobody can read.
+    """
+    plugins = [plugin] if isinstance(plugin, Plugin | type) else list(plugin)
+    stage = Stage(plugins, options=options, identity=identity, version=version, on_error=on_error)
+    expected: list[str] = []
+    event = "the start"
+    for line in filter(None, map(str.strip, conversation.splitlines())):
+        if line.startswith(("=>", "<=", "!")) or line == "x":
+            expected.append(line)
+        elif not line.startswith("#"):
+            _compare(event, stage.said, expected)
+            expected, stage.said[:] = [], []
+            event = line
+            _do(stage, line)
+    _compare(event, stage.said, expected)
+    return stage.played
+
+
+def _do(stage: Stage, line: str) -> None:
+    if line.startswith(("> ", "< ")):
+        stage.send(Side.STATION if line[0] == ">" else Side.CSMS, line[2:].strip())
+    elif found := re.fullmatch(r"\+([\d.]+)s", line):
+        stage.wait(float(found[1]))
+    elif line == "end":
+        stage.end()
+    else:
+        raise ValueError(f"no line of a conversation: {line}")
+
+
+def _compare(event: str, said: list[str], expected: list[str]) -> None:
+    if [_value(line) for line in said] != [_value(line) for line in expected]:
+        shown = ["  " + line for line in expected] or ["  nothing"]
+        raise AssertionError("\n".join([f"after {event}", "expected:", *shown, "came:", *("  " + line for line in said)]))
+
+
+def _value(line: str) -> tuple[str, Any]:
+    mark, _, rest = line.partition(" ")
+    try:
+        return mark, json.loads(rest)
+    except ValueError:
+        return mark, rest.strip()
+
+
+def _installed(plugin: Plugin | type[Plugin], options: Any, on_error: OnError) -> Installed:
+    kind = plugin if isinstance(plugin, type) else type(plugin)
+    if options is None or isinstance(options, dict):
+        options = msgspec.convert(options or {}, kind.Options)
+    make: Callable[[], Plugin] = plugin if isinstance(plugin, type) else lambda: plugin
+    return Installed(kind.__name__.lower(), make, options, on_error)
+
+
+def _entropy() -> Callable[[int], bytes]:
+    """The same bytes in every play."""
+    drawn = 0
+
+    def draw(count: int) -> bytes:
+        nonlocal drawn
+        drawn += 1
+        return sha256(str(drawn).encode()).digest()[:count]
+
+    return draw
