@@ -4,19 +4,22 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from ocpp_proxy.fields import FIELDS, Field, quoted
+from ocpp_proxy.fields.parse import MAX_TEXT
 from ocpp_proxy.fields.registry import MTYPES, NAMES
 from ocpp_proxy.model import Severity
 
 Values = Callable[[str], Iterable[str]]
 _TAIL = re.compile(r"""(?:^|[\s()!&|])([^\s"'()\[\],=!<>~&|]*)$""")         # a word that is being typed
 _VALUE = re.compile(
-    r"""([A-Za-z_][\w.\[\]*]*)\s*(==|!=|<=|>=|=|<|>|\bcontains\s|\bin\s*\[(?:[^\]]*,)?)\s*("?[^\s"'()\[\],]*)$""")
+    r"""(?<![\w.\[\]*])([A-Za-z_][\w.\[\]*]*)\s*(==|!=|<=|>=|=|<|>|\bcontains\s|\bin\s*\[(?:[^\]]*,)?)\s*("?[^\s"'()\[\],]*)$""")
 _OPERATOR = re.compile(r"(?:^|[\s(!&|])([A-Za-z_][\w.\[\]*]*)\s+$")
 _JOINING = ("and", "or")
 
 
 def candidates(text: str, values: Values) -> list[str]:
     """What the word at the end of ``text`` can become, best first; of an empty word what may stand there."""
+    if len(text) > MAX_TEXT:                # no filter any more, as `parse` says: do not search through a pasted page
+        return []
     value = _VALUE.search(text)
     if value is not None:
         field = FIELDS.get(NAMES.get(value[1].lower(), ""))
