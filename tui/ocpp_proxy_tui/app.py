@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 from textual import work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.widgets import ContentSwitcher, Footer, Input, Static, TextArea
 
 from ocpp_proxy.escape import safe_text
@@ -19,7 +21,7 @@ from ocpp_proxy.source import Source
 from ocpp_proxy_tui import keys, themes
 from ocpp_proxy_tui.ground import Ground, Render, Scope
 from ocpp_proxy_tui.known import Known
-from ocpp_proxy_tui.look import Look
+from ocpp_proxy_tui.look import AsciiScrollBar, Look
 from ocpp_proxy_tui.messages import Copy, Jump, Narrow, ScopeTo
 from ocpp_proxy_tui.screens.all import BOUND, PANES
 from ocpp_proxy_tui.screens.help import HelpScreen
@@ -60,13 +62,15 @@ class ProxyApp(App[None]):
         self._searched = ""
         self._panes = [make(self.ground) for make in PANES]
         self._active = self._panes[0]
+        self.set_class(settings.ascii, "-ascii")
+        ScrollBar.renderer = AsciiScrollBar if settings.ascii else ScrollBarRender
         themes.register(self, settings.theme, ansi)
         self.set_keymap(keys.keymap(settings.keys, names()))
 
     def compose(self) -> ComposeResult:
         """Tabs, filter line, the panes, the status line, the keys."""
         yield Static("", id="tabs", markup=False)
-        yield FilterBar(self._known.values)
+        yield FilterBar(self._known.values, self.ground.look)
         with ContentSwitcher(initial=self._active.id):
             yield from self._panes
         yield Static("", id="status", markup=False)
@@ -130,16 +134,18 @@ class ProxyApp(App[None]):
         width, ascii = self.size.width, self.ground.look.ascii
         tabs = Text(no_wrap=True)
         for at, pane in enumerate(self._panes, 1):
-            title = pane.title if width >= 80 or pane is self._active else pane.title[:4]
-            tabs.append(f" {at} {title} ", "reverse bold" if pane is self._active else "")
+            short = pane.title[:4] if width >= 60 else ""
+            title = pane.title if width >= 80 or pane is self._active else short
+            tabs.append(f" {at} {title} " if title else f" {at} ", "reverse bold" if pane is self._active else "")
         scope = safe_text(self.ground.scope.identity, 30)
         rest = f"{'*' if ascii else '●'} " if self.ground.source.live else ""
         room = width - tabs.cell_len - 2
         left = f"charger {scope}  " if scope else ""
         title = self.ground.look.plain(rest + left + safe_text(self.ground.source.title))
         if room > 8:
-            shown = title if len(title) <= room else title[: room - 1] + self.ground.look.pending[:1]
-            tabs.append(" " * (room - len(shown) + 1) + shown, "bold" if scope else "")
+            cut = "~" if ascii else "…"
+            shown = title if cell_len(title) <= room else set_cell_size(title, room - 1) + cut
+            tabs.append(" " * (room - cell_len(shown) + 1) + shown, "bold" if scope else "")
         self.query_one("#tabs", Static).update(tabs)
 
     def _status(self) -> Text:
@@ -176,9 +182,12 @@ class ProxyApp(App[None]):
             self.action_search()
 
     async def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
-        """A filter was entered."""
+        """A filter was entered. Where it changes nothing to be seen, Traffic is shown."""
         await self._scope(Scope(self.ground.scope.identity, event.where))
-        await self._active.enter()
+        if event.where is not None and not self._active.filterable:
+            await self.go(self._panes[0])
+        else:
+            await self._active.enter()
 
     async def on_filter_bar_left(self) -> None:
         """Back to the pane."""
@@ -229,6 +238,11 @@ class ProxyApp(App[None]):
         """Put text on the clipboard of the terminal. What is pasted somewhere must not act there: escapes are visible in it."""
         self.copy_to_clipboard("\n".join(map(safe_text, event.text.split("\n"))))
         self.say(f"copied: {event.what}")
+
+    def get_key_display(self, binding: Binding) -> str:
+        """A key as the footer and the help write it: in ASCII mode by its name, not by an arrow."""
+        shown = super().get_key_display(binding)
+        return shown if shown.isascii() or not self.ground.look.ascii else binding.key
 
     # -- help, commands --------------------------------------------------------------------------------------------
 

@@ -1,7 +1,10 @@
 """Signs and colours: a palette that colour-blind people can tell apart (Okabe-Ito), never colour alone, ASCII where wanted."""
 
+from typing import ClassVar
+
 from msgspec import Struct
 from rich.style import Style
+from textual.scrollbar import ScrollBarRender
 
 from ocpp_proxy.model import Severity, Side
 
@@ -48,5 +51,14 @@ class Look(Struct, frozen=True):
         return "..." if self.ascii else "…"
 
     def plain(self, text: str) -> str:
-        """Text of our own or escaped text, in ASCII mode without other characters."""
-        return text.encode("ascii", "backslashreplace").decode() if self.ascii and not text.isascii() else text
+        """Text of our own or escaped text, in ASCII mode without other characters (what says that text was cut: ``...``)."""
+        if not self.ascii or text.isascii():
+            return text
+        return text.replace("…", "...").encode("ascii", "backslashreplace").decode()
+
+
+class AsciiScrollBar(ScrollBarRender):
+    """Scroll bars out of blanks alone: whole cells, no halves."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8

@@ -45,10 +45,10 @@ def config_file() -> Path:
 
 def load(path: Path | None, view: Path) -> Settings:
     """The user's settings over those of the last view. Raises ``ConfigError`` for the user's file only."""
-    saved = _read(view) if view.exists() else {}
     try:
+        saved = _read(view) if view.exists() else {}
         base = msgspec.convert(saved, Settings)
-    except msgspec.ValidationError:         # of another version: the view starts anew
+    except (ConfigError, msgspec.ValidationError):      # damaged, or of another version: the view starts anew
         saved, base = {}, Settings()
     file = path or config_file()
     if not file.exists():

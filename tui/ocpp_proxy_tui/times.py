@@ -13,13 +13,18 @@ def clock(time_ns: int) -> str:
     return f"{_local(time_ns):%H:%M:%S}.{time_ns // 1_000_000 % 1000:03d}" if time_ns else ""
 
 
+def stamp(time_ns: int) -> str:
+    """Local date and time with milliseconds; empty for 0."""
+    return f"{_local(time_ns):%m-%d} {clock(time_ns)}" if time_ns else ""
+
+
 def span(seconds: float) -> str:
     """``1d 02:03:04``, ``02:03:04``, ``3.4 s``; empty for 0."""
     if seconds <= 0:
         return ""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     return (f"{days}d " if days else "") + f"{hours:02d}:{minutes:02d}:{rest:02d}"

@@ -8,6 +8,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from ocpp_proxy_tui.widgets.typed import TypedLine
+
 
 class AskText(ModalScreen[str | None]):
     """Gives the text, or None when it was left by Escape. ``question`` is our own text, ``before`` what stands there first."""
@@ -28,7 +30,7 @@ class AskText(ModalScreen[str | None]):
         """The question and the line."""
         with Vertical():
             yield Static(self._question, markup=False)
-            yield Input(self._before, select_on_focus=True)
+            yield TypedLine(self._before)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it."""

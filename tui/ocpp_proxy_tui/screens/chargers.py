@@ -48,7 +48,7 @@ class Chargers(SummaryPane):
             Cell(safe_text(item.identity or "-", 40), item.identity), Cell(item.state, level=_STATE_LEVELS[item.state]),
             Cell(safe_text(item.protocol.removeprefix("ocpp"), 12)), Cell(safe_text(status, 50), level=bad),
             Cell(moment(item.last_seen_ns), item.last_seen_ns), Cell(number(item.rate, 1), item.rate, right=True),
-            Cell(number(item.p95_ms), item.p95_ms or -1, right=True), errors,
+            Cell(number(item.p95_ms), item.p95_ms, right=True), errors,
             Cell(mark, item.level * 1_000_000_000 + item.findings, item.level),
             Cell(number(item.reconnects), item.reconnects, right=True),
             Cell(span(item.outage_s), item.outage_s, right=True), Cell(safe_text(item.firmware, 30)),
@@ -58,17 +58,23 @@ class Chargers(SummaryPane):
     def on_table_view_chosen(self, event: TableView.Chosen) -> None:
         """Limit every screen to it."""
         event.stop()
-        self.post_message(ScopeTo(event.row.key, "Traffic"))
+        self._scope("Traffic")
 
     def action_findings(self) -> None:
         """Its findings."""
-        if self.table.current is not None:
-            self.post_message(ScopeTo(self.table.current.key, "Findings"))
+        self._scope("Findings")
 
     def action_transactions(self) -> None:
         """Its transactions."""
-        if self.table.current is not None:
-            self.post_message(ScopeTo(self.table.current.key, "Transactions"))
+        self._scope("Transactions")
+
+    def _scope(self, screen: str) -> None:
+        if self.table.current is None:
+            return
+        if self.table.current.key:
+            self.post_message(ScopeTo(self.table.current.key, screen))
+        else:
+            self.notify("it gave no name that the other screens could be limited to", markup=False)
 
     def action_copy(self) -> None:
         """Its identity to the clipboard."""

@@ -15,7 +15,7 @@ from ocpp_proxy.source import FindingGroup, FoundAt
 from ocpp_proxy_tui.ground import Ground
 from ocpp_proxy_tui.messages import Copy, Jump, Narrow
 from ocpp_proxy_tui.screens.summary import SummaryPane
-from ocpp_proxy_tui.times import clock, moment, number
+from ocpp_proxy_tui.times import moment, number, stamp
 from ocpp_proxy_tui.widgets.table_view import Cell, TableRow, TableView
 
 EACH = 1_000                                # findings of one rule that are listed
@@ -50,6 +50,7 @@ class Findings(SummaryPane):
         super().__init__(ground)
         self.table.id = "groups"
         self.each = TableView(ground.look, id="each")
+        self._code = ""                     # the rule whose findings are listed
 
     def compose(self) -> ComposeResult:
         """The rules, what the chosen one means, its findings."""
@@ -79,7 +80,24 @@ class Findings(SummaryPane):
             rule = REGISTRY.rules.get(event.row.key)
             text = f"{rule.means} {rule.remedy}" if rule else ""
             self.query_one("#meaning", Static).update(self.ground.look.plain(text))
+            if event.row.key != self._code:
+                self._code = event.row.key
+                self.each.fill(_COLUMNS, [])        # those of another rule are nothing to jump to
             self._list(event.row.key)
+
+    def emptied(self) -> None:
+        """Nothing is wrong."""
+        self._code = ""
+        self.workers.cancel_group(self, "each")
+        self.query_one("#meaning", Static).update("")
+        self.each.fill(_COLUMNS, [])
+        if self.each.has_focus:
+            self.table.focus()
+
+    def status(self) -> str:
+        """Rules, and how many of the findings are listed."""
+        listed = f", the newest {EACH:,} findings of {self._code}" if len(self.each.shown) == EACH and not self.problem else ""
+        return super().status() + listed
 
     def on_table_view_chosen(self, event: TableView.Chosen) -> None:
         """A rule: go down to its findings. A finding: jump to its evidence."""
@@ -87,7 +105,7 @@ class Findings(SummaryPane):
         if event.table is self.table:
             self.each.focus()
             return
-        found: FoundAt = event.row.key[1]
+        found: FoundAt = event.row.item
         finding = found.finding
         if finding.msg_no:
             self.post_message(Jump(msg_no=finding.msg_no))
@@ -133,8 +151,8 @@ class Findings(SummaryPane):
     def _one(self, found: FoundAt) -> TableRow:
         finding = found.finding
         level = int(finding.severity)
-        return TableRow((finding.finding_id, found), (
-            Cell(clock(finding.time_ns), finding.time_ns), Cell(safe_text(finding.identity or "-", 30)),
+        return TableRow(finding.finding_id, (
+            Cell(stamp(finding.time_ns), finding.time_ns), Cell(safe_text(finding.identity or "-", 30)),
             Cell(safe_text(finding.path, 50)), Cell(safe_text(finding.message, 200), level=level),
             Cell(number(finding.count), finding.count, right=True),
-        ))
+        ), found)

@@ -43,7 +43,7 @@ class HelpScreen(ModalScreen[None]):
         with VerticalScroll(can_focus=True):
             yield Static(Text(f"{self._pane.title}\n", "bold"), markup=False)
             yield Static(Text(f"{self._pane.help_text}\n\n{_GENERAL}\n"), markup=False)
-            yield Static(table)
+            yield Static(table, markup=False)
 
     def action_scroll(self, lines: int) -> None:
         """A line down or up."""

@@ -1,8 +1,9 @@
 """Log: what the proxy itself has to say."""
 
-from datetime import UTC, datetime
+from time import monotonic
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import work
@@ -18,6 +19,7 @@ from ocpp_proxy.source import LogLine
 from ocpp_proxy_tui.ground import Ground
 from ocpp_proxy_tui.look import Look
 from ocpp_proxy_tui.screens.pane import Pane
+from ocpp_proxy_tui.times import moment
 
 KEPT = 5_000                                # lines
 ASK_SECONDS = 2.0                           # between two questions to a running proxy
@@ -38,14 +40,19 @@ class LogLines(ScrollView, can_focus=True):
         super().__init__()
         self._look = look
         self.lines: list[LogLine] = []
+        self._found = -1                    # the line a search is at
 
     def add(self, fresh: list[LogLine]) -> None:
-        """More lines; the view stays at the end if it is there."""
-        at_end = self.scroll_offset.y >= self.max_scroll_y
+        """More lines; the view stays at the end if it is there, and on its lines when old ones go."""
+        at_end, gone = self.scroll_offset.y >= self.max_scroll_y, max(0, len(self.lines) + len(fresh) - KEPT)
         self.lines = [*self.lines, *fresh][-KEPT:]
-        self.virtual_size = Size(max([0, *(len(self._text(line)) for line in self.lines)]), len(self.lines))
+        self._found = max(-1, self._found - gone)
+        widest = max((cell_len(self._text(line)) for line in fresh), default=0)
+        self.virtual_size = Size(max(widest, self.virtual_size.width), len(self.lines))
         if at_end:
             self.scroll_end(animate=False, immediate=True)
+        elif gone:
+            self.scroll_to(y=int(self.scroll_offset.y) - gone, animate=False, immediate=True)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -56,22 +63,24 @@ class LogLines(ScrollView, can_focus=True):
             return Strip.blank(self.size.width, base)
         line = self.lines[at]
         style = base + self._look.style(_LEVELS.get(line.level, -1)) if line.level in _LEVELS else base
+        if at == self._found:
+            style += Style(underline=True)
         return Strip([Segment(self._text(line), style)]).crop_extend(x, x + self.size.width, Style())
 
     def find(self, text: str, forward: bool) -> bool:
-        """Scroll to the next line that holds the text."""
-        here, count = int(self.scroll_offset.y), len(self.lines)
-        order = range(here + 1, count) if forward else range(here - 1, -1, -1)
-        for at in order:
+        """Scroll to the next line that holds the text, as far as there are lines below; behind the last comes the first."""
+        here, count, step = self._found if self._found >= 0 else -1, len(self.lines), 1 if forward else -1
+        for at in ((here + step * by) % count for by in range(1, count + 1)):
             if text.lower() in self._text(self.lines[at]).lower():
-                self.scroll_to(y=at, animate=False)
+                self._found = at
+                self.scroll_to(y=at, animate=False, immediate=True)
+                self.refresh()
                 return True
         return False
 
     def _text(self, line: LogLine) -> str:
-        moment = datetime.fromtimestamp(line.time_ns // 1_000_000_000, UTC).astimezone()
         return self._look.plain(
-            f"{moment:%m-%d %H:%M:%S} {line.level:<8}{safe_text(line.process, 12):<11} {safe_text(line.text, 2000)}")
+            f"{moment(line.time_ns):<14} {line.level:<8}{safe_text(line.process, 12):<11} {safe_text(line.text, 2000)}")
 
 
 class Log(Pane):
@@ -85,30 +94,32 @@ class Log(Pane):
         self._last = -1
         self._problem = ""
         self._asking = False
+        self._asked_at = 0.0
 
     def compose(self) -> ComposeResult:
         """The lines."""
         yield LogLines(self.ground.look)
 
-    def on_mount(self) -> None:
-        """Ask again and again where the source is live."""
-        if self.ground.source.live:
-            self.set_interval(ASK_SECONDS, self._ask)
-
     async def enter(self) -> None:
-        """Load, take the focus."""
-        self._ask()
+        """Take the focus; the tick that follows loads."""
         self.query_one(LogLines).focus()
+
+    def tick(self) -> None:
+        """Ask at first, then again and again where the source is live or gave no answer; only while it is visible."""
+        due = self._last < 0 or self.ground.source.live
+        if due and not self._asking and (not self._asked_at or monotonic() - self._asked_at >= ASK_SECONDS):
+            self._asking = True
+            self._ask()
 
     @work(exclusive=True)
     async def _ask(self) -> None:
-        if not self.is_attached or (self._last >= 0 and not self.ground.source.live):
-            return
         try:
             fresh = await self.ground.source.log(max(self._last, 0))
         except (CaptureError, ConfigError, OSError) as error:
             self._problem = str(error).split("\n", 1)[0]
             return
+        finally:
+            self._asking, self._asked_at = False, monotonic()
         self._problem = ""
         fresh = [line for line in fresh if line.time_ns > self._last]
         if fresh:
@@ -123,4 +134,7 @@ class Log(Pane):
 
     def status(self) -> str:
         """How many there are."""
-        return safe_text(self._problem) if self._problem else f"{len(self.query_one(LogLines).lines)} lines"
+        if self._problem:
+            return safe_text(self._problem, 300)
+        count = len(self.query_one(LogLines).lines)
+        return f"{count:,} line{'' if count == 1 else 's'}"

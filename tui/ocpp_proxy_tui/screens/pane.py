@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from textual.events import DescendantFocus
 from textual.widget import Widget
 
 from ocpp_proxy_tui.ground import Ground
@@ -21,6 +22,11 @@ class Pane(Widget):
     def __init__(self, ground: Ground) -> None:
         super().__init__(id=type(self).__name__.lower())
         self.ground = ground
+        self.part: Widget | None = None     # that had the focus last
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Remember where one is, to come back to it from the filter line and from other screens."""
+        self.part = event.widget
 
     async def enter(self) -> None:
         """Become visible: load what is shown, take the focus."""

@@ -1,5 +1,7 @@
 """Query: the ready queries and SQL, the result as a table, and its export."""
 
+import os
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +21,7 @@ from ocpp_proxy_tui.screens.ask_text import AskText
 from ocpp_proxy_tui.screens.pane import Pane
 from ocpp_proxy_tui.widgets.table_view import Cell, TableRow, TableView
 
+OWN = "sql"                                 # the entry for what one writes oneself
 FORMS = {".csv": "csv", ".md": "md", ".jsonl": "json", ".json": "json", ".txt": "text"}
 
 
@@ -27,8 +30,9 @@ class Query(Pane):
 
     title = "Query"
     help_text = (
-        "Choose a ready query and press Enter, or write SQL (links, frames, messages, exchanges, findings, transactions,"
-        " meter_values, gaps, bookmarks) and press Ctrl+R. Parameters of a ready query: name=value, one a line, below its name."
+        "Choose a ready query and press Enter, or press e, write SQL (links, frames, messages, exchanges, findings,"
+        " transactions, meter_values, gaps, bookmarks) and press Ctrl+R. Parameters of a ready query: name=value, one a line,"
+        " below its name; Tab goes there. What was written for an entry stays with it."
         " In the result Enter on a row with a message number jumps to the message; w exports, y copies the cell.")
     DEFAULT_CSS = """
     Query { layout: vertical; }
@@ -54,6 +58,8 @@ class Query(Pane):
         self.asked = TextArea("", id="asked", soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
         self.result = TableView(ground.look, id="result")
         self._table: Table | None = None
+        self._entry = ""                    # of the ready ones, whose text is shown
+        self._written: dict[str, str] = {}
         self._status = "choose a query, or write SQL"
 
     def compose(self) -> ComposeResult:
@@ -64,31 +70,38 @@ class Query(Pane):
         yield self.result
 
     def on_mount(self) -> None:
-        """List the ready queries."""
-        rows = [TableRow((name, parameters), (Cell(name), Cell(answers)))
-                for name, answers, parameters in ocpp_proxy_captures.query_list()]
-        self.ready.fill(["query", "answers"], rows)
+        """List the ready queries, and a place for one's own."""
+        queries = ocpp_proxy_captures.query_list()
+        rows = [TableRow(name, (Cell(name), Cell(answers))) for name, answers, _ in queries]
+        own = TableRow(OWN, (Cell(OWN), Cell("what you write yourself (e)")))
+        self._written = {name: "\n".join([name, *(one.strip() for one in parameters.split(", ") if one)])
+                         for name, _, parameters in queries}
+        self.ready.fill(["query", "answers"], [*rows, own])
 
     async def enter(self) -> None:
-        """The focus stays where it was."""
-        if not any(part.has_focus for part in self._parts()):
-            self.ready.focus()
+        """The focus stays in the part it is in."""
+        (self.part or self.ready).focus()
 
     def _parts(self) -> list[TableView | TextArea]:
         return [self.ready, self.asked, self.result]
 
     def on_table_view_moved(self, event: TableView.Moved) -> None:
-        """Show the query's name and parameters where one can change them."""
+        """Show the query's name and parameters where one can change them; what was changed is kept."""
         event.stop()
-        if event.table is self.ready and not self.asked.has_focus:
-            name, parameters = event.row.key
-            self.asked.text = "\n".join([name, *(one.strip() for one in parameters.split(", ") if one)])
+        if event.table is self.ready and event.row.key != self._entry:
+            if self._entry:
+                self._written[self._entry] = self.asked.text
+            self._entry = event.row.key
+            self.asked.text = self._written.get(self._entry, "")
 
     def on_table_view_chosen(self, event: TableView.Chosen) -> None:
         """Run a ready query; of a result jump to the row's message."""
         event.stop()
         if event.table is self.ready:
-            self.action_run()
+            if self.asked.text.strip():
+                self.action_run()
+            else:
+                self.asked.focus()
             return
         number = _message_of(self._table, event.row)
         if number:
@@ -109,7 +122,8 @@ class Query(Pane):
         parts[(at + step) % len(parts)].focus()
 
     def action_edit(self) -> None:
-        """Write SQL."""
+        """Write SQL, in its own entry."""
+        self.ready.action_go(-1)
         self.asked.focus()
 
     def action_leave(self) -> None:
@@ -136,7 +150,7 @@ class Query(Pane):
     def _save(self, name: str | None) -> None:
         if not name or self._table is None:
             return
-        path = Path(name).expanduser()
+        path = Path(os.path.expanduser(name))
         form = FORMS.get(path.suffix)
         if form is None:
             self.notify(f"{path.name}: take one of {', '.join(FORMS)}", severity="error", markup=False)
@@ -172,15 +186,17 @@ class Query(Pane):
         self._table = table
         cut = ", more were cut" if table.cut else ""
         self._status = f"{len(table.rows):,} rows{cut}"
-        self.result.fill([self.ground.look.plain(safe_text(name, 60)) for name in table.columns],
+        self.result.fill((), ())            # another result: its cursor and its order begin anew
+        self.result.fill([safe_text(name, 60) for name in table.columns],
                          [TableRow(at, tuple(map(_cell, row))) for at, row in enumerate(table.rows)])
-        self.result.focus()
+        if self.has_focus_within:           # one may have gone elsewhere meanwhile
+            self.result.focus()
 
 
 def _question(text: str) -> tuple[str, dict[str, str]]:
     """A ready query's name with its parameters, or SQL."""
     first, *rest = text.splitlines()
-    if len(first.split()) == 1 and all("=" in line for line in rest if line.strip()):
+    if len(first.split()) == 1 and all(re.match(r"\s*\w+\s*=", line) for line in rest if line.strip()):
         pairs = (line.partition("=") for line in rest if line.strip())
         return first.strip(), {key.strip(): value.strip() for key, _, value in pairs}
     return text, {}
@@ -192,7 +208,7 @@ def _cell(value: Any) -> Cell:
     if isinstance(value, bool):
         return Cell(str(value).lower())
     if isinstance(value, float):
-        return Cell(f"{value:,.3f}".rstrip("0").rstrip("."), value, right=True)
+        return Cell(f"{value:,.6f}".rstrip("0").rstrip("."), value, right=True)
     if isinstance(value, int):
         return Cell(str(value), value, right=True)
     return Cell(safe_text(value if isinstance(value, str) else str(value), 400))

@@ -29,8 +29,9 @@ class SummaryPane(Pane):
         self._asked_at = 0.0
         self._took = 0.0
         self._stale = True
+        self._identity = ""                 # the charger in scope
         self._busy = False
-        self.problem = ""
+        self.problem = ""                   # why the last question got no answer
 
     def compose(self) -> ComposeResult:
         """The table."""
@@ -44,22 +45,24 @@ class SummaryPane(Pane):
         """An item as a row of the table."""
         raise NotImplementedError
 
+    def emptied(self) -> None:
+        """There are no rows: what stands beside the table about one of them is to go."""
+
     async def enter(self) -> None:
-        """Load what is shown, take the focus."""
-        self.table.focus()
-        self._load()
+        """Take the focus; the tick that follows loads what is shown."""
+        (self.part or self.table).focus()
 
     async def changed(self) -> None:
-        """Another charger or filter."""
-        self._stale = True
-        if self.display and self.is_attached and self.parent is not None and self.is_on_screen:
-            self._load()
+        """Another charger: ask again, whatever is being asked now. The filter is for Traffic alone."""
+        if self.ground.scope.identity != self._identity:
+            self._identity = self.ground.scope.identity
+            self._stale, self._busy = True, False
 
     def tick(self) -> None:
-        """Ask again when it is time."""
+        """Ask when it is time, and only while the screen is visible. What failed is asked again, also on files."""
         due = monotonic() - self._asked_at >= max(AGAIN_SECONDS, SHARE * self._took)
-        if not self._busy and (self._stale or (self.ground.source.live and due)):
-            self._load()
+        if not self._busy and (self._stale or (due and (self.ground.source.live or self.problem))):
+            self.load()
 
     def look_for(self, text: str, forward: bool) -> None:
         """Search the table."""
@@ -72,17 +75,21 @@ class SummaryPane(Pane):
             return safe_text(self.problem, 300)
         return "..." if self._stale else f"{len(self.table.shown):,} {self.noun}"
 
+    def load(self) -> None:
+        """Ask now; an answer that is still to come does not count any more."""
+        self._busy = True
+        self._load()
+
     @work(exclusive=True, group="ask")
     async def _load(self) -> None:
-        self._busy, began = True, monotonic()
+        began, items = monotonic(), None
         try:
-            items = await self.ask()
-            self.problem = ""
+            items, self.problem = await self.ask(), ""
         except (CaptureError, ConfigError, OSError) as error:
-            self.problem, items = str(error).split("\n", 1)[0], None
-        finally:
-            self._busy, self._stale = False, False
-            self._asked_at = monotonic()
-            self._took = self._asked_at - began
-        if items is not None and self.is_attached:
-            self.table.fill([self.ground.look.plain(name) for name in self.columns], [self.row(item) for item in items])
+            self.problem = str(error).split("\n", 1)[0]
+        self._busy, self._stale, self._asked_at = False, False, monotonic()    # not reached when another question came
+        self._took = self._asked_at - began
+        if items is not None:
+            self.table.fill(self.columns, [self.row(item) for item in items])
+            if not items:
+                self.emptied()

@@ -1,5 +1,6 @@
 """Transactions: start and stop, energy, token, what is missing; of the one under the cursor power, energy, SoC and limit."""
 
+import time
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -30,8 +31,8 @@ class Transactions(SummaryPane):
     noun = "transactions"
     help_text = (
         "One row per charging transaction: start, stop, energy, duration, token (veiled; m shows it), stop reason,"
-        " sequence numbers that never came. Below: power, energy, state of charge and limit over time. Enter shows its"
-        " messages.")
+        " sequence numbers that never came. Below: power, energy, state of charge and limit over time (on a low screen two of"
+        " them, c shows the others). Enter shows its messages.")
     columns = (
         "charger", "transaction", "EVSE", "started", "stopped", "duration", "kWh", "token", "reason", "missing", "version")
     DEFAULT_CSS = """
@@ -40,8 +41,11 @@ class Transactions(SummaryPane):
     Transactions Grid { height: 1fr; grid-size: 2 2; }
     Transactions.-small Grid { grid-size: 2 1; }
     Transactions.-small .-minor { display: none; }
+    Transactions.-small.-others .-minor { display: block; }
+    Transactions.-small.-others .-major { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "curves", "other curves", id="transactions.curves"),
         Binding("y", "copy", "copy id", show=False, id="transactions.copy"),
         Binding("m", "tokens", "show tokens", show=False, id="transactions.tokens"),
     ]
@@ -50,8 +54,8 @@ class Transactions(SummaryPane):
         super().__init__(ground)
         self._tokens = False                # whether they are shown whole
         self._curves = {name: Curve(ground.look, title, name == "limit") for name, title in _QUANTITIES}
-        for minor in ("energy", "limit"):
-            self._curves[minor].add_class("-minor")
+        for name, curve in self._curves.items():
+            curve.add_class("-minor" if name in ("energy", "limit") else "-major")
 
     def compose(self) -> ComposeResult:
         """The table, four charts."""
@@ -70,40 +74,51 @@ class Transactions(SummaryPane):
     def row(self, item: Charging) -> TableRow:
         """One transaction."""
         running = item.stopped_ns == 0
-        seconds = (item.stopped_ns - item.started_ns) / 1e9 if item.started_ns and item.stopped_ns else 0.0
+        ended = item.stopped_ns or (time.time_ns() if self.ground.source.live else 0)
+        seconds = (ended - item.started_ns) / 1e9 if item.started_ns and ended else 0.0
         token = item.id_token if self._tokens else veiled(item.id_token)
         place = "/".join(str(at) for at in (item.evse, item.connector) if at is not None)
-        return TableRow(item, (
+        return TableRow((item.identity, item.tx_id, item.started_ns), (
             Cell(safe_text(item.identity or "-", 30)), Cell(safe_text(item.tx_id, 40)), Cell(place),
             Cell(moment(item.started_ns), item.started_ns), Cell(moment(item.stopped_ns) or "running", item.stopped_ns),
             Cell(span(seconds), seconds, right=True),
-            Cell(number(item.kwh, 3), item.kwh if item.kwh is not None else -1.0, right=True),
+            Cell(number(item.kwh, 3), item.kwh, right=True),
             Cell(safe_text(token, 40)), Cell("" if running else safe_text(item.reason, 20)),
-            Cell(number(item.missing), item.missing or 0, 2 if item.missing else -1, True),
+            Cell(number(item.missing), item.missing, 2 if item.missing else -1, True),
             Cell(safe_text(item.protocol.removeprefix("ocpp"), 8)),
-        ))
+        ), item)
 
     def on_table_view_moved(self, event: TableView.Moved) -> None:
         """Draw the curves of the transaction under the cursor."""
         event.stop()
-        self._draw(event.row.key)
+        self._draw(event.row.item)
+
+    def emptied(self) -> None:
+        """No transaction, no curves."""
+        self.workers.cancel_group(self, "curve")
+        for curve in self._curves.values():
+            curve.show((), "")
 
     def on_table_view_chosen(self, event: TableView.Chosen) -> None:
         """Show its messages."""
         event.stop()
-        item: Charging = event.row.key
+        item: Charging = event.row.item
         both = joined(comparison("identity", item.identity), comparison("tx", item.tx_id))
         self.post_message(Narrow(both, instead=True, screen="Traffic"))
 
     def action_tokens(self) -> None:
         """Show the tokens whole, or veiled again."""
         self._tokens = not self._tokens
-        self._load()
+        self.load()
+
+    def action_curves(self) -> None:
+        """The two curves that had no room."""
+        self.toggle_class("-others")
 
     def action_copy(self) -> None:
         """The transaction's id to the clipboard."""
         if self.table.current is not None:
-            self.post_message(Copy(self.table.current.key.tx_id, "the transaction's id"))
+            self.post_message(Copy(self.table.current.item.tx_id, "the transaction's id"))
 
     @work(exclusive=True, group="curve")
     async def _draw(self, item: Charging) -> None:
@@ -113,14 +128,16 @@ class Transactions(SummaryPane):
             self.problem = str(error).split("\n", 1)[0]
             return
         for name, curve in self._curves.items():
-            points, unit = _points(samples, name)
-            curve.show(points, safe_text(unit, 8))
+            curve.show(*_points(samples, name))
 
 
-def _points(samples: Sequence[Sample], quantity: str) -> tuple[list[tuple[int, float]], str]:
-    """The points of one quantity in its first unit."""
+def _points(samples: Sequence[Sample], quantity: str) -> tuple[list[tuple[int, float]], str, str]:
+    """The points of one quantity in its newest unit, that unit, and what there is in other units: one scale shows but one."""
     chosen = [sample for sample in samples if sample.quantity == quantity]
-    unit = chosen[0].unit if chosen else ""
-    return [(sample.time_ns, sample.value) for sample in chosen if sample.unit == unit], unit
+    unit = chosen[-1].unit if chosen else ""
+    others = sorted({sample.unit for sample in chosen} - {unit})
+    count = sum(sample.unit != unit for sample in chosen)
+    left = f"; {count} in {', '.join(safe_text(other, 8) for other in others)} not drawn" if others else ""
+    return [(sample.time_ns, sample.value) for sample in chosen if sample.unit == unit], safe_text(unit, 8), left
 
 

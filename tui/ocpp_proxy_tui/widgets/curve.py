@@ -1,7 +1,7 @@
 """A line chart of one quantity over time, drawn with braille dots, or with stars in ASCII mode."""
 
+import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from itertools import pairwise
 
 from rich.segment import Segment
@@ -10,9 +10,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from ocpp_proxy_tui.look import Look
+from ocpp_proxy_tui.times import clock
 
 Point = tuple[int, float]                   # ns since the epoch, value
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+LARGEST = 1e15                              # a charger may say anything; no scale has room for more
 LABEL = 10                                  # columns for the numbers at the left
 
 
@@ -73,12 +75,13 @@ class Curve(Widget):
         super().__init__()
         self._look, self._title, self._steps = look, title, steps
         self._points: list[Point] = []
-        self._unit = ""
+        self._unit = self._left = ""
         self._drawn: list[str] = []
 
-    def show(self, points: Sequence[Point], unit: str) -> None:
-        """Draw other points; none: say so."""
-        self._points, self._unit, self._drawn = list(points), unit, []
+    def show(self, points: Sequence[Point], unit: str, left: str = "") -> None:
+        """Draw other points; none: say so. What is no number is left out. ``left`` stands behind the count. Both are escaped."""
+        self._points = [point for point in points if math.isfinite(point[1]) and abs(point[1]) <= LARGEST]
+        self._unit, self._left, self._drawn = unit, left, []
         self.refresh()
 
     def on_resize(self) -> None:
@@ -90,7 +93,7 @@ class Curve(Widget):
         if not self._drawn:
             self._drawn = self._draw(self.content_size.width, self.content_size.height)
         style = self.rich_style + (Style(bold=True) if y == 0 else Style(color=self._look.colour(1)))
-        text = self._drawn[y] if y < len(self._drawn) else ""
+        text = self._look.plain(self._drawn[y]) if y < len(self._drawn) else ""
         return Strip([Segment(text, style)]).adjust_cell_length(self.content_size.width, self.rich_style)
 
     def _draw(self, width: int, height: int) -> list[str]:
@@ -99,18 +102,15 @@ class Curve(Widget):
         canvas = Canvas(max(4, width - LABEL), max(1, height - 2), self._look.ascii)
         low, high = plot(self._points, canvas, self._steps)
         newest = self._points[-1][1]
-        drawn = [f"{self._title}  {_short(newest)} {self._unit}  ({len(self._points)} values)"]
+        count = f"{len(self._points)} value{'s' if len(self._points) > 1 else ''}"
+        drawn = [f"{self._title}  {_short(newest)} {self._unit}  ({count}{self._left})"]
         for row in range(max(1, height - 2)):
             label = _short(high) if row == 0 else _short(low) if row == height - 3 else ""
             drawn.append(f"{label:>{LABEL - 1}} {canvas.text(row)}")
-        first, last = (_clock(self._points[at][0]) for at in (0, -1))
+        first, last = (clock(self._points[at][0])[:8] for at in (0, -1))
         drawn.append(" " * LABEL + first + last.rjust(max(1, width - LABEL - len(first))))
         return drawn
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
-
-
-def _clock(time_ns: int) -> str:
-    return f"{datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).astimezone():%H:%M:%S}"
+    return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:.4g}"

@@ -14,8 +14,11 @@ from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields import Filter, parse
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy_tui.completion import candidates, completed
+from ocpp_proxy_tui.look import Look
+from ocpp_proxy_tui.widgets.typed import TypedLine
 
 Purpose = Literal["filter", "search"]
+HISTORY = 100                               # filters, and searches, that can be had again
 
 
 class FilterBar(Vertical):
@@ -54,19 +57,21 @@ class FilterBar(Vertical):
     class Left(Message):
         """The line was left without a change."""
 
-    def __init__(self, values: Callable[[str], Iterable[str]]) -> None:
+    def __init__(self, values: Callable[[str], Iterable[str]], look: Look) -> None:
         """``values``: known values of a field (``action``, ``identity``), for the completion."""
         super().__init__(id="filter-bar")
-        self._values = values
+        self._values, self._look = values, look
         self._purpose: Purpose = "filter"
         self._applied = ""                  # the filter that is on
-        self._history: list[str] = []
-        self._at = 0
+        self._history: dict[Purpose, list[str]] = {"filter": [], "search": []}
+        self._at = 0                        # in the history of the purpose; its length: behind the newest
+        self._begun = ""                    # what stood there before going back in the history
 
     def compose(self) -> ComposeResult:
         """The line and what it has to say."""
-        yield Input(placeholder="/ filter: action == MeterValues and ms > 500", suggester=_Completing(self._values),
-                    select_on_focus=False)
+        line = TypedLine(placeholder="/ filter: action == MeterValues and ms > 500", select_on_focus=False)
+        line.suggester = _Completing(self._offers)
+        yield line
         yield Static("", markup=False)
 
     @property
@@ -75,7 +80,7 @@ class FilterBar(Vertical):
 
     def begin(self, purpose: Purpose) -> None:
         """Open the line for typing."""
-        self._purpose = purpose
+        self._purpose, self._at = purpose, len(self._history[purpose])
         self._input.placeholder = "search: any text of a row" if purpose == "search" else "/ filter"
         self._input.value = self._applied if purpose == "filter" else ""
         self._input.cursor_position = len(self._input.value)
@@ -98,9 +103,12 @@ class FilterBar(Vertical):
         """Take it."""
         event.stop()
         if self._purpose == "search":
-            self._close()
             if event.value:
+                self._remember(event.value)
                 self.post_message(self.Search(event.value))
+            else:
+                self.post_message(self.Left())
+            self._close()
         else:
             self._apply(event.value)
 
@@ -112,17 +120,33 @@ class FilterBar(Vertical):
     def action_complete(self) -> None:
         """Complete the word before the cursor; where nothing fits, Tab leaves the line as it is."""
         if self._purpose == "filter":
-            text = completed(self._input.value, self._values)
-            if text != self._input.value:
-                self._input.value = text
+            at = self._input.cursor_position
+            before, behind = self._input.value[:at], self._input.value[at:]
+            text = completed(before, self._values)
+            if behind.startswith(" "):
+                text = text.rstrip(" ") if text != before else text
+            if text != before:
+                self._input.value = text + behind
                 self._input.cursor_position = len(text)
 
     def action_recall(self, step: int) -> None:
-        """An earlier or later filter."""
-        if self._history:
-            self._at = max(0, min(len(self._history), self._at + step))
-            self._input.value = self._history[self._at] if self._at < len(self._history) else self._applied
-            self._input.cursor_position = len(self._input.value)
+        """An earlier or later filter, or search."""
+        history = self._history[self._purpose]
+        if self._at == len(history):
+            self._begun = self._input.value
+        self._at = max(0, min(len(history), self._at + step))
+        self._input.value = history[self._at] if self._at < len(history) else self._begun
+        self._input.cursor_position = len(self._input.value)
+
+    def _remember(self, text: str) -> None:
+        history = self._history[self._purpose]
+        self._history[self._purpose] = [*(one for one in history if one != text), text][-HISTORY:]
+
+    def _offers(self, value: str) -> str | None:
+        """What stands dim behind the cursor: the line with its last word completed in the first of the ways."""
+        found = candidates(value, self._values) if self._purpose == "filter" and value and not value.endswith(" ") else []
+        offer = _with(value, found[0]) if found else None
+        return offer if offer is not None and safe_text(offer) == offer else None
 
     def _apply(self, text: str) -> None:
         text = text.strip()
@@ -130,9 +154,8 @@ class FilterBar(Vertical):
         if where is None and text:
             return                          # what is wrong stands below the line
         self._applied = text
-        if text and text not in self._history[-1:]:
-            self._history = [*self._history[-99:], text]
-        self._at = len(self._history)
+        if text:
+            self._remember(text)
         self._close()
         self.post_message(self.Changed(where if text else None))
 
@@ -154,21 +177,20 @@ class FilterBar(Vertical):
         self.set_class(bool(hint), "invalid")
         fitting = candidates(text, self._values) if self._purpose == "filter" else []
         offers = "  ".join(safe_text(offer, 30) for offer in fitting[:12])
-        self.query_one(Static).update(safe_text(hint, 200) if hint else offers)
+        self.query_one(Static).update(self._look.plain(safe_text(hint, 200) if hint else offers))
         return where
 
 
 class _Completing(Suggester):
     """The rest of the word, dim behind the cursor; the right arrow takes it."""
 
-    def __init__(self, values: Callable[[str], Iterable[str]]) -> None:
+    def __init__(self, offers: Callable[[str], str | None]) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
-        self._values = values
+        self._offers = offers
 
     async def get_suggestion(self, value: str) -> str | None:
-        """The line with its last word completed, if there is but one way or a first one."""
-        found = candidates(value, self._values)
-        return _with(value, found[0]) if found and value and not value.endswith(" ") else None
+        """The line, completed."""
+        return self._offers(value)
 
 
 def _with(text: str, offer: str) -> str | None:

@@ -30,10 +30,11 @@ class Cell(Struct, frozen=True, gc=False):
 
 
 class TableRow(Struct, frozen=True, gc=False):
-    """One row; ``key`` finds it again after a refresh, and is whatever the owner wants back."""
+    """One row; ``key`` finds it again after a refresh, ``item`` is what the owner wants back."""
 
     key: Any
     cells: tuple[Cell, ...]
+    item: Any = None
 
 
 class TableView(ScrollView, can_focus=True):
@@ -80,14 +81,16 @@ class TableView(ScrollView, can_focus=True):
         self.column = 0
 
     def fill(self, names: Sequence[str], rows: Sequence[TableRow]) -> None:
-        """Show these rows; the cursor stays on its row if that is still there."""
-        key = self.current.key if self.current else None
+        """Show these rows; the cursor stays on its row if that is still there, and the row on its line of the screen."""
+        key, before = self.current.key if self.current else None, self.cursor
         if list(names) != self._names:
             self._sorted, self.column = None, 0
         self._names, self._given = list(names), list(rows)
         self._arrange()
         self.cursor = next((at for at, row in enumerate(self.shown) if row.key == key), min(self.cursor, max(0, len(rows) - 1)))
         self._measure()
+        if self.cursor != before:
+            self.scroll_to(y=int(self.scroll_offset.y) + self.cursor - before, animate=False, immediate=True)
         self._moved(scroll=False)
 
     @property
@@ -107,10 +110,9 @@ class TableView(ScrollView, can_focus=True):
         return self._names
 
     def find(self, text: str, forward: bool) -> bool:
-        """Put the cursor on the next row that holds the text."""
-        wanted, count = text.lower(), len(self.shown)
-        order = range(self.cursor + 1, count) if forward else range(self.cursor - 1, -1, -1)
-        for at in order:
+        """Put the cursor on the next row that holds the text; behind the last comes the first."""
+        wanted, count, step = text.lower(), len(self.shown), 1 if forward else -1
+        for at in ((self.cursor + step * by) % count for by in range(1, count + 1)):
             if any(wanted in cell.text.lower() for cell in self.shown[at].cells):
                 self._go(at)
                 return True
@@ -166,6 +168,7 @@ class TableView(ScrollView, can_focus=True):
         if self._sorted is not None:
             place, falling = self._sorted
             self.shown.sort(key=lambda row: _order(row.cells[place]), reverse=falling)
+            self.shown.sort(key=lambda row: _order(row.cells[place])[0] == 2)       # nothing comes last either way
 
     def _go(self, at: int) -> None:
         at = max(0, min(len(self.shown) - 1, at))
@@ -230,6 +233,8 @@ class TableView(ScrollView, can_focus=True):
         if event.y == 0:
             self.action_sort()
             return
+        if int(self.scroll_offset.y) + event.y > len(self.shown):
+            return                          # below the last row
         self._go(int(self.scroll_offset.y) + event.y - 1)
         self.refresh()
         if event.chain == 2:
