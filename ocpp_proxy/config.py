@@ -4,7 +4,7 @@ Precedence: default < file < ``OCPP_PROXY_*`` < command line. Reading files is t
 turns text into checked values.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -56,6 +56,20 @@ class CaptureConfig(Struct, frozen=True, forbid_unknown_fields=True):
     retention_bytes: int = 10 << 30
 
 
+class LinkMatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which links: identity and OCPP version (``1.6``), ``*`` and ``?`` as in file names."""
+
+    identity: str = "*"
+    version: str = "*"
+
+
+class LinkRule(Struct, frozen=True, forbid_unknown_fields=True):
+    """Plugins of the links that match, station -> CSMS: names, or files as ``./NAME.py``."""
+
+    match: LinkMatch = LinkMatch()
+    plugins: tuple[str, ...] = ()
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of ``run``."""
 
@@ -76,3 +90,6 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     capture: CaptureConfig = field(default_factory=CaptureConfig)
     rules: dict[str, str] = field(default_factory=dict)     # finding code -> off | hint | info | warning | error | critical
     call_seconds: float = 30.0
+    enable: tuple[str, ...] = ()            # plugins of every link, before those of `links`
+    links: tuple[LinkRule, ...] = ()        # the first that matches a link counts
+    plugins: dict[str, dict[str, Any]] = field(default_factory=dict)        # plugin name -> its options, and on_error

@@ -31,6 +31,7 @@ from ocpp_proxy.hub.segments import has_writer
 from ocpp_proxy.source import LogLine
 
 RELAY, RECORDER = "ocpp_proxy.relay", "ocpp_proxy.cli.recorder"
+RELAY_WITH_PLUGINS = "ocpp_proxy.cli.relay_worker"
 BACK_OFF = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before a restart; the last one repeats
 WELL_SECONDS = 2.0                          # a child that lived so long starts anew without waiting
 READY_SECONDS = 20.0                        # how long the recorder may take to answer before we say `listening`
@@ -54,7 +55,8 @@ def run(config: Config, on_event: Callable[[Event], None]) -> int:
 
     Call it in the main thread. ``on_event`` is called here and must come back soon.
     """
-    return Supervisor(config, on_event).run()
+    plugged = config.enable or any(rule.plugins for rule in config.links)
+    return Supervisor(config, on_event, (RELAY_WITH_PLUGINS if plugged else RELAY, RECORDER)).run()
 
 
 class Child:

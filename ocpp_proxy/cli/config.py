@@ -48,6 +48,10 @@ def _toml(value: object) -> str:
 
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_toml(word)}" for key, word in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, msgspec.Struct):
+        return _toml(msgspec.structs.asdict(value))
     return msgspec.json.encode(value).decode()
 
 

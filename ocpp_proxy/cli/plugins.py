@@ -1,10 +1,10 @@
-"""``ocpp-proxy plugins``: the installed plugins, by entry point; none of them is imported."""
+"""``ocpp-proxy plugins``: the installed plugins and those of files: what they are, and what is wrong with them."""
+
+from typing import Annotated
 
 import typer
 
-from ocpp_proxy.cli.options import JSON
-
-GROUP = "ocpp_proxy.plugins"
+from ocpp_proxy.cli.options import JSON, Texts, arg
 
 
 def register(app: typer.Typer) -> None:
@@ -12,19 +12,30 @@ def register(app: typer.Typer) -> None:
     app.command()(plugins)
 
 
-def plugins(json: JSON = False) -> None:
-    """List the installed plugins (entry points of the group ocpp_proxy.plugins) without loading them."""
-    from importlib.metadata import entry_points
+def plugins(
+    names: Annotated[Texts, arg("[NAME|FILE]...", "These plugins only; a file is given as ./FILE.py.")] = None,
+    json: JSON = False,
+) -> None:
+    """List the installed plugins (entry points ocpp_proxy.plugins), or those named: version, hooks, options, origin.
 
+    Loads them to look. Exit code 1 when one cannot be loaded.
+    """
     from ocpp_proxy.cli.printing import render, talk
+    from ocpp_proxy.plugins import describe, known
     from ocpp_proxy.source import Table
 
-    rows: list[list[object]] = [
-        [point.name, point.value, point.dist.name if point.dist else None, point.dist.version if point.dist else None]
-        for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)
-    ]
-    if not rows:
+    found = [describe(word) for word in (names or known())]
+    if not found:
         talk("no plugins installed")
         return
-    for line in render(Table(["name", "object", "package", "version"], rows), "json" if json else "text"):
+    for one in found:
+        if one.error:
+            talk(one.error)
+    rows: list[list[object]] = [
+        [one.name, one.version, " ".join(one.hooks), " ".join(one.options), one.origin, one.about or one.error] for one in found
+    ]
+    table = Table(["name", "version", "hooks", "options", "origin", "about"], rows)
+    for line in render(table, "json" if json else "text"):
         print(line)
+    if any(one.error for one in found):
+        raise typer.Exit(1)

@@ -78,7 +78,7 @@ def _type(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(kind))
     if get_origin(kind) is tuple:
-        return "list of text"
+        return "list of text" if get_args(kind)[0] is str else "list of tables"
     if get_origin(kind) is dict:
         return "table"
     return {str: "text", int: "whole number", float: "number", bool: "true or false"}[kind]

@@ -1,5 +1,6 @@
 """``ocpp-proxy run``: stand between chargers and their CSMS."""
 
+from pathlib import PurePath
 from typing import Annotated, Any
 
 import typer
@@ -41,6 +42,7 @@ def run(
     keylog: Annotated[Text, opt("--keylog", "FILE", "Write TLS keys for Wireshark.")] = None,
     keep_secrets: Annotated[bool, opt("--keep-secrets", None, "Store passwords and tokens as they are.")] = False,
     control: Annotated[Text, opt("--control", "ADDRESS", "Control API: a socket path or HOST:PORT.")] = None,
+    plugin: Annotated[Texts, opt("--plugin", "NAME[:KEY=VALUE,...]", "Plugin (name or ./FILE.py) of all links.")] = None,
     tui: Annotated[bool, opt("--tui", None, "Open the terminal UI; quitting it leaves the proxy running.")] = False,
     setting: Annotated[Texts, opt("--set", "KEY=VALUE", "Any setting of `config show`; repeatable.")] = None,
     status_file: Annotated[Text, opt("--status-file", "FILE", "Keep a JSON file with ports and process ids.")] = None,
@@ -58,13 +60,29 @@ def as_settings(parameters: dict[str, Any]) -> dict[str, Any]:
     pairs = given.pop("setting", [])
     for name in ("config", "status_file", "tui"):
         given.pop(name, None)
+    plugins = [text.partition(":") for text in given.pop("plugin", [])]
     other = given.pop("upstream_option", None)
     if other is not None and given.setdefault("upstream", other) != other:
         raise ConfigError(f"two upstreams: {given['upstream']} and --upstream {other}")
     found = {_KEYS.get(name, name): value for name, value in given.items()}
+    if plugins:
+        found["enable"] = [word for word, _, _ in plugins]
+        found |= _plugin_options(plugins)
     for text in pairs:
         key, sign, value = text.partition("=")
         if not sign:
             raise ConfigError(f"--set {text}: write --set key=value")
         found[key.strip()] = value
+    return found
+
+
+def _plugin_options(plugins: list[tuple[str, str, str]]) -> dict[str, str]:
+    """``NAME:KEY=VALUE,...`` as settings ``plugins.NAME.KEY``. Raises ``ConfigError``."""
+    found = {}
+    for word, _, text in plugins:
+        for pair in filter(None, text.split(",")):
+            key, sign, value = pair.partition("=")
+            if not sign:
+                raise ConfigError(f"--plugin {word}:{text}: write NAME:KEY=VALUE,KEY=VALUE")
+            found[f"plugins.{PurePath(word).stem if word.endswith('.py') else word}.{key.strip()}"] = value
     return found

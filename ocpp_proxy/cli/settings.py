@@ -14,12 +14,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ocpp_proxy.config import Config
+from ocpp_proxy.config import Config, LinkRule
 from ocpp_proxy.model import ConfigError
 
 PREFIX = "OCPP_PROXY_"
 DEFAULT = "default"
 _OTHER_NAMES = {"OCPP_PROXY_CONFIG", "OCPP_PROXY_RUNTIME", "OCPP_PROXY_TOKEN", "OCPP_PROXY_CORPUS"}
+
+
+_TABLES = (tuple[LinkRule, ...], dict[str, dict[str, Any]])      # given as JSON in a variable or --set
 
 
 class Leaf(Struct, frozen=True):
@@ -86,6 +89,8 @@ def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
 def _leaf(key: str, known: Mapping[str, Leaf]) -> Leaf | None:
     if key.startswith("rules.") and key.count(".") == 1:
         return Leaf(key, str, "", "")
+    if key.startswith("plugins.") and key.count(".") == 2:
+        return Leaf(key, Any, None, "")
     return known.get(key)
 
 
@@ -105,6 +110,11 @@ def _convert(value: Any, kind: Any, strict: bool) -> Any:
         value = [part.strip() for part in value.split(",") if part.strip()]
     if not strict and isinstance(value, str) and kind == dict[str, str]:
         value = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+    elif not strict and isinstance(value, str) and kind in _TABLES:
+        try:
+            value = msgspec.json.decode(value)
+        except msgspec.DecodeError as error:
+            raise msgspec.ValidationError(f"no JSON: {error}") from None
     return msgspec.convert(value, kind, strict=strict)
 
 
@@ -148,8 +158,9 @@ def _lines(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     section = ""
     for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\s*([\w.\- ]+?)\s*\]", line):
+        if header := re.match(r"\s*\[{1,2}\s*([\w.\- ]+?)\s*\]", line):
             section = header[1] + "."
+            found.setdefault(header[1].split(".")[0], number)
             found.setdefault(header[1], number)
         elif key := re.match(r"""\s*["']?([\w.\-]+)["']?\s*=""", line):
             found.setdefault(section + key[1], number)

@@ -18,7 +18,7 @@ Problems = Iterator[tuple[str, str]]
 
 def verify(settings: Settings, *, need_upstream: bool = True) -> None:
     """Raise ``ConfigError`` with all problems of the merged configuration, each with its key and origin."""
-    checks: list[Callable[[Config], Problems]] = [_listen, _tls, _networks, _numbers, _rules]
+    checks: list[Callable[[Config], Problems]] = [_listen, _tls, _networks, _numbers, _rules, _plugins]
     if need_upstream or settings.config.upstream:
         checks.insert(0, _upstream)
     found = [f"{settings.where(key)}: {what}" for check in checks for key, what in check(settings.config)]
@@ -127,3 +127,21 @@ def _rules(config: Config) -> Problems:
             yield f"rules.{code}", f"{code} is no finding code" + (f": did you mean {close[0]}?" if close else "")
         elif word not in words:
             yield f"rules.{code}", f"{word} is none of " + ", ".join(words)
+
+
+def _plugins(config: Config) -> Problems:
+    """Names that are none, files that are not there. Nothing is loaded: that is the relay's business."""
+    named = [("enable", word) for word in config.enable]
+    named += [("links", word) for rule in config.links for word in rule.plugins]
+    if not named and not config.plugins:
+        return
+    from ocpp_proxy.plugins import is_file, known, name_of, unknown
+
+    names = set(known())
+    for key, word in named:
+        if is_file(word) and not Path(word).is_file():
+            yield key, f"no such file: {word}"
+        elif not is_file(word) and word not in names:
+            yield key, unknown(word)
+    for name in config.plugins.keys() - names - {name_of(word) for _, word in named}:
+        yield "plugins", unknown(name)

@@ -38,6 +38,7 @@ class Watchdog:
         """No more hooks."""
         self._began = 0
         signal.setitimer(signal.ITIMER_REAL, 0)
+        self._armed = False
         signal.signal(signal.SIGALRM, self._before)
 
     def _fired(self, number: int, frame: FrameType | None) -> None:

@@ -83,11 +83,14 @@ async def _serve(
     if alive_fd >= 0:
         loop.add_reader(alive_fd, orphaned)
     relay = Relay(config, folder, sockets, worker)
-    if chains is not None:
-        relay.env.chain, relay.env.limit = chains, Watchdog()
+    watchdog = Watchdog() if chains is not None else None
+    if watchdog is not None:
+        relay.env.chain, relay.env.limit = chains, watchdog
     relay.start()
     gc.collect()
     gc.freeze()                             # what lives now lives to the end; a turn of 500 records is no reason to collect
     gc.set_threshold(50_000, 20, 100)
     await relay.stop(await drain)
+    if watchdog is not None:
+        watchdog.close()                    # a timer that fires while Python ends would kill the process
     return 0

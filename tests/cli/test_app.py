@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ocpp_proxy import __version__
-from ocpp_proxy.cli import plugins, run
+from ocpp_proxy import __version__, plugins
+from ocpp_proxy.cli import run
 from ocpp_proxy.cli.app import run_app
 from ocpp_proxy.model import CaptureError, ConfigError, PluginError
 
@@ -78,7 +78,7 @@ def test_a_wrong_command_and_a_wrong_option(capsys: pytest.CaptureFixture[str]) 
     assert "--filter" in capsys.readouterr().err
 
 
-def test_plugins_are_listed_without_being_imported(
+def test_a_plugin_that_cannot_be_loaded_is_listed_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
     info = tmp_path / "demo_plugin-1.2.dist-info"
@@ -86,10 +86,10 @@ def test_plugins_are_listed_without_being_imported(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: demo-plugin\nVersion: 1.2\n")
     (info / "entry_points.txt").write_text(f"[{plugins.GROUP}]\nzz-demo = module_that_would_fail:Plugin\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert run_app(["plugins"]) == 0
-    row = capsys.readouterr().out.splitlines()[-1]
-    assert row.split() == ["zz-demo", "module_that_would_fail:Plugin", "demo-plugin", "1.2"]
-    assert "module_that_would_fail" not in sys.modules
+    assert run_app(["plugins"]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1].split()[:3] == ["zz-demo", "demo-plugin:", "module_that_would_fail:Plugin"]
+    assert said.err.startswith("plugin zz-demo (module_that_would_fail:Plugin): cannot be loaded: ModuleNotFoundError")
 
 
 def test_no_plugins_is_said_on_stderr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

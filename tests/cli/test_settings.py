@@ -92,7 +92,7 @@ def test_every_setting_has_a_variable_of_its_own() -> None:
 
 def test_every_setting_can_be_given_as_text() -> None:
     for leaf in settings.leaves():
-        sample = {"capture.off": "true", "rules": "R05=off"}.get(leaf.key)
+        sample = {"capture.off": "true", "rules": "R05=off", "links": "[]", "plugins": "{}"}.get(leaf.key)
         if sample is None:
             sample = leaf.default if isinstance(leaf.default, str) and leaf.default else "1"
         merged = settings.load(None, {}, {leaf.key: sample})

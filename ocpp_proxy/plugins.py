@@ -1,0 +1,185 @@
+"""Finds, loads and configures plugins: by entry point (group ``ocpp_proxy.plugins``) or from a file, per link.
+
+A file is loaded under a private module name; ``sys.path`` does not change. Nothing is ever loaded that was not named.
+"""
+
+import importlib.util
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+from msgspec import Struct, structs
+
+from ocpp_proxy.api import Plugin
+from ocpp_proxy.config import Config, LinkRule
+from ocpp_proxy.core.seats import HOOKS, Chain, Installed, OnError, hooks_of
+from ocpp_proxy.model import PluginError
+from ocpp_proxy.spec.versions import version_of
+
+GROUP = "ocpp_proxy.plugins"
+ON_ERROR = "on_error"
+
+
+class Described(Struct, frozen=True):
+    """A plugin, for who lists them. ``origin``: package and object, or the file; ``error``: why it cannot be loaded."""
+
+    name: str
+    origin: str
+    version: str = ""
+    hooks: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    about: str = ""
+    error: str = ""
+
+
+def known() -> dict[str, EntryPoint]:
+    """The installed plugins by name; none is imported."""
+    return {point.name: point for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
+
+
+def name_of(word: str) -> str:
+    """The name of a plugin as it is given: its own, or the stem of its file."""
+    return Path(word).stem if is_file(word) else word
+
+
+def is_file(word: str) -> bool:
+    """Whether a plugin is given as a file."""
+    return word.endswith(".py") or "/" in word
+
+
+def load(word: str) -> type[Plugin]:
+    """The class of a plugin, by name or file. Raises ``PluginError``, which says what, where and how to go on."""
+    if is_file(word):
+        return _from_file(Path(word))
+    point = known().get(word)
+    if point is None:
+        raise PluginError(unknown(word))
+    try:
+        found = point.load()
+    except Exception as error:              # foreign code
+        raise PluginError(f"plugin {word} ({point.value}): cannot be loaded: {type(error).__name__}: {error}") from error
+    return _checked(found, f"plugin {word} ({point.value})")
+
+
+def unknown(word: str) -> str:
+    """What to say about a name no plugin has."""
+    names = known()
+    close = get_close_matches(word, names, 1)
+    hint = f"did you mean {close[0]}?" if close else f"installed: {', '.join(names) or 'none'}; a file is given as ./NAME.py"
+    return f"plugin {word}: there is none of that name: {hint}"
+
+
+def _from_file(path: Path) -> type[Plugin]:
+    where = f"plugin {path}"
+    if not path.is_file():
+        raise PluginError(f"{where}: no such file")
+    place = sha256(str(path.absolute()).encode()).hexdigest()[:8]
+    private = f"_ocpp_proxy_plugin_{re.sub(r'[^0-9A-Za-z]', '_', path.stem)}_{place}"
+    spec = importlib.util.spec_from_file_location(private, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{where}: is no Python file: its name has to end in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:              # foreign code
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise PluginError(f"{where}{line}: cannot be loaded: {type(error).__name__}: {error}") from error
+    own = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == private]
+    found = [kind for kind in own if issubclass(kind, Plugin) and not kind.__name__.startswith("_")]
+    if len(found) != 1:
+        names = ", ".join(kind.__name__ for kind in found) or "none"
+        raise PluginError(f"{where}: has to define one subclass of ocpp_proxy.api.Plugin, but has {names};"
+                          " names that begin with _ do not count")
+    return _checked(found[0], where)
+
+
+def _checked(found: Any, where: str) -> type[Plugin]:
+    if not isinstance(found, type) or not issubclass(found, Plugin):
+        raise PluginError(f"{where}: is no subclass of ocpp_proxy.api.Plugin")
+    if not issubclass(found.Options, Struct):
+        raise PluginError(f"{where}: Options has to be a msgspec.Struct")
+    if ON_ERROR in found.Options.__struct_fields__:
+        raise PluginError(f"{where}: Options may not name {ON_ERROR}, which every plugin has")
+    strange = [name for name in vars(found) if name.startswith("on_") and name not in HOOKS]
+    if strange:
+        close = get_close_matches(strange[0], HOOKS, 1)
+        hint = f"did you mean {close[0]}?" if close else "hooks are " + ", ".join(HOOKS)
+        raise PluginError(f"{where}: {strange[0]} is no hook: {hint}")
+    return found
+
+
+def configured(word: str, options: Mapping[str, Any]) -> tuple[Installed, frozenset[str]]:
+    """A plugin with its options, and the OCPP versions it works with. Raises ``PluginError``."""
+    kind, name = load(word), name_of(word)
+    values = dict(options)
+    on_error = values.pop(ON_ERROR, "pass")
+    if on_error not in get_args(OnError):
+        raise PluginError(f"plugins.{name}.{ON_ERROR}: {on_error!r} is none of {', '.join(get_args(OnError))}")
+    try:
+        made = msgspec.convert(values, kind.Options, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise PluginError(f"plugins.{name}: {_reason(str(error), kind)}") from None
+    return Installed(name, kind, made, on_error), kind.versions
+
+
+def _reason(text: str, kind: type[Plugin]) -> str:
+    names = kind.Options.__struct_fields__
+    found = re.search(r"unknown field `(.*?)`", text)
+    if found is None:
+        return text.replace("`", "")
+    close = get_close_matches(found[1], names, 1)
+    hint = f": did you mean {close[0]}?" if close else f"; it has: {', '.join(names) or 'none'}"
+    return f"{found[1]}: no such option{hint}"
+
+
+def chains(config: Config) -> Callable[[str, str], Chain | None]:
+    """Load what the configuration names; gives who chooses the plugins of a link, by identity and subprotocol.
+
+    Those of ``enable`` come first, then those of the first rule of ``links`` that matches. Raises ``PluginError``.
+    """
+    words = dict.fromkeys([*config.enable, *(word for rule in config.links for word in rule.plugins)])
+    loaded = {word: configured(word, config.plugins.get(name_of(word), {})) for word in words}
+
+    def chain(identity: str, protocol: str) -> Chain | None:
+        version = version_of(protocol)
+        rule = next((rule for rule in config.links if _matches(rule, identity, version)), None)
+        names = dict.fromkeys([*config.enable, *(rule.plugins if rule is not None else ())])
+        fitting = [loaded[word] for word in names]
+        installed = tuple(one for one, versions in fitting if not versions or version in versions)
+        return Chain(installed, version) if installed else None
+
+    return chain
+
+
+def _matches(rule: LinkRule, identity: str, version: str) -> bool:
+    return fnmatchcase(identity, rule.match.identity) and fnmatchcase(version, rule.match.version)
+
+
+def describe(word: str) -> Described:
+    """What there is to say about a plugin; what cannot be loaded has its ``error``."""
+    point = None if is_file(word) else known().get(word)
+    package = point.dist.name if point is not None and point.dist is not None else ""
+    origin = f"{package}: {point.value}" if point is not None else word
+    try:
+        kind = load(word)
+    except PluginError as error:
+        return Described(name_of(word), origin, error=str(error))
+    options = tuple(
+        f"{field.name}={_shown(field)}" for field in structs.fields(kind.Options)
+    )
+    hooks = tuple(name for name in HOOKS if name in hooks_of(kind))
+    return Described(name_of(word), origin, kind.version, hooks, options, (inspect.getdoc(kind) or "").split("\n")[0])
+
+
+def _shown(field: structs.FieldInfo) -> str:
+    if field.required:
+        return "(required)"
+    default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    return msgspec.json.encode(default).decode()
