@@ -204,6 +204,54 @@ def test_a_filter_keeps_the_cursor_on_its_row(tmp_path: Path) -> None:
     on(MemorySource(some(), [LINK]), body, tmp_path)
 
 
+def test_a_filter_that_hides_the_row_shows_the_details_of_another(tmp_path: Path) -> None:
+    async def body(pane: Traffic, pilot: Pilot[None]) -> None:
+        await pilot.press("down")
+        await until(pilot, lambda: pane.detail._row is not None and pane.detail._row[1] == 3)       # MeterValues
+        await pilot.press("slash", *"action == Reset", "enter")
+        await until(pilot, lambda: pane.detail._row is not None and pane.detail._row[1] == 1)
+        assert row_of(pane) == 1
+        await pilot.press("slash", *" and ms > 5000", "enter")
+        await until(pilot, lambda: "no row passes (F: no filter)" in texts(pane.list)[2] and pane.detail._row is None)
+    on(MemorySource(some(), [LINK]), body, tmp_path)
+
+
+def test_rows_a_filter_finds_are_not_new_ones(tmp_path: Path) -> None:
+    source = MemorySource([], [LINK], live=True)
+    later = Talk()
+    later.msg_no, later.frame_id = 1_000, 1_000
+
+    async def body(pane: Traffic, pilot: Pilot[None]) -> None:
+        source.push(*some())
+        await until(pilot, lambda: pane.list.listing is not None and pane.list.listing.end == 61)
+        await pilot.press("space", "slash", *"action == Reset", "enter")
+        await until(pilot, lambda: pane.list.listing is not None and pane.list.listing.end == 12)
+        await until(pilot, lambda: not pane.list._fresh)
+        assert not pane.list.follow and "below" not in pane.status()
+        source.push(*later.pair("Reset", b"{}"))
+        await until(pilot, lambda: "1 new below" in pane.status())
+    on(source, body, tmp_path)
+
+
+def test_an_answer_nobody_waits_for_says_what_it_is(tmp_path: Path) -> None:
+    talk = Talk()
+    lost = [talk.answer(talk.call(""), b"{}"), talk.answer(talk.call(""), b"{}", mtype=4, error_code="GenericError")]
+
+    async def body(pane: Traffic, pilot: Pilot[None]) -> None:
+        shown = texts(pane.list)
+        assert " Result " in shown[1] and " Error " in shown[2]
+    on(MemorySource(lost, [LINK]), body, tmp_path)
+
+
+def test_a_whole_path_may_be_typed_for_a_column(tmp_path: Path) -> None:
+    async def body(pane: Traffic, pilot: Pilot[None]) -> None:
+        for typed, name in (("payload.transactionId", "payload.transactionId"), ("$.type", "payload.type")):
+            await pilot.press("c", "a", *typed, "enter", "enter")
+            await until(pilot, lambda: len(pane.app.screen_stack) == 1)
+            assert name in pane.ground.settings.columns
+    on(MemorySource(some(), [LINK]), body, tmp_path)
+
+
 def test_columns_are_chosen_ordered_and_kept(tmp_path: Path) -> None:
     async def body(pane: Traffic, pilot: Pilot[None]) -> None:
         await pilot.press("c")

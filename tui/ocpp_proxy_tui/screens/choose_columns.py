@@ -92,6 +92,8 @@ class ChooseColumns(ModalScreen[list[str] | None]):
         """A path was typed."""
         event.stop()
         name = event.value.strip()
+        for again in ("payload.", "$."):    # a whole path typed or pasted behind what stands there
+            name = name.replace("payload." + again, "payload.", 1)
         if not isinstance(column(name), Column):
             self.notify("a column is payload.NAME, for example payload.idTag", severity="warning", markup=False)
             return

@@ -179,9 +179,11 @@ class Traffic(Pane):
         try:
             index = await listing.index_of(row.msg_no, 0 if row.msg_no else row.frame_id)
         except _FAULTS:
-            return
+            index = None
         if listing is self.list.listing and index is not None:
             self.list.go(index)
+        elif listing is self.list.listing:
+            self._detail_due = True         # it does not pass: the details are of the row that has the cursor now
 
     def _arrived(self) -> None:
         self.list.forget()
@@ -353,6 +355,8 @@ class Traffic(Pane):
         text = self.detail.path or cell
         if text:
             self.post_message(Copy(text, "path" if self.detail.path else "filter"))
+        else:
+            self._say("there is no path here: Tab goes to the details, where each value has one")
 
     def action_copy_command(self) -> None:
         """A command line that shows the row."""

@@ -121,7 +121,7 @@ def _type(row: Row, _: Shown) -> str:
 
 
 def _action(row: Row, _: Shown) -> str:
-    return row.action or row.kind
+    return row.action or (_TYPES[row.mtype] if row.kind == "message" and _TYPES.get(row.mtype, "?") != "?" else row.kind)
 
 
 def _what(row: Row, _: Shown) -> str:
@@ -142,7 +142,9 @@ def _where_conn(row: Row) -> str | None:
 
 
 def _where_action(row: Row) -> str | None:
-    return comparison("action", row.action) if row.action else f"kind == {row.kind}" if row.kind != "gone" else None
+    if row.action or row.kind == "gone":
+        return comparison("action", row.action) if row.action else None
+    return f"mtype == {_SIGNS[str(row.mtype)]}" if row.kind == "message" and str(row.mtype) in _SIGNS else f"kind == {row.kind}"
 
 
 def _where_type(row: Row) -> str | None:

@@ -23,6 +23,7 @@ from ocpp_proxy_tui.widgets.columns import Column, Shown, cell, chosen, style_of
 CACHE = 512                                 # drawn lines that are kept
 FETCHED = 2_000                             # rows whose lines are kept for columns that look into payloads
 _NOTHING = Style()
+_DIM = Style(dim=True)
 
 
 class TrafficList(ScrollView):
@@ -77,6 +78,7 @@ class TrafficList(ScrollView):
         self._base_ns = 0
         self._cache: OrderedDict[int, tuple[object, Strip]] = OrderedDict()
         self._own_scroll = False
+        self._fresh = True                  # the list is still being found
         self._styles: dict[str, Style] = {}
         self._lines: OrderedDict[int, list[Line]] = OrderedDict()
         self._wanted: dict[int, int] = {}
@@ -88,7 +90,7 @@ class TrafficList(ScrollView):
         """Show another list from its start, or following its end."""
         self.listing, self.follow, self.other_end = listing, follow, None
         self.cursor = max(0, listing.end - 1) if follow else listing.first
-        self._base_ns, self.seen_end = 0, listing.end
+        self._base_ns, self.seen_end, self._fresh = 0, listing.end, True
         self._lines.clear()
         self.forget()
         self.tick()
@@ -106,6 +108,8 @@ class TrafficList(ScrollView):
             return
         listing.catch_up()
         end, first = listing.end, listing.first
+        if self._fresh:                     # what is only being found has not come since
+            self.seen_end, self._fresh = end, bool(listing.busy)
         size = Size(sum(self._widths) + max(0, len(self._widths) - 1), end - first + 1)
         grown = size != self.virtual_size
         if grown:
@@ -188,8 +192,18 @@ class TrafficList(ScrollView):
         listing = self.listing
         index = scroll_y + y - 1 + (listing.first if listing is not None else 0)
         if listing is None or index >= listing.end:
-            return Strip.blank(width, self.rich_style)
+            text = self._why_empty(listing) if y == 2 and listing is not None and listing.end == listing.first else ""
+            return Strip([Segment(text, self.rich_style + _DIM)]).crop_extend(0, width, self.rich_style)
         return self._strip(listing, index).crop_extend(scroll_x, scroll_x + width, self._ground_style(index))
+
+    def _why_empty(self, listing: Listing) -> str:
+        scope = self.ground.scope
+        if listing.busy:
+            return f" {listing.busy}"
+        if scope.filter() is None:
+            return " nothing has come yet" if self.ground.source.live else " there is nothing in this source"
+        ways = ["F: no filter"] * (scope.where is not None) + ["u: all chargers"] * bool(scope.identity)
+        return f" no row passes ({', '.join(ways)})"
 
     def _strip(self, listing: Listing, index: int) -> Strip:
         row = listing.at(index)
