@@ -108,8 +108,7 @@ class Onion:
         self._time(now_ns)
         kind = type(message)
         if kind is Call:
-            journey = Journey(sender, message, message.message_id, self._calls[sender], text, at, opcode)
-            outcome = self._go(journey)
+            outcome = self._call(sender, message, text, at, opcode)
         elif kind is Send:
             outcome = self._go(Journey(sender, message, message.message_id, self._sends[sender], text, at, opcode))
         else:
@@ -117,13 +116,49 @@ class Onion:
             call = lane.pop(message.message_id)
             if call is None:
                 return self._unexpected(message.message_id)
-            journey = Journey(sender, message, message.message_id, call.seen[::-1], text, at, opcode, call=call)
-            outcome = self._go(journey)
+            outcome = self._answer(sender, message, call, text, at, opcode)
             if lane.queue or lane.waiting:
                 self._freed(lane)
         if self._wishes or self._todo:
             self._settle()
         return outcome
+
+    def _call(self, sender: Side, message: Any, text: bytes, at: int, opcode: int) -> session.Verdict:
+        """A Call came. Flat: nearly all pass every plugin, and those need no journey."""
+        path, seen, step = self._calls[sender], list[Stop](), 0
+        for seat, _ in path:
+            if seat.off:
+                break
+            if seat.on_answer is not None:
+                seen.append((seat, message))
+            if seat.on_call is not None:
+                decision = seat.call("on_call", seat.on_call, seat.context, sender, message)
+                if decision is not PASS:
+                    journey = Journey(sender, message, message.message_id, path, text, at, opcode, step + 1, seen=seen)
+                    outcome = self._decide(journey, seat, decision)
+                    return outcome if outcome is not None else self._go(journey)
+            step += 1
+        lane = self._lanes[sender]
+        if step < len(path) or lane.own is not None:
+            return self._go(Journey(sender, message, message.message_id, path, text, at, opcode, step, seen=seen))
+        lane.add(Open(message.message_id, self.now_ns + EXPIRES_NS, seen), self.now_ns)
+        return session.PASS
+
+    def _answer(self, sender: Side, message: Any, call: Open, text: bytes, at: int, opcode: int) -> session.Verdict:
+        """An answer came, of a call that is open no longer. Flat, as ``_call``."""
+        path, step = call.seen[::-1], 0
+        for seat, saw in path:
+            if seat.off:
+                break
+            decision = seat.call("on_answer", seat.on_answer, seat.context, sender, message, saw)
+            step += 1
+            if decision is not PASS:
+                journey = Journey(sender, message, message.message_id, path, text, at, opcode, step, call=call)
+                outcome = self._decide(journey, seat, decision)
+                return outcome if outcome is not None else self._go(journey)
+        if step < len(path) or call.asked is not None:
+            return self._go(Journey(sender, message, message.message_id, path, text, at, opcode, step, call=call))
+        return session.PASS
 
     def tick(self, now_ns: int) -> None:
         """Time has come to here: what is due happens."""
@@ -144,6 +179,8 @@ class Onion:
 
     def due_ns(self) -> int:
         """When ``tick`` is to be called next; 0: nothing is due."""
+        if not (self._held or self._asks or self._tickers):
+            return 0
         if not (self._held or self._asks):              # what waits for a quiet moment was asked, too
             return self._tick_ns if any(not seat.off for seat in self._tickers) else 0
         due = [held.due_ns for held in self._held]
