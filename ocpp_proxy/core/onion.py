@@ -18,7 +18,7 @@ from ocpp_proxy.core import session
 from ocpp_proxy.core.lanes import EXPIRES_NS, QUIET_NS, Asked, Held, Journey, Lane, Open, Room, Stop, Waiting
 from ocpp_proxy.core.own_ids import OwnIds
 from ocpp_proxy.core.plugin_text import read, write
-from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Seat, Told, Wish, words
+from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Now, Seat, Told, Wish, words
 from ocpp_proxy.model import Side
 
 TICK_NS = 1_000_000_000
@@ -74,14 +74,14 @@ class Onion:
         limit: Limit | None = None, longest_ns: int = 30_000_000_000, now_ns: int = 0,
     ) -> None:
         self.actions: list[Action] = []
-        self.now_ns = now_ns
+        self._now = Now(now_ns)
         self.room = Room()
         self._ids = OwnIds(entropy)
         self._longest_ns = longest_ns
         self._wishes: list[Wish] = []
         versions = {Side.STATION: version, Side.CSMS: version}
         self.seats = [
-            Seat(index, one, identity, versions, self._wishes, self.actions.append, limit or NoLimit())
+            Seat(index, one, identity, versions, self._wishes, self.actions.append, limit or NoLimit(), self._now)
             for index, one in enumerate(installed)
         ]
         for seat in self.seats:
@@ -105,7 +105,7 @@ class Onion:
         message = read(text)
         if message is None:
             return session.PASS
-        self._time(now_ns)
+        self._now.ns = now_ns
         kind = type(message)
         if kind is Call:
             outcome = self._call(sender, message, text, at, opcode)
@@ -141,7 +141,7 @@ class Onion:
         lane = self._lanes[sender]
         if step < len(path) or lane.own is not None:
             return self._go(Journey(sender, message, message.message_id, path, text, at, opcode, step, seen=seen))
-        lane.add(Open(message.message_id, self.now_ns + EXPIRES_NS, seen), self.now_ns)
+        lane.add(Open(message.message_id, self._now.ns + EXPIRES_NS, seen), self._now.ns)
         return session.PASS
 
     def _answer(self, sender: Side, message: Any, call: Open, text: bytes, at: int, opcode: int) -> session.Verdict:
@@ -162,7 +162,7 @@ class Onion:
 
     def tick(self, now_ns: int) -> None:
         """Time has come to here: what is due happens."""
-        self._time(now_ns)
+        self._now.ns = now_ns
         for held in sorted((held for held in self._held if held.due_ns <= now_ns), key=lambda held: held.due_ns):
             self._release(held)
         for asked in [asked for asked in self._asks if asked.due_ns <= now_ns]:
@@ -192,7 +192,7 @@ class Onion:
 
     def ended(self, sender: Side, now_ns: int) -> None:
         """That side will send nothing more: what is kept of it is decided now."""
-        self._time(now_ns)
+        self._now.ns = now_ns
         for held in [held for held in self._held if held.journey.sender is sender]:
             self._release(held)
         for asked in [asked for asked in self._asks if asked.journey is not None and asked.journey.sender is sender]:
@@ -204,7 +204,7 @@ class Onion:
 
     def close(self, closing: Closing, now_ns: int) -> None:
         """The link is over."""
-        self._time(now_ns)
+        self._now.ns = now_ns
         for asked in self._asks:
             if isinstance(asked.running, GeneratorType):
                 asked.seat.end(asked.running)
@@ -217,11 +217,6 @@ class Onion:
     def is_own(self, message_id: str) -> bool:
         """Whether a message id is one of a plugin's Call on this link."""
         return self._ids.is_own(message_id)
-
-    def _time(self, now_ns: int) -> None:
-        self.now_ns = now_ns
-        for seat in self.seats:
-            seat.context.now_ns = now_ns
 
     # ---- a message on its way ----
 
@@ -308,7 +303,7 @@ class Onion:
     def _hold(self, journey: Journey, seat: Seat, verdict: Hold) -> session.Verdict | None:
         if not self._keep(journey, seat):
             return self._decide(journey, seat, verdict.then)
-        due_ns = self.now_ns + min(int(verdict.seconds * 1e9), self._longest_ns)
+        due_ns = self._now.ns + min(int(verdict.seconds * 1e9), self._longest_ns)
         self._held.append(Held(due_ns, journey, seat, verdict.then))
         return session.Drop(words(verdict.reason), seat.name, HELD)
 
@@ -340,7 +335,7 @@ class Onion:
             if self._keep(journey, seat):
                 break
             answer = None
-        due_ns = self.now_ns + int(found.seconds * 1e9)
+        due_ns = self._now.ns + int(found.seconds * 1e9)
         self._own(seat, found.side, found.call, f"asked for {words(journey.message_id)}", due_ns, journey, running)
         return session.Drop(f"asks the {found.side}", seat.name, HELD)
 
@@ -401,7 +396,7 @@ class Onion:
             if wish.side is None or wish.message is None:
                 self.actions.append(End(wish.seat.name, wish.reason, wish.reset))
             elif wishes <= MOST_WISHES:
-                self._own(wish.seat, wish.side, wish.message, wish.reason, self.now_ns + self._longest_ns)
+                self._own(wish.seat, wish.side, wish.message, wish.reason, self._now.ns + self._longest_ns)
             elif wishes == MOST_WISHES + 1:
                 wish.seat.fail(f"sends more than {MOST_WISHES} messages because of one event")
 
@@ -430,7 +425,7 @@ class Onion:
             if not lane.count:
                 return self._leave(journey)
             if self._keep(journey, journey.asked.seat):
-                lane.waiting.append(Waiting(self.now_ns + QUIET_NS, journey))
+                lane.waiting.append(Waiting(self._now.ns + QUIET_NS, journey))
                 return session.Drop("waits for a quiet moment", journey.plugin, HELD)
             return self._drop(journey, journey.plugin, "too many messages wait")
         if lane.own is not None and lane.own.asked is not None and self._keep(journey, lane.own.asked.seat):
@@ -441,8 +436,8 @@ class Onion:
     def _leave(self, journey: Journey) -> session.Verdict:
         """It leaves now; a Call is open from here on."""
         if type(journey.message) is Call:
-            call = Open(journey.message_id, self.now_ns + EXPIRES_NS, journey.seen, journey.asked)
-            self._lanes[journey.sender].add(call, self.now_ns)
+            call = Open(journey.message_id, self._now.ns + EXPIRES_NS, journey.seen, journey.asked)
+            self._lanes[journey.sender].add(call, self._now.ns)
         if journey.text and not journey.changed:
             return session.PASS
         return session.Replace(write(journey.message, journey.message_id), journey.reason, journey.plugin)

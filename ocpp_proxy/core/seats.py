@@ -113,17 +113,31 @@ def words(text: object) -> str:
     return str(text)[:MOST_WORDS].encode("utf-8", "replace").decode()
 
 
+class Now:
+    """Record time, shared by all seats of a link."""
+
+    __slots__ = ("ns",)
+
+    def __init__(self, ns: int = 0) -> None:
+        self.ns = ns
+
+
 class SeatContext:
     """``api.Context``."""
 
-    __slots__ = ("_seat", "identity", "now_ns", "options", "versions")
+    __slots__ = ("_now", "_seat", "identity", "options", "versions")
 
-    def __init__(self, seat: "Seat", identity: str, versions: Mapping[Side, str], options: Any) -> None:
+    def __init__(self, seat: "Seat", identity: str, versions: Mapping[Side, str], options: Any, now: Now) -> None:
         self._seat = seat
+        self._now = now
         self.identity = identity
         self.versions = versions
         self.options = options
-        self.now_ns = 0
+
+    @property
+    def now_ns(self) -> int:
+        """Record time, ns since the epoch."""
+        return self._now.ns
 
     def send(self, side: Side, message: Call | Send, reason: str = "") -> None:
         """Send a message of the plugin's own."""
@@ -154,7 +168,7 @@ class Seat:
 
     def __init__(
         self, index: int, installed: Installed, identity: str, versions: Mapping[Side, str], wishes: list[Wish],
-        tell: Callable[[Told], None], limit: Limit,
+        tell: Callable[[Told], None], limit: Limit, now: Now,
     ) -> None:
         self.index = index
         self.name = installed.name
@@ -164,7 +178,7 @@ class Seat:
         self.strikes = self.told_now = 0
         self.off = False
         self._limit = limit
-        self.context = SeatContext(self, identity, versions, installed.options)
+        self.context = SeatContext(self, identity, versions, installed.options, now)
         made = self.call("its constructor", installed.make)
         self.plugin = made if isinstance(made, Plugin) else Plugin()
         if not isinstance(made, Plugin | Failed):
