@@ -20,7 +20,8 @@ def source(live: bool = False) -> Counting:
     lines = [*talk.pair(), *talk.pair("Reset"), talk.ping(), *talk.pair("StatusNotification")]
     made = Counting(lines, [LINK], live=live)
     made.groups = [group("R07", 3, ("CP1", "CP2")), group("X01", 1, severity=Severity.WARNING)]
-    made.found = [found("R07", 1, msg_no=3), found("R07", 2, "CP2", evidence=(1, 5)), found("R07", 3, number=6), found("X01", 4)]
+    made.found = [
+        found("R07", 1, msg_no=3), found("R07", 2, "CP2", evidence=(1, 5)), found("R07", 3, number=6), found("X01", 4)]
     return made
 
 

@@ -135,7 +135,7 @@ class Findings(SummaryPane):
 
     def look_for(self, text: str, forward: bool) -> None:
         """Search the table one is in."""
-        table = self.each if self.each.has_focus else self.table
+        table = self.each if self.part is self.each else self.table
         if not table.find(text, forward):
             self.notify(f"not found: {safe_text(text, 60)}", markup=False)
 

@@ -50,7 +50,7 @@ class LogLines(ScrollView, can_focus=True):
         widest = max((cell_len(self._text(line)) for line in fresh), default=0)
         self.virtual_size = Size(max(widest, self.virtual_size.width), len(self.lines))
         if at_end:
-            self.scroll_end(animate=False, immediate=True)
+            self.scroll_end(animate=False, immediate=True, force=True)     # also before its scroll bar is there
         elif gone:
             self.scroll_to(y=int(self.scroll_offset.y) - gone, animate=False, immediate=True)
         self.refresh()

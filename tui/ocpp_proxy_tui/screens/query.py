@@ -165,7 +165,7 @@ class Query(Pane):
 
     def look_for(self, text: str, forward: bool) -> None:
         """Search the result, or the ready queries where one is there."""
-        table = self.ready if self.ready.has_focus else self.result
+        table = self.ready if self.part is self.ready else self.result
         if not table.find(text, forward):
             self.notify(f"not found: {safe_text(text, 60)}", markup=False)
 

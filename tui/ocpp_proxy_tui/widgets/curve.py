@@ -79,7 +79,7 @@ class Curve(Widget):
         self._drawn: list[str] = []
 
     def show(self, points: Sequence[Point], unit: str, left: str = "") -> None:
-        """Draw other points; none: say so. What is no number is left out. ``left`` stands behind the count. Both are escaped."""
+        """Draw other points; none: say so. What is no number is left out. ``left`` stands behind the count; it is escaped."""
         self._points = [point for point in points if math.isfinite(point[1]) and abs(point[1]) <= LARGEST]
         self._unit, self._left, self._drawn = unit, left, []
         self.refresh()

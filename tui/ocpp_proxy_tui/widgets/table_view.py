@@ -90,7 +90,7 @@ class TableView(ScrollView, can_focus=True):
         self.cursor = next((at for at, row in enumerate(self.shown) if row.key == key), min(self.cursor, max(0, len(rows) - 1)))
         self._measure()
         if self.cursor != before:
-            self.scroll_to(y=int(self.scroll_offset.y) + self.cursor - before, animate=False, immediate=True)
+            self.scroll_to(y=int(self.scroll_offset.y) + self.cursor - before, animate=False, immediate=True, force=True)
         self._moved(scroll=False)
 
     @property
