@@ -66,11 +66,12 @@ class Waiting:
 class Display(threading.Thread):
     """Follows the running proxy and prints its lines; prints the card again when an address changes."""
 
-    def __init__(self, instance: Instance, card: Callable[[], list[str]], lines: bool) -> None:
+    def __init__(self, instance: Instance, card: Callable[[], list[str]], lines: bool, since_ns: int = 0) -> None:
+        """``since_ns``: lines before are not shown; 0: all since the proxy was started."""
         super().__init__(name="display", daemon=True)
         self._instance, self._card, self._lines = instance, card, lines
         self._ended = threading.Event()
-        self._since = instance.started_ns
+        self._since = since_ns or instance.started_ns
         self._waiting = Waiting()
 
     def run(self) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,12 @@ class Show:
         """The terminal UI was left, by its user or because the proxy ends; called in a thread of its own."""
         if self._instance is not None and not self._ending:
             talk("the proxy goes on; Ctrl-C ends it, `ocpp-proxy tui` opens the screen again")
-            self._show_lines(self._instance)
+            self._show_lines(self._instance, time.time_ns())    # what came before was on that screen
 
-    def _show_lines(self, instance: Instance) -> None:
+    def _show_lines(self, instance: Instance, since_ns: int = 0) -> None:
         for line in self._card():
             talk(line)
-        self._display = Display(instance, self._card, sys.stdout.isatty())
+        self._display = Display(instance, self._card, sys.stdout.isatty(), since_ns)
         self._display.start()
 
     def _stopping(self) -> None:

@@ -2,21 +2,25 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from ocpp_proxy import model, records
-from ocpp_proxy.cli import display
+from ocpp_proxy.cli import display, running
 from ocpp_proxy.cli.addresses import Address, charger_urls, own_addresses
 from ocpp_proxy.cli.app import run_app
 from ocpp_proxy.cli.card import card
 from ocpp_proxy.cli.running import refuse_own_listener, refuse_unwritable
 from ocpp_proxy.config import CaptureConfig, Config, TlsConfig
+from ocpp_proxy.fields import Filter, parse
+from ocpp_proxy.hub.client import LiveSource
 from ocpp_proxy.hub.instance import Instance
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.records import Line
+from ocpp_proxy.supervisor import Event
 
 ADDRESSES = [Address("192.168.8.2", "wlan0"), Address("fd00::2", "eth0")]
 INSTANCE = Instance("x", 1, "/run/x", ("[::]:9000",), "wss://csms/", "/var/cap", "/run/x/control.sock")
@@ -161,3 +165,37 @@ def test_a_display_that_breaks_is_not_seen_as_a_broken_proxy(monkeypatch: pytest
     shown.start()
     shown.stop(30)
     assert not shown.is_alive()
+
+
+def test_after_the_screen_only_what_comes_then_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[object, ...]] = []
+
+    class Recorded:
+        def __init__(self, *given: object) -> None:
+            made.append(given)
+
+        def start(self) -> None:
+            """Nothing to follow here."""
+
+    monkeypatch.setattr(running, "Display", Recorded)
+    show = running.Show(Config("ws://csms/"), False, None)
+    before = time.time_ns()
+    show.event(Event("listening", instance=INSTANCE))
+    show._left()
+    assert [given[3] == 0 for given in made] == [True, False]       # at the start all lines, then those from now on
+    assert before <= int(str(made[1][3])) <= time.time_ns()
+
+
+def test_the_display_asks_for_lines_since_the_time_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    class Asked(LiveSource):
+        def __init__(self) -> None:
+            """No connection."""
+
+        async def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
+            asked.append(where)
+            return []
+
+    asyncio.run(display.Display(INSTANCE, lambda: [], False, 5_000_000_000)._missed(Asked()))
+    assert asked == [parse('time > "1970-01-01T00:00:05.000000Z"')]

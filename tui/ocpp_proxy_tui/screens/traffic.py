@@ -308,6 +308,9 @@ class Traffic(Pane):
         if row is None or not row.msg_no:
             self._say("only messages can be marked")
             return
+        if not self.ground.source.stored:
+            self._say("this proxy stores nothing (--no-capture): there is nothing that a bookmark could be kept in")
+            return
         self.list.stop_following()
         kept = self.ground.bookmarks.get(row.msg_no)
         note = "Note of the bookmark (may be empty):" if kept is None else "Note of the bookmark (empty: take it away):"
