@@ -1,9 +1,10 @@
 """Starting the terminal UI on a source; the exit code."""
 
 import asyncio
-import contextlib
 import os
 import signal
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from ocpp_proxy.source import Source
@@ -11,16 +12,31 @@ from ocpp_proxy_tui.app import ProxyApp
 from ocpp_proxy_tui.ground import Render
 from ocpp_proxy_tui.settings import Settings
 
+END_SECONDS = 2.0                           # to put the terminal right and keep the layout, once told to end
+
 
 async def show(source: Source, settings: Settings, view: Path, render: Render, first_filter: str = "") -> int:
     """Run until the user quits, or SIGTERM or SIGHUP ends it. Raises ``ConfigError`` for settings that cannot be."""
     app = ProxyApp(source, settings, view, render, first_filter, ansi=few_colours())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        with contextlib.suppress(NotImplementedError):      # Windows
-            loop.add_signal_handler(number, app.exit)
+    end_on_signals(asyncio.get_running_loop(), app.exit)
     await app.run_async()
     return app.return_code or 0
+
+
+def end_on_signals(loop: asyncio.AbstractEventLoop, leave: Callable[[], object]) -> None:
+    """End in order on SIGTERM and SIGHUP; or without order soon after, where the terminal is gone.
+
+    Textual's writing thread dies with the terminal, and what paints then waits for it for ever, the event loop with it: the
+    handlers must not need the loop, or each closed window would leave a process behind.
+    """
+    def end(*_: object) -> None:
+        last = threading.Timer(END_SECONDS, os._exit, (0,))
+        last.daemon = True
+        last.start()
+        loop.call_soon_threadsafe(leave)
+
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):      # Windows has no SIGHUP
+        signal.signal(number, end)
 
 
 def few_colours() -> bool:

@@ -1,0 +1,52 @@
+"""What ends the terminal UI from outside."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STUCK = """
+import asyncio, queue
+from ocpp_proxy_tui.start import end_on_signals
+
+async def main():
+    full = queue.Queue(1)
+    full.put("painted")
+    end_on_signals(asyncio.get_running_loop(), lambda: None)
+    print("stuck", flush=True)
+    full.put("who reads this died with the terminal")
+
+asyncio.run(main())
+"""
+IN_ORDER = """
+import asyncio
+from ocpp_proxy_tui.start import end_on_signals
+
+async def main():
+    left = asyncio.Event()
+    end_on_signals(asyncio.get_running_loop(), left.set)
+    print("waits", flush=True)
+    await left.wait()
+    print("left", flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGHUP")
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize(("script", "last"), [(STUCK, ""), (IN_ORDER, "left\n")])
+def test_it_ends_even_when_nobody_takes_what_it_paints(number: signal.Signals, script: str, last: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "tui", "captures"))}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment) as child:
+        try:
+            assert child.stdout is not None and child.stdout.readline().strip() in ("stuck", "waits")
+            child.send_signal(number)
+            assert child.wait(60) == 0
+            assert child.stdout.read() == last
+        finally:
+            child.kill()
