@@ -237,7 +237,7 @@ _ALL = (
     Field("evse", "number", "EVSE number", _of_message("evse_id")),
     Field("connector", "number", "connector number", _of_message("connector_id")),
     Field("tx", "text", "transaction id", _of_message("tx_id"), ("transaction",)),
-    Field("token", "text", "idTag or idToken (a pseudonym, unless secrets are kept)", _of_message("id_token")),
+    Field("token", "text", "idTag or idToken", _of_message("id_token")),
     Field("error", "text", "error code of a CALLERROR or CALLRESULTERROR", _of_message("error_code"), ("error_code",)),
     Field("size", "number", "bytes of the payload", _size, ("bytes",)),
     Field("opcode", "choice", "kind of the frame", _opcode, (), tuple(opcode.value for opcode in model.Opcode)),

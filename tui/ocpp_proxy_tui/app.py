@@ -128,7 +128,7 @@ class ProxyApp(App[None]):
             return
         self._active.tick()
         self._draw_tabs()
-        self.query_one("#status", Static).update(self._status())
+        self.query_one("#status", Static).update(self._status(), layout=False)
 
     def _draw_tabs(self) -> None:
         width, ascii = self.size.width, self.ground.look.ascii
@@ -146,7 +146,7 @@ class ProxyApp(App[None]):
             cut = "~" if ascii else "…"
             shown = title if cell_len(title) <= room else set_cell_size(title, room - 1) + cut
             tabs.append(" " * (room - cell_len(shown) + 1) + shown, "bold" if scope else "")
-        self.query_one("#tabs", Static).update(tabs)
+        self.query_one("#tabs", Static).update(tabs, layout=False)
 
     def _status(self) -> Text:
         return Text(" " + self.ground.look.plain(self._active.status()), no_wrap=True)

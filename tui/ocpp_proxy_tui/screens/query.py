@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar
 
-import ocpp_proxy_captures
+from ocpp_proxy_captures.canned import query_list
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -71,7 +71,7 @@ class Query(Pane):
 
     def on_mount(self) -> None:
         """List the ready queries, and a place for one's own."""
-        queries = ocpp_proxy_captures.query_list()
+        queries = query_list()
         rows = [TableRow(name, (Cell(name), Cell(answers))) for name, answers, _ in queries]
         own = TableRow(OWN, (Cell(OWN), Cell("what you write yourself (e)")))
         self._written = {name: "\n".join([name, *(one.strip() for one in parameters.split(", ") if one)])
