@@ -1,5 +1,6 @@
 """The screen of findings: two tables, what a rule means, jumps to the evidence."""
 
+from functools import partial
 from pathlib import Path
 
 from ocpp_proxy_tui.app import ProxyApp
@@ -56,8 +57,13 @@ def test_enter_goes_down_and_then_to_the_evidence_whatever_it_is(tmp_path: Path)
             assert table(app, "#each").has_focus
             await pilot.press("g", *moves, "enter")
             await until(pilot, lambda: app.query_one(ContentSwitcher).current == "traffic")
-            await until(pilot, lambda number=number: (row := traffic.list.row()) is not None and row.number == number)
+            await until(pilot, partial(_stands_on, traffic, number))
     on(source(), "Findings", body, tmp_path)
+
+
+def _stands_on(traffic: Traffic, number: int) -> bool:
+    row = traffic.list.row()
+    return row is not None and row.number == number
 
 
 def test_keys_between_the_tables_search_copy_and_its_traffic(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from ocpp_proxy_tui.app import ProxyApp
-from ocpp_proxy_tui.screens import transactions as module
 from ocpp_proxy_tui.widgets.curve import Curve
 from textual.pilot import Pilot
 from textual.widgets import ContentSwitcher
@@ -53,7 +52,7 @@ def test_rows_of_running_and_ended_transactions(tmp_path: Path) -> None:
 
 
 def test_one_that_runs_has_lasted_until_now_where_the_source_is_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.time, "time_ns", lambda: RUNNING.started_ns + 75 * S)
+    monkeypatch.setattr("time.time_ns", lambda: RUNNING.started_ns + 75 * S)
 
     async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
         assert cells(table(app), "duration") == ["00:01:15", "01:02:05"]

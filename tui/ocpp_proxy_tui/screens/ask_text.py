@@ -17,7 +17,7 @@ class AskText(ModalScreen[str | None]):
     DEFAULT_CSS = """
     AskText { align: center middle; }
     AskText > Vertical { width: 70%; max-width: 80; height: auto; border: round $primary; background: $surface; padding: 0 1; }
-    AskText Input { border: none; height: 1; }
+    AskText Input, AskText Input:focus { border: none; height: 1; }
     """
     AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "leave", id="ask.leave")]
