@@ -16,7 +16,7 @@ ocpp-proxy {__version__}: see, check and store OCPP traffic between chargers and
   ocpp-proxy run wss://csms.example/ocpp   stand between; prints the URL to type into the charger
   ocpp-proxy run simulate                  a charger on the bench, no CSMS
   ocpp-proxy demo                          simulated chargers and CSMS, nothing to configure
-  ocpp-proxy tail -f                       live lines     (--filter 'action == "MeterValues" and ms > 500')
+  ocpp-proxy tui                           the screen; tail -f: live lines (--filter 'action == Heartbeat and ms > 500')
   ocpp-proxy check                         what is wrong, and whose fault it is
   ocpp-proxy query overview                one of the ready queries (query --list), or SQL
   ocpp-proxy --help                        all commands   (chargers, tx, findings, doctor, cert, export, config, plugins)"""

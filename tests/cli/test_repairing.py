@@ -9,6 +9,7 @@ import pytest
 from ocpp_proxy.cli.app import run_app
 from ocpp_proxy.hub import instance as instances
 from ocpp_proxy.hub.instance import Instance
+from ocpp_proxy.hub.overflow import moved_folder
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,7 @@ def test_the_spool_of_the_capture_is_used(tmp_path: Path, monkeypatch: pytest.Mo
     (spool / "w0-0000000000000001-00000001.seg").write_text("")
     assert run_app(["doctor", "--repair", str(capture)]) == 0
     key = (tmp_path / "state/ocpp-proxy/pseudonym.key").read_bytes()
-    assert asked == [(capture,), (capture,), (capture, spool, key)]
+    assert asked == [(capture,), (capture,), (capture, [spool, moved_folder(spool.parent)], key)]
 
 
 def test_a_running_capture_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
