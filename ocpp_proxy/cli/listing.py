@@ -8,6 +8,7 @@ from typing import Any
 from ocpp_proxy.cli.line_json import VERSION, finding_object
 from ocpp_proxy.cli.open_source import open_source
 from ocpp_proxy.cli.printing import MARKS, ascii_json, render, stamp, talk
+from ocpp_proxy.core.masking import veiled
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import ConfigError, Severity
 from ocpp_proxy.source import Charger, Charging, FindingGroup, FoundAt, Source, Table
@@ -150,7 +151,7 @@ def charging_table(found: list[Charging]) -> Table:
     columns = ["started (UTC)", "charger", "transaction", "at", "duration", "kWh", "token", "missing", "reason"]
     return Table(columns, [[
         _clock(one.started_ns) or "before this", one.identity, one.tx_id, _place(one), _duration(one),
-        None if one.kwh is None else round(one.kwh, 3), one.id_token, one.missing or None, one.reason,
+        None if one.kwh is None else round(one.kwh, 3), veiled(one.id_token), one.missing or None, one.reason,
     ] for one in found])
 
 

@@ -439,3 +439,13 @@ def test_an_empty_source_and_an_empty_filter_show_nothing_and_bear_all_keys(tmp_
         await pilot.press(*keys)
         assert pane.list.row() is None and pane.status().endswith("0/0")
     on(MemorySource([], [LINK]), body, tmp_path)
+
+
+def test_help_and_quit_stand_in_the_footer_at_80_columns(tmp_path: Path) -> None:
+    async def main() -> None:
+        app = ProxyApp(MemorySource(), Settings(), tmp_path / "view.toml", render)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause()
+            footer = "".join(segment.text for segment in app.screen._compositor.render_strips()[-1])
+            assert "? help" in footer and "q quit" in footer and "/ filter" in footer, footer
+    asyncio.run(main())

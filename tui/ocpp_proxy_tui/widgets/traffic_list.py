@@ -59,7 +59,7 @@ class TrafficList(ScrollView):
         Binding("shift+up,K", "extend(-1)", "choose rows upwards", show=False, id="traffic.extend_up"),
         Binding("shift+down,J", "extend(1)", "choose rows downwards", show=False, id="traffic.extend_down"),
         Binding("v", "choose", "begin or end choosing rows", show=False, id="traffic.choose"),
-        Binding("enter", "open", "details", show=False, id="traffic.open"),
+        Binding("enter", "open", "details", id="traffic.open"),
     ]
     can_focus = True
 
