@@ -5,10 +5,8 @@ Times are kept to the microsecond.
 """
 
 import asyncio
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import duckdb
@@ -16,10 +14,10 @@ import duckdb
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.source import Bookmark
 from ocpp_proxy_captures.database import Connection, attach, connect
+from ocpp_proxy_captures.gate import aside
 
 MOST = 10_000                               # bookmarks of a capture
 NOTE, TAG, TAGS = 4_000, 100, 50            # characters of a note, of a tag, tags of a bookmark
-WAIT_S = 10.0                               # until nobody reads a closed capture
 _ALL = """SELECT msg_no, epoch_us(ts) * 1000, coalesce(note, ''), coalesce(author, ''), coalesce(tags, []) FROM bookmarks
     ORDER BY msg_no"""
 
@@ -52,46 +50,11 @@ class SourceMarks(ABC):
 
     async def bookmarks(self) -> list[Bookmark]:
         """All bookmarks, in order of their messages."""
-        return await asyncio.to_thread(self.reader.bookmarks)
+        return await aside(self.reader.bookmarks)
 
     async def bookmark(self, mark: Bookmark) -> None:
         """Store a bookmark, or take it away."""
         await asyncio.to_thread(self.reader.bookmark, mark)
-
-
-class Gate:
-    """Many may be inside, or one alone. Who waits to be alone keeps nobody out."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._inside, self._shut = 0, False
-
-    @contextmanager
-    def inside(self) -> Iterator[None]:
-        """Beside others."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._shut)
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def alone(self, seconds: float = WAIT_S) -> Iterator[None]:
-        """Raises ``ConfigError`` when others are inside for so long."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: not self._shut and not self._inside, seconds):
-                raise ConfigError("the capture is being read (an export or a check runs); bookmark again when that is done")
-            self._shut = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._shut = False
-                self._changed.notify_all()
 
 
 def put(con: Connection, database: str, mark: Bookmark) -> None:

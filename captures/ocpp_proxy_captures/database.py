@@ -5,9 +5,11 @@ damage never reach the user: they become ``CaptureError`` with what to do.
 """
 
 import re
+import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -26,6 +28,7 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False, "autoload_known_extensions": False, "allow_community_extensions": False,
     "python_enable_replacements": False,
 }
+FETCH = 256                                 # rows made at once: no other thread of the process has a turn meanwhile
 Connection = duckdb.DuckDBPyConnection
 
 
@@ -111,6 +114,14 @@ def check_version(con: Connection, path: Path, alias: str) -> None:
         raise CaptureError(
             f"{path}: was written with capture schema {version}; this release reads {SCHEMA_VERSION}."
             " Use the release that wrote it.")
+
+
+def fetched(answered: Connection, most: int = sys.maxsize) -> list[tuple[Any, ...]]:
+    """The rows of a result, up to ``most``."""
+    rows: list[tuple[Any, ...]] = []
+    while len(rows) < most and (some := answered.fetchmany(min(FETCH, most - len(rows)))):
+        rows += some
+    return rows
 
 
 def define_views(con: Connection, aliases: Sequence[str]) -> None:

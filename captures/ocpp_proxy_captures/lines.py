@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ocpp_proxy.model import Finding, Frame, Opcode
 from ocpp_proxy.records import Found, FrameSeen, Line, MessageSeen, Record
 from ocpp_proxy_captures import rebuild
-from ocpp_proxy_captures.database import Connection
+from ocpp_proxy_captures.database import Connection, fetched
 
 _OPCODES = tuple(opcode.value for opcode in Opcode)
 
@@ -47,8 +47,8 @@ def light(con: Connection, numbers: Sequence[int]) -> dict[int, tuple[Line, str]
     messages: list[int] = []
     others: list[int] = []
     apart: dict[int, int] = {}
-    for no, msg_no, opcode, frame_id in con.execute(
-            f"SELECT no, msg_no, opcode, frame_id FROM wire WHERE {rebuild.among('no', numbers)} ORDER BY no").fetchall():
+    for no, msg_no, opcode, frame_id in fetched(con.execute(
+            f"SELECT no, msg_no, opcode, frame_id FROM wire WHERE {rebuild.among('no', numbers)} ORDER BY no")):
         (others if msg_no is None else messages).append(no)
         if opcode is not None:
             opcodes[no] = _OPCODES[opcode]
@@ -76,14 +76,14 @@ def light(con: Connection, numbers: Sequence[int]) -> dict[int, tuple[Line, str]
 
 
 def _events(con: Connection, numbers: Sequence[int]) -> dict[int, Record]:
-    rows = con.execute(f"SELECT no, body FROM events WHERE {rebuild.among('no', numbers)}").fetchall()
+    rows = fetched(con.execute(f"SELECT no, body FROM events WHERE {rebuild.among('no', numbers)}"))
     return {no: rebuild.event(body) for no, body in rows}
 
 
 def _findings(con: Connection, numbers: Sequence[int], records: dict[int, Record]) -> dict[int, list[Finding]]:
     """The findings raised on these lines; those that stand alone become records."""
     findings: dict[int, list[Finding]] = {}
-    for row in con.execute(rebuild.found_sql(rebuild.among("line_no", numbers))).fetchall():
+    for row in fetched(con.execute(rebuild.found_sql(rebuild.among("line_no", numbers)))):
         if row[0] == row[1]:
             records[row[0]] = Found(rebuild.finding(row))
         else:

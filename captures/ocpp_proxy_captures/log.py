@@ -1,6 +1,5 @@
 """What a capture says about the proxy itself: when a run began, notes about the whole proxy, gaps, refused dials."""
 
-import asyncio
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 
@@ -9,6 +8,7 @@ from ocpp_proxy.escape import safe_text
 from ocpp_proxy.source import LogLine
 from ocpp_proxy_captures import rebuild
 from ocpp_proxy_captures.database import Connection
+from ocpp_proxy_captures.gate import aside
 
 LINES = 10_000                              # of notes and gaps, the newest
 _NOTES = f"""
@@ -50,4 +50,4 @@ class SourceLog(ABC):
 
     async def log(self, after_ns: int = 0) -> list[LogLine]:
         """What the proxy itself said since then, oldest first, up to a bound."""
-        return await asyncio.to_thread(self.reader.log, after_ns)
+        return await aside(self.reader.log, after_ns)

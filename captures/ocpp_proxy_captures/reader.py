@@ -1,9 +1,8 @@
 """What a capture can be asked: links, lines, the stored stream, queries. The same for a file, a folder and a live store."""
 
-import asyncio
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -15,10 +14,11 @@ from ocpp_proxy.model import CaptureError, ConfigError, Link
 from ocpp_proxy.records import Beat, Handshake, Line, LinkOpened, Record
 from ocpp_proxy.source import Bookmark, Table
 from ocpp_proxy_captures import canned, rebuild, sandbox
-from ocpp_proxy_captures.bookmarks import Gate, Marks, SourceMarks, put_in_file
+from ocpp_proxy_captures.bookmarks import Marks, SourceMarks, put_in_file
 from ocpp_proxy_captures.cells import plain
-from ocpp_proxy_captures.database import Connection, capture_files, open_files, refused
+from ocpp_proxy_captures.database import Connection, capture_files, fetched, open_files, refused
 from ocpp_proxy_captures.fields_sql import candidates
+from ocpp_proxy_captures.gate import Ending, Gate, aside
 from ocpp_proxy_captures.lines import lines as rebuilt_lines
 from ocpp_proxy_captures.log import Log, SourceLog
 from ocpp_proxy_captures.summaries import SourceSummaries, Summaries
@@ -41,11 +41,14 @@ class Reader(Traffic, Summaries, Marks, Log, ABC):
     def closed_files(self) -> AbstractContextManager[list[Path]]:
         """Files that a child process may open: all that is committed."""
 
+    def ending(self) -> Ending:
+        """What a question is asked in that another thread may end."""
+        return Ending()
+
     def links(self) -> list[Link]:
         """All links, oldest first, each as last known."""
         with self.reading() as con:
-            rows = con.execute(
-                "SELECT body FROM events WHERE kind IN ('link_opened', 'handshake') ORDER BY no").fetchall()
+            rows = fetched(con.execute("SELECT body FROM events WHERE kind IN ('link_opened', 'handshake') ORDER BY no"))
         found: dict[int, Link] = {}
         for (body,) in rows:
             record = rebuild.event(body)
@@ -62,7 +65,7 @@ class Reader(Traffic, Summaries, Marks, Log, ABC):
         """Up to ``limit`` lines that pass the filter, behind the first ``after`` of those."""
         if where is None:
             with self.reading() as con:
-                rows = con.execute("SELECT no FROM lines ORDER BY no LIMIT ? OFFSET ?", [limit, after]).fetchall()
+                rows = fetched(con.execute("SELECT no FROM lines ORDER BY no LIMIT ? OFFSET ?", [limit, after]))
                 return rebuilt_lines(con, [no for (no,) in rows])
         out: list[Line] = []
         for batch in self.lines(where):
@@ -89,14 +92,22 @@ class Reader(Traffic, Summaries, Marks, Log, ABC):
         with self.reading() as con:
             beat = con.execute(
                 "SELECT json_extract_string(value, '$.last_beat_ns') FROM meta WHERE key = 'progress'").fetchall()
-            yield from rebuild.source_records(con)
+        yield from self._windows(rebuild.source_records)
         if beat and int(beat[0][0] or 0):
             yield [Beat(int(beat[0][0]))]
 
     def everything(self) -> Iterator[list[Record]]:
         """The stored stream with its messages and findings."""
+        yield from self._windows(rebuild.all_records)
+
+    def _windows(self, part: Callable[[Connection, int, int], list[Record]]) -> Iterator[list[Record]]:
+        """Part by part: nobody reads between two of them."""
         with self.reading() as con:
-            yield from rebuild.all_records(con)
+            ranges = list(rebuild.windows(con))
+        for first, last in ranges:
+            with self.reading() as con:
+                records = part(con, first, last)
+            yield records
 
     def query(self, query: str, parameters: Mapping[str, str]) -> Table:
         """A canned query by its name, or SQL, which runs in a locked-down child. Raises ``ConfigError``."""
@@ -124,14 +135,11 @@ class FileReader(Reader):
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A cursor; damage met while reading is a ``CaptureError``."""
-        with self._gate.inside():
-            cursor = self._con.cursor()
+        with self._gate.cursor(lambda: self._con.cursor()) as cursor:
             try:
                 yield cursor
             except _DAMAGE as error:
                 raise refused(self.paths[-1], error) from error
-            finally:
-                cursor.close()
 
     @contextmanager
     def closed_files(self) -> Iterator[list[Path]]:
@@ -173,11 +181,11 @@ class CaptureSource(SourceTraffic, SourceSummaries, SourceMarks, SourceLog):
 
     async def links(self) -> list[Link]:
         """All links, oldest first."""
-        return await asyncio.to_thread(self._reader.links)
+        return await aside(self._reader.links)
 
     async def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
         """Up to ``limit`` lines that pass the filter, behind the first ``after`` of those."""
-        return await asyncio.to_thread(self._reader.page, where, after, limit)
+        return await aside(self._reader.page, where, after, limit)
 
     async def follow(self, where: Filter | None, last: int = 0) -> AsyncIterator[list[Line]]:
         """All lines that pass the filter, in batches, whatever ``last`` says; then it ends."""
@@ -191,7 +199,7 @@ class CaptureSource(SourceTraffic, SourceSummaries, SourceMarks, SourceLog):
 
     async def query(self, query: str, parameters: dict[str, str]) -> Table:
         """A canned query by name, or SQL (in a locked-down child process)."""
-        return await asyncio.to_thread(self._reader.query, query, parameters)
+        return await aside(self._reader.query, query, parameters)
 
     async def close(self) -> None:
         """Let go of the files."""
@@ -206,21 +214,29 @@ _BAD_VALUE = (
 
 def _candidates(con: Connection, where: Filter | None) -> list[int]:
     condition = candidates(where)
-    rows = con.execute(f"""
+    rows = fetched(con.execute(f"""
         SELECT no FROM wire w WHERE (msg_no IS NOT NULL OR opcode > 2 OR raw IS NOT NULL) AND {condition.may.text}
-        UNION ALL SELECT no FROM lines WHERE source <> 'wire' ORDER BY no""", list(condition.may.parameters)).fetchall()
+        UNION ALL SELECT no FROM lines WHERE source <> 'wire' ORDER BY no""", list(condition.may.parameters)))
     return [no for (no,) in rows]
 
 
 def _table(con: Connection, name: str, sql: str, values: Mapping[str, str]) -> Table:
-    timer = threading.Timer(QUERY_SECONDS, con.interrupt)
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        con.interrupt()
+
+    timer = threading.Timer(QUERY_SECONDS, stop)
     timer.daemon = True
     timer.start()
     try:
         con.execute(sql, dict(values))
         columns = [column[0] for column in con.description or []]
-        rows = con.fetchmany(QUERY_ROWS + 1)
+        rows = fetched(con, QUERY_ROWS + 1)
     except duckdb.InterruptException as error:
+        if not late.is_set():
+            raise
         text = f"query {name}: took longer than {QUERY_SECONDS:.0f} s and was stopped; ask for a smaller part"
         raise ConfigError(text) from error
     except _BAD_VALUE as error:

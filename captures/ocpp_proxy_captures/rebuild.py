@@ -10,7 +10,7 @@ import msgspec
 
 from ocpp_proxy.model import Finding, Frame, Message, Opcode, Severity, Side
 from ocpp_proxy.records import Found, FrameSeen, MessageSeen, Record, Source
-from ocpp_proxy_captures.database import Connection
+from ocpp_proxy_captures.database import Connection, fetched
 from ocpp_proxy_captures.envelope import rebuilt, short_text
 from ocpp_proxy_captures.pieces import APART, joined
 
@@ -52,7 +52,7 @@ def message_rows(con: Connection, where: str) -> list[tuple[Any, ...]]:
 
 
 def _rows(con: Connection, select: str, where: str) -> list[tuple[Any, ...]]:
-    rows = con.execute(f"{select} WHERE {where} ORDER BY w.no").fetchall()
+    rows = fetched(con.execute(f"{select} WHERE {where} ORDER BY w.no"))
     apart = [row[0] for row in rows if (row[_BUILT] or 0) & APART]
     values = joined(con, apart) if apart else {}
     return [_whole(row, values[row[0]]) if row[0] in values else row for row in rows] if values else rows
@@ -71,7 +71,7 @@ def call_times(con: Connection, rows: Sequence[Sequence[Any]]) -> dict[int, int]
     calls = sorted({row[_MSG_NO] - row[_CALL_BACK] for row in rows if row[_CALL_BACK] is not None})
     if not calls:
         return {}
-    return dict(con.execute(f"SELECT msg_no, {_NS.format('wire')} FROM wire WHERE {among('msg_no', calls)}").fetchall())
+    return dict(fetched(con.execute(f"SELECT msg_no, {_NS.format('wire')} FROM wire WHERE {among('msg_no', calls)}")))
 
 
 def found_sql(where: str) -> str:
@@ -123,35 +123,35 @@ def event(body: str) -> Source:
     return record
 
 
-def source_records(con: Connection) -> Iterator[list[Record]]:
-    """The stored stream without what was derived from it: what a pipeline makes everything else of again."""
-    for first, last in windows(con):
-        inside = f"no BETWEEN {first} AND {last}"
-        rows: list[tuple[int, Record]] = [
-            (no, event(body)) for no, body in con.execute(f"SELECT no, body FROM events WHERE {inside}").fetchall()]
-        for row in wire_rows(con, f"w.{inside} AND w.opcode IS NOT NULL"):
-            frame, _ = frame_and_message(row)
-            if frame is not None:
-                rows.append((row[0], FrameSeen(frame)))
-        yield [record for _, record in sorted(rows, key=_ordinal)]
+def source_records(con: Connection, first: int, last: int) -> list[Record]:
+    """A part of the stored stream without what was derived from it: what a pipeline makes everything else of again."""
+    inside = f"no BETWEEN {first} AND {last}"
+    rows = _event_rows(con, inside)
+    for row in wire_rows(con, f"w.{inside} AND w.opcode IS NOT NULL"):
+        frame, _ = frame_and_message(row)
+        if frame is not None:
+            rows.append((row[0], FrameSeen(frame)))
+    return [record for _, record in sorted(rows, key=_ordinal)]
 
 
-def all_records(con: Connection) -> Iterator[list[Record]]:
-    """The stored stream with messages and findings. Exchanges and transactions are not in it: they are views."""
-    for first, last in windows(con):
-        inside = f"no BETWEEN {first} AND {last}"
-        rows: list[tuple[int, Record]] = [
-            (no, event(body)) for no, body in con.execute(f"SELECT no, body FROM events WHERE {inside}").fetchall()]
-        wire = wire_rows(con, f"w.{inside}")
-        called = call_times(con, wire)
-        for row in wire:
-            frame, message = frame_and_message(row, called)
-            if frame is not None:
-                rows.append((row[0], FrameSeen(frame)))
-            if message is not None:
-                rows.append((row[0], MessageSeen(message)))
-        rows += [(row[0], Found(finding(row))) for row in con.execute(found_sql(inside)).fetchall()]
-        yield [record for _, record in sorted(rows, key=_ordinal)]
+def all_records(con: Connection, first: int, last: int) -> list[Record]:
+    """A part of the stored stream with messages and findings. Exchanges and transactions are not in it: they are views."""
+    inside = f"no BETWEEN {first} AND {last}"
+    rows = _event_rows(con, inside)
+    wire = wire_rows(con, f"w.{inside}")
+    called = call_times(con, wire)
+    for row in wire:
+        frame, message = frame_and_message(row, called)
+        if frame is not None:
+            rows.append((row[0], FrameSeen(frame)))
+        if message is not None:
+            rows.append((row[0], MessageSeen(message)))
+    rows += [(row[0], Found(finding(row))) for row in fetched(con.execute(found_sql(inside)))]
+    return [record for _, record in sorted(rows, key=_ordinal)]
+
+
+def _event_rows(con: Connection, inside: str) -> list[tuple[int, Record]]:
+    return [(no, event(body)) for no, body in fetched(con.execute(f"SELECT no, body FROM events WHERE {inside}"))]
 
 
 def windows(con: Connection) -> Iterator[tuple[int, int]]:

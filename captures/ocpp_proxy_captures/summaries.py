@@ -4,7 +4,6 @@
 microsecond, as the columns keep them.
 """
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -18,7 +17,8 @@ from ocpp_proxy.core.seen_findings import group, ranked
 from ocpp_proxy.core.seen_transactions import reason_of
 from ocpp_proxy.source import Charger, Charging, FindingGroup, FoundAt, Sample
 from ocpp_proxy_captures import rebuild
-from ocpp_proxy_captures.database import Connection, resource
+from ocpp_proxy_captures.database import Connection, fetched, resource
+from ocpp_proxy_captures.gate import aside
 
 MESSAGES = 20_000                           # of one transaction that its curve is made of, the newest
 ORDERS = 10_000                             # about charging profiles, the newest
@@ -67,7 +67,7 @@ class Summaries(ABC):
             if not rows:
                 return []
             where = rebuild.among("no", sorted(row[0] for row in rows))
-            found = {row[0]: rebuild.finding(row) for row in con.execute(rebuild.found_sql(where)).fetchall()}
+            found = {row[0]: rebuild.finding(row) for row in fetched(con.execute(rebuild.found_sql(where)))}
         return [FoundAt(found[no], line_no) for no, line_no, _ in rows]
 
     def transactions(self, identity: str = "", limit: int = 10_000) -> list[Charging]:
@@ -97,23 +97,23 @@ class SourceSummaries(ABC):
 
     async def chargers(self) -> list[Charger]:
         """All chargers, by identity."""
-        return await asyncio.to_thread(self.reader.chargers)
+        return await aside(self.reader.chargers)
 
     async def finding_groups(self, identity: str = "") -> list[FindingGroup]:
         """The findings by rule, worst and most frequent first; of one charger if named."""
-        return await asyncio.to_thread(self.reader.finding_groups, identity)
+        return await aside(self.reader.finding_groups, identity)
 
     async def findings(self, code: str = "", identity: str = "", limit: int = 1000) -> list[FoundAt]:
         """The newest findings, newest first; of one rule, one charger if named."""
-        return await asyncio.to_thread(self.reader.findings, code, identity, limit)
+        return await aside(self.reader.findings, code, identity, limit)
 
     async def transactions(self, identity: str = "", limit: int = 10_000) -> list[Charging]:
         """Transactions, newest start first."""
-        return await asyncio.to_thread(self.reader.transactions, identity, limit)
+        return await aside(self.reader.transactions, identity, limit)
 
     async def curve(self, charging: Charging) -> list[Sample]:
         """The meter values of a transaction and the limit set for it, in order of time."""
-        return await asyncio.to_thread(self.reader.curve, charging)
+        return await aside(self.reader.curve, charging)
 
 
 _NO_LINK = (101, 0, "", "", 0, False, 0)
@@ -125,7 +125,7 @@ def _sql(name: str) -> str:
 
 
 def _rows(con: Connection, name: str, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
-    return con.execute(_sql(name), dict(values)).fetchall()
+    return fetched(con.execute(_sql(name), dict(values)))
 
 
 def _latest(con: Connection) -> tuple[dict[str, tuple[str, str, str]], dict[str, dict[str, str]]]:
@@ -146,8 +146,8 @@ def _latest(con: Connection) -> tuple[dict[str, tuple[str, str, str]], dict[str,
 
 
 def _payloads(con: Connection, numbers: list[int]) -> dict[int, str | None]:
-    return dict(con.execute(
-        f"SELECT msg_no, CAST(payload AS VARCHAR) FROM messages WHERE {rebuild.among('msg_no', numbers)}").fetchall())
+    return dict(fetched(con.execute(
+        f"SELECT msg_no, CAST(payload AS VARCHAR) FROM messages WHERE {rebuild.among('msg_no', numbers)}")))
 
 
 def _told(con: Connection, charging: Charging) -> list[Told]:

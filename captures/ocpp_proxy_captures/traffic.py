@@ -3,7 +3,6 @@
 Rows are made by ``core.rows``, filters on them by ``fields.rows``: SQL decides where it is sure, that code on the rest.
 """
 
-import asyncio
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Sequence
@@ -22,8 +21,9 @@ from ocpp_proxy.records import Handshake, Line, LinkOpened, Row
 from ocpp_proxy.source import View
 from ocpp_proxy_captures import rebuild
 from ocpp_proxy_captures.conditions import ALWAYS, Condition
-from ocpp_proxy_captures.database import Connection
+from ocpp_proxy_captures.database import Connection, fetched
 from ocpp_proxy_captures.fields_sql import candidates, event_atom, translated
+from ocpp_proxy_captures.gate import aside
 from ocpp_proxy_captures.lines import light, lines
 from ocpp_proxy_captures.rows_sql import exchanges
 
@@ -103,19 +103,19 @@ class SourceTraffic(ABC):
 
     async def numbers(self, view: View, where: Filter | None, after: int = 0, before_message: int = 0) -> "array[int]":
         """The ordinals of all rows of a view that pass, ascending: behind ``after``, before that of a message."""
-        return await asyncio.to_thread(self.reader.numbers, view, where, after, before_message)
+        return await aside(self.reader.numbers, view, where, after, before_message)
 
     async def rows(self, view: View, numbers: Sequence[int]) -> list[Row]:
         """The rows with these ordinals, whole."""
-        return await asyncio.to_thread(self.reader.rows, view, numbers)
+        return await aside(self.reader.rows, view, numbers)
 
     async def row_lines(self, view: View, number: int) -> list[Line]:
         """The lines of one row with their frames."""
-        return await asyncio.to_thread(self.reader.row_lines, view, number)
+        return await aside(self.reader.row_lines, view, number)
 
     async def number_of(self, view: View, msg_no: int = 0, frame_id: int = 0) -> int:
         """The ordinal of the row that shows a message or a frame; 0: none."""
-        return await asyncio.to_thread(self.reader.number_of, view, msg_no, frame_id)
+        return await aside(self.reader.number_of, view, msg_no, frame_id)
 
 
 def _same(of_row: list[Line]) -> list[Line]:
@@ -187,15 +187,15 @@ def _members(con: Connection, view: View, numbers: Sequence[int]) -> dict[int, i
     """What belongs to the Calls among these rows besides themselves: ordinal of a line to that of its Call."""
     if view == "frames" or not numbers:
         return {}
-    calls = dict(con.execute(
-        f"SELECT msg_no, no FROM wire WHERE {rebuild.among('no', numbers)} AND mtype = 2").fetchall())
+    calls = dict(fetched(con.execute(
+        f"SELECT msg_no, no FROM wire WHERE {rebuild.among('no', numbers)} AND mtype = 2")))
     if not calls:
         return {}
     wanted = f"IN (SELECT unnest({sorted(calls)}))"
-    later = con.execute(f"""
+    later = fetched(con.execute(f"""
         SELECT no, msg_no - call_back FROM wire
         WHERE no > {min(numbers)} AND call_back IS NOT NULL AND msg_no - call_back {wanted}
-        UNION ALL SELECT no, msg_no FROM found WHERE no = line_no AND msg_no {wanted}""").fetchall()
+        UNION ALL SELECT no, msg_no FROM found WHERE no = line_no AND msg_no {wanted}"""))
     return {no: calls[call_no] for no, call_no in later}
 
 

@@ -36,6 +36,7 @@ from ocpp_proxy_captures.database import (
     segment_number,
     segments,
 )
+from ocpp_proxy_captures.gate import Gate
 from ocpp_proxy_captures.progress import Mark, P, Progress, meta_table, newest, state_table
 from ocpp_proxy_captures.reader import Reader
 
@@ -60,7 +61,8 @@ class DuckStore(Reader, Generic[P]):
     ) -> None:
         self._path, self._position, self._settings = path, position, settings
         self._folder = path.is_dir() or (path.suffix != ".duckdb" and not path.exists())
-        self._files = threading.RLock()     # held while cursors read, and while segments are exchanged
+        self._gate = Gate()                 # cursors read inside; segments are exchanged alone
+        self._copying = threading.Lock()    # one snapshot after the other
         self._closed = False
         self._churn = self._checkpointed_no = 0
         self._heavy = False                 # many large values were written since the last checkpoint
@@ -124,8 +126,7 @@ class DuckStore(Reader, Generic[P]):
     def _set_apart(self, size: int) -> None:
         """So many bytes of large values were written."""
         if not self._shows_apart:
-            with self._files:
-                self._views(self._con)
+            self._views(self._con)
             self._shows_apart = True
         self._held += size
         if self._held >= HEAVY_BYTES:
@@ -171,19 +172,18 @@ class DuckStore(Reader, Generic[P]):
             self.checkpoint()
         finally:
             self._closed = True
-            with self._files:
+            with self._gate.cleared():
                 self._con.close()
                 memory.end_spilling(self._file)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A cursor for our own read-only statements, for any thread; segments are not exchanged meanwhile."""
-        with self._files:
-            cursor = self._con.cursor()
-            try:
-                yield cursor
-            finally:
-                cursor.close()
+        """A cursor for our own read-only statements, for any thread; segments are not exchanged meanwhile.
+
+        Raises ``CaptureError`` in who reads for long when they have to be.
+        """
+        with self._gate.cursor(lambda: self._con.cursor()) as cursor:
+            yield cursor
 
     def snapshot(self, folder: Path) -> list[Path]:
         """Files that hold all that is committed and that others may open: closed segments, and a copy of the current file.
@@ -191,18 +191,19 @@ class DuckStore(Reader, Generic[P]):
         The copy is made in ``folder``; delete it after use. Not for the committing thread's hot path: 0.1 s per 300,000 rows.
         """
         copy = folder / "snapshot.duckdb"
-        with self._files, self._private():
+        with self._copying, self.reading() as cursor, self._private():
             closed = [path for path in capture_files(self._path) if path != self._file]
-            cursor = self._con.cursor()
             try:
                 attach(cursor, copy, "snapshot", read_only=False)
                 cursor.execute(f"COPY FROM DATABASE {CURRENT} TO snapshot")
                 cursor.execute("CHECKPOINT snapshot")
-                cursor.execute("DETACH snapshot")
+            except duckdb.InterruptException:
+                raise
             except duckdb.Error as error:
                 raise CaptureError(f"{self._file}: no snapshot: {_first_line(error)}") from error
             finally:
-                cursor.close()
+                with suppress(duckdb.Error):
+                    cursor.execute("DETACH DATABASE IF EXISTS snapshot")
         return [*closed, copy]
 
     @contextmanager
@@ -306,7 +307,7 @@ class DuckStore(Reader, Generic[P]):
         if not isinstance(error, duckdb.FatalException):
             return False
         before = self._progress
-        with self._files:
+        with self._gate.cleared():
             self._con.close()
             self._con = self._open()
         if self._progress.commits not in (before.commits, progress.commits):
@@ -325,7 +326,7 @@ class DuckStore(Reader, Generic[P]):
         """Close the segment, start the next, delete what is over the retention."""
         self.checkpoint()
         old = self._file
-        with self._files, self._private():
+        with self._gate.cleared(), self._private():
             try:
                 fresh = msgspec.structs.replace(self._progress, segment_messages=0, segment_since_ns=0)
                 self._con.execute(_SET_PROGRESS, [msgspec.json.encode(fresh).decode()])

@@ -15,7 +15,7 @@ from aiohttp import web
 from ocpp_proxy.fields import Filter, parse
 from ocpp_proxy.hub.asking import Asking, encode
 from ocpp_proxy.hub.log import LogFile
-from ocpp_proxy.hub.queries import MAX_LINES, MAX_ROWS, Known, Marks, Rows, Summaries
+from ocpp_proxy.hub.queries import FILTER_SECONDS, MAX_LINES, MAX_ROWS, Known, Marks, Rows, Summaries
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.source import Bookmark, Charging, View
 
@@ -42,7 +42,7 @@ class Answers:
         self._marks = store if isinstance(store, Marks) else None
         self._ask_rows: Ask = asking.beside if isinstance(store, Rows) else _at_once
         # A filter that reads every payload takes long: the rows that are shown are not to wait for it.
-        self._ask_numbers: Ask = Asking().beside if isinstance(store, Rows) else _at_once
+        self._ask_numbers: Ask = Asking(None, store, FILTER_SECONDS).beside if isinstance(store, Rows) else _at_once
         self._ask_summaries: Ask = (
             asking.beside if isinstance(store, Summaries) or memory is None else Asking(memory.thread).in_order)
 

@@ -44,8 +44,8 @@ class Control:
         self._live, self._metrics, self._health = live, metrics, health
         self._queries = store if isinstance(store, Queries) else None
         self._stream = store if isinstance(store, Stream) else None
-        self._asking = Asking(thread)
-        self._long = Asking()               # queries and whole captures take long: screens are not to wait for them
+        self._asking = Asking(thread, store)
+        self._long = Asking(None, store)    # queries and whole captures take long: screens are not to wait for them
         self._answers = Answers(store, memory, self._asking, said)
         self._runner: web.AppRunner | None = None
 
@@ -57,7 +57,8 @@ class Control:
             web.get("/v1/records", self._records), web.post("/v1/query", self._query),
             web.get("/healthz", self._healthz), web.get("/metrics", self._scrape), *self._answers.routes(),
         ])
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0,
+                                     handler_cancellation=True)
         await self._runner.setup()
         if address.startswith("/"):
             Path(address).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ The methods are those of ``source.Source``, blocking. All but ``Marks.bookmark``
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 from ocpp_proxy.fields import Filter
@@ -15,7 +16,8 @@ from ocpp_proxy.source import Bookmark, Charger, Charging, FindingGroup, FoundAt
 
 MAX_ROWS = 100_000                          # of one answer; more are cut and said to be cut
 MAX_LINES = 10_000                          # of one page, and rows asked for by number
-QUERY_SECONDS = 60.0                        # then the caller is told; the store may still be busy
+QUERY_SECONDS = 60.0                        # then the caller is told, and the question is ended where the store can
+FILTER_SECONDS = 600.0                      # the same for a filter that may read every payload; who asked is still there
 AT_ONCE = 4                                 # questions that are answered beside each other
 
 
@@ -87,6 +89,27 @@ class Marks(Protocol):
 
     def bookmark(self, mark: Bookmark) -> None:
         """As ``source.Source.bookmark``. Called in the thread of the commits."""
+
+
+class Ending(Protocol):
+    """One question, entered in the thread that asks it."""
+
+    def __enter__(self) -> object:
+        """The question begins."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """It is over."""
+
+    def end(self) -> None:
+        """From any thread, at any time: what still runs of it raises soon. Does not wait for that."""
+
+
+@runtime_checkable
+class Ends(Protocol):
+    """A store whose questions can be ended before they have their answer."""
+
+    def ending(self) -> Ending:
+        """What one question is asked in."""
 
 
 class Known(Rows, Summaries, Protocol):

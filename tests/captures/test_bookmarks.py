@@ -11,6 +11,7 @@ import duckdb
 import pytest
 from ocpp_proxy_captures import CaptureSource, TraceSource, bookmarks, export, open_store
 from ocpp_proxy_captures.database import segments
+from ocpp_proxy_captures.gate import Gate
 from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import FileReader
 
@@ -148,7 +149,7 @@ def test_readers_go_on_while_marks_are_stored(capture: Path) -> None:
 
 
 def test_who_reads_for_long_is_not_disturbed(capture: Path) -> None:
-    gate = bookmarks.Gate()
+    gate = Gate()
     with gate.inside(), gate.inside(), pytest.raises(ConfigError, match="being read"), gate.alone(0.01):
         raise AssertionError("not reached")
     with gate.alone(0.01):
