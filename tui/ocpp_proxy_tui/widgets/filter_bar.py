@@ -150,7 +150,7 @@ class FilterBar(Vertical):
 
     def _apply(self, text: str) -> None:
         text = text.strip()
-        where = self._judge(text)
+        where = self._judge(text, entered=True)
         if where is None and text:
             return                          # what is wrong stands below the line
         self._applied = text
@@ -165,8 +165,8 @@ class FilterBar(Vertical):
         self._purpose = "filter"
         self._judge(self._applied)
 
-    def _judge(self, text: str) -> Filter | None:
-        """Colour the line; the filter if it is one."""
+    def _judge(self, text: str, entered: bool = False) -> Filter | None:
+        """Colour the line; the filter if it is one. Below it: what may come next, else (or once ``entered``) what is wrong."""
         hint, where = "", None
         if self._purpose == "filter" and text.strip():
             try:
@@ -177,7 +177,8 @@ class FilterBar(Vertical):
         self.set_class(bool(hint), "invalid")
         fitting = candidates(text, self._values) if self._purpose == "filter" else []
         offers = "  ".join(safe_text(offer, 30) for offer in fitting[:12])
-        self.query_one(Static).update(self._look.plain(safe_text(hint, 200) if hint else offers))
+        self.query_one(Static).update(self._look.plain(
+            safe_text(hint, 200) if hint and (entered or not offers) else offers))
         return where
 
 
