@@ -66,7 +66,7 @@ class Recorder:
         self._tail = Tail(instance / "spool", positions, moved_folder(instance))
         self._overflow = Overflow(instance, self._tail)
         self._live = Live()
-        self._memory = Remembered(self._live) if store is None else None
+        self._memory = Remembered(self._live, config.call_seconds) if store is None else None
         self._metrics = Metrics(instance, self._gauges)
         self._said = log.LogFile(instance)
         self._listener = log.Listener(self._said)

@@ -24,10 +24,11 @@ class Remembered:
     made: those of a thousand chargers take long.
     """
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, call_seconds: float) -> None:
+        """``call_seconds``: after these an unanswered Call is an error, as the rules have it."""
         self.waiting = 0                    # records that the summaries have not taken in yet
         self._live = live
-        self._overview = Overview()
+        self._overview = Overview(call_seconds)
         self.thread = StoreThread()
 
     def feed(self, stream: Sequence[Record]) -> None:

@@ -15,7 +15,7 @@ from ocpp_proxy.hub.recording import Recorder
 from ocpp_proxy.hub.remembered import Remembered
 from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.model import ConfigError, Finding, Frame, Link, Message, Opcode, Severity, Side
-from ocpp_proxy.records import Found, FrameSeen, Handshake, LinkOpened, MessageSeen, Record
+from ocpp_proxy.records import Beat, Found, FrameSeen, Handshake, LinkOpened, MessageSeen, Record
 from ocpp_proxy.source import Bookmark
 from tests.hub.doubles import SqliteStore
 from tests.hub.test_recording import recorded, until
@@ -52,7 +52,7 @@ STREAM: list[Record] = [
 def test_rows_of_lines_that_are_held() -> None:
     live = Live()
     live.publish(STREAM)
-    memory = Remembered(live)
+    memory = Remembered(live, 30.0)
     assert [memory.number_of("exchanges", msg_no=number) for number in range(6)] == [0, 5, 6, 5, 6, 0]
     assert [memory.number_of("frames", msg_no=number) for number in range(6)] == [0, 5, 6, 7, 10, 0]
     assert [memory.number_of("exchanges", frame_id=number) for number in (1, 2, 3, 1001, 1003, 9)] == [4, 4, 0, 5, 5, 0]
@@ -72,7 +72,7 @@ def test_lines_that_have_left_the_ring_are_gone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sinks, "RING_LINES", 4)
     live = Live()
     live.publish(STREAM)
-    memory = Remembered(live)
+    memory = Remembered(live, 30.0)
     assert memory.number_of("exchanges", msg_no=1) == 0
     assert memory.row_lines("exchanges", 5) == []
     assert memory.rows("exchanges", [5]) == []
@@ -108,6 +108,20 @@ def test_a_proxy_without_a_capture_answers_all_that_it_can(tmp_path: Path) -> No
             await source.query("overview", {})
 
     assert recorded(tmp_path, None, during) == 0
+
+
+@pytest.mark.parametrize(("call_seconds", "errors"), [(5.0, 1), (60.0, 0)])
+def test_a_call_is_unanswered_after_the_time_of_the_rules(call_seconds: float, errors: int) -> None:
+    async def play() -> None:
+        live = Live()
+        memory = Remembered(live, call_seconds)
+        memory.feed([Handshake(1, LINK, 0, 0), *said(1, 2), Beat(20_000_000_000)])
+        await until(lambda: not memory.waiting)
+        (charger,) = await memory.thread.call(memory.chargers)
+        assert (charger.messages, charger.errors) == (1, errors)
+        memory.end()
+
+    asyncio.run(play())
 
 
 def test_a_proxy_with_a_capture_remembers_nothing_beside_it(tmp_path: Path) -> None:

@@ -22,11 +22,10 @@ from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields import Filter
 from ocpp_proxy.model import CaptureError, Frame, Link, Opcode, Side
 from ocpp_proxy.records import Beat, FrameSeen, Line, LinkOpened, MessageSeen, Record, Source
-from ocpp_proxy.source import Bookmark, Table
+from ocpp_proxy.source import Bookmark, LogLine, Table
 from ocpp_proxy.spec.versions import SUBPROTOCOLS
 from ocpp_proxy_captures.bookmarks import MOST, NOTE, TAG, TAGS, SourceMarks
 from ocpp_proxy_captures.envelope import short_header, short_text
-from ocpp_proxy_captures.log import SourceLog
 from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import CaptureSource, FileReader
 from ocpp_proxy_captures.summaries import SourceSummaries
@@ -130,7 +129,7 @@ class TraceReader:
             short_header(Opcode.TEXT, len(text), False), b"", text, masked=bool(_ours(row).get("masked"))))
 
 
-class TraceSource(SourceTraffic, SourceSummaries, SourceMarks, SourceLog):
+class TraceSource(SourceTraffic, SourceSummaries, SourceMarks):
     """A trace as a ``source.Source``: judged once while it is read into a capture of its own, which goes with it.
 
     Raises ``CaptureError`` when not one line can be read.
@@ -178,6 +177,10 @@ class TraceSource(SourceTraffic, SourceSummaries, SourceMarks, SourceLog):
     async def query(self, query: str, parameters: dict[str, str]) -> Table:
         """A canned query by name, or SQL (in a locked-down child process)."""
         return await self._source.query(query, parameters)
+
+    async def log(self, after_ns: int = 0) -> list[LogLine]:
+        """None: no proxy ran here."""
+        return []
 
     async def close(self) -> None:
         """Delete the capture that was made of it."""
