@@ -29,8 +29,8 @@ class Charger(Struct, frozen=True):
 
     ``state``: ``open``, ``closed`` or ``refused`` (its last handshake got no 101). ``connectors``: their last status, by
     number (``1``; 2.x ``EVSE/connector``). ``rate``: messages a minute over the last five minutes before its last message.
-    ``p95_ms``: of all its answered Calls, both directions. ``errors``: CALLERRORs and unanswered Calls. ``reconnects``: links after
-    the first. ``outage_s``: seconds between a close and the next link, all together. ``level``: worst finding, -1: none.
+    ``p95_ms``: of all its answered Calls, both directions. ``errors``: CALLERRORs and unanswered Calls. ``reconnects``: links
+    after the first. ``outage_s``: seconds between a close and the next link, all together. ``level``: worst finding, -1: none.
     """
 
     identity: str
@@ -54,7 +54,7 @@ class Charger(Struct, frozen=True):
 
 
 class FindingGroup(Struct, frozen=True):
-    """All findings of one rule. ``count``: how often it was seen; ``title``: what the rule is about; ``message``: of the newest."""
+    """All findings of one rule. ``count``: how often it was seen; ``title``: what it is about; ``message``: of the newest."""
 
     code: str
     severity: Severity
@@ -76,7 +76,7 @@ class FoundAt(Struct, frozen=True):
 
 
 class Charging(Struct, frozen=True):
-    """One charging transaction. ``kwh``: by its meter values; ``missing``: sequence numbers that never came (2.x; else None)."""
+    """One charging transaction. ``kwh``: by its meter values; ``missing``: sequence numbers that never came (2.x)."""
 
     tx_id: str
     identity: str
@@ -137,7 +137,7 @@ class Source(Protocol):
         """Up to ``limit`` lines that pass the filter, behind the first ``after`` lines that pass (0: from the start)."""
 
     def follow(self, where: Filter | None, last: int = 0) -> AsyncIterator[list[Line]]:
-        """Lines as they come, in batches, from now on, after up to ``last`` of the newest. On a file: all of it, then it ends."""
+        """Lines as they come, in batches, from now on, after up to ``last`` of the newest. On a file: all, then it ends."""
 
     def records(self) -> AsyncIterator[list[Record]]:
         """The stored stream in order, in batches: what ``check`` and ``export`` run on."""
@@ -174,7 +174,7 @@ class Source(Protocol):
         """All bookmarks, in order of their messages."""
 
     async def bookmark(self, mark: Bookmark) -> None:
-        """Store a bookmark; it replaces one on the same message. One with neither note nor tags and ``time_ns`` 0 takes it away."""
+        """Store a bookmark; it replaces one on the same message. ``time_ns`` 0, no note, no tags: takes it away."""
 
     async def log(self, after_ns: int = 0) -> list[LogLine]:
         """What the proxy itself said since then, oldest first, up to a bound."""
