@@ -172,14 +172,22 @@ class Watched(app.ProxyApp):
 
 
 async def child(where: str, log: str, rows: int) -> None:
-    """The application on a source until it is told to quit."""
+    """The application on a source until it is told to quit, or who measures it has gone."""
     started = time.monotonic()
+    threading.Thread(target=_orphaned, args=(os.getppid(),), daemon=True).start()
     if where.endswith(".sock"):
         source: Source = await LiveSource.connect(where)
     else:                                   # brings DuckDB, which a live screen does not load
         source = importlib.import_module("ocpp_proxy_captures").open_source(where)
     with tempfile.TemporaryDirectory(prefix="ocpp-bench-") as folder:
         await Watched(source, Settings(rows=rows), Path(folder) / "view.toml", Path(log), started).run_async()
+
+
+def _orphaned(parent: int) -> None:
+    """End the process when its parent has gone."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 # -- the user's side -------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def test_demo_follow_filter_finding_message_quit(tmp_path: Path) -> None:
         window.type("space")
         window.see("following")
         window.type("/", "action == StartTransaction and identity == CP-HEALTHY", "Enter")
-        window.until(lambda screen: _rows(screen) == {("CP-HEALTHY", "StartTransaction")}, "only StartTransactions of CP-HEALTHY")
+        window.until(lambda screen: _rows(screen) == {("CP-HEALTHY", "StartTransaction")}, "only its StartTransactions")
         window.type("F")
         window.type("3")
         window.see("whose fault")
