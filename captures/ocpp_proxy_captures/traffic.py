@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -144,11 +145,11 @@ def _asked(
         return array("q"), array("q")
     all_of = " UNION ALL ".join(selects)
     ordered = f"SELECT no, sure FROM ({all_of}) ORDER BY no"
-    table = con.execute(f"SELECT no FROM ({ordered})" if exact else ordered, parameters).to_arrow_table()
+    found: Any = con.execute(f"SELECT no FROM ({ordered})" if exact else ordered, parameters).to_arrow_table()
     if exact:
-        return _ordinals(table.column("no")), array("q")
-    sure = table.column("sure")
-    return _ordinals(table.filter(sure).column("no")), _ordinals(table.filter(pc.invert(sure)).column("no"))
+        return _ordinals(found.column("no")), array("q")
+    passing = found.column("sure")
+    return _ordinals(found.filter(passing).column("no")), _ordinals(found.filter(pc.invert(passing)).column("no"))
 
 
 def _parts(con: Connection, view: View, where: Filter | None) -> list[tuple[str, str, Condition]]:
