@@ -60,6 +60,7 @@ class ProxyApp(App[None]):
         self._view, self._first_filter = view, first_filter
         self._known = Known(self.ground.links)
         self._searched = ""
+        self._drawn: tuple[tuple[int, str, str, str, bool] | None, str | None] = (None, None)
         self._panes = [make(self.ground) for make in PANES]
         self._active = self._panes[0]
         self.set_class(settings.ascii, "-ascii")
@@ -127,8 +128,15 @@ class ProxyApp(App[None]):
         if not self.is_running or self.screen is not self.screen_stack[0]:
             return
         self._active.tick()
-        self._draw_tabs()
-        self.query_one("#status", Static).update(self._status(), layout=False)
+        source = self.ground.source
+        head = (self.size.width, self._active.title, self.ground.scope.identity, source.title, source.live)
+        status = self._active.status()
+        if head != self._drawn[0]:          # most ticks change neither line
+            self._draw_tabs()
+        if status != self._drawn[1]:
+            text = Text(" " + self.ground.look.plain(status), no_wrap=True)
+            self.query_one("#status", Static).update(text, layout=False)
+        self._drawn = head, status
 
     def _draw_tabs(self) -> None:
         width, ascii = self.size.width, self.ground.look.ascii
@@ -147,9 +155,6 @@ class ProxyApp(App[None]):
             shown = title if cell_len(title) <= room else set_cell_size(title, room - 1) + cut
             tabs.append(" " * (room - cell_len(shown) + 1) + shown, "bold" if scope else "")
         self.query_one("#tabs", Static).update(tabs, layout=False)
-
-    def _status(self) -> Text:
-        return Text(" " + self.ground.look.plain(self._active.status()), no_wrap=True)
 
     # -- filter, scope, search -------------------------------------------------------------------------------------
 
