@@ -145,7 +145,7 @@ def _asked(
         return array("q"), array("q")
     all_of = " UNION ALL ".join(selects)
     ordered = f"SELECT no, sure FROM ({all_of}) ORDER BY no"
-    found: Any = con.execute(f"SELECT no FROM ({ordered})" if exact else ordered, parameters).to_arrow_table()
+    found: Any = con.sql(f"SELECT no FROM ({ordered})" if exact else ordered, params=parameters).to_arrow_table()
     if exact:
         return _ordinals(found.column("no")), array("q")
     passing = found.column("sure")

@@ -172,7 +172,8 @@ def test_what_a_capture_says_to_wrong_sql_is_shown(tmp_path: Path, text: str, to
         await pilot.press("ctrl+r")
         await until(pilot, lambda: pane.status() not in ("choose a query, or write SQL", "running ..."))
         assert told in pane.status() and "rows" not in pane.status()[:8]
-        assert len(app._notifications) == 1 and not pane.result.shown
+        await until(pilot, lambda: len(app._notifications) == 1)
+        assert not pane.result.shown
         pane.asked.text = "select identity, count(*) n from messages group by 1 order by 1"
         await pilot.press("ctrl+r")
         await until(pilot, lambda: pane.result.shown)
