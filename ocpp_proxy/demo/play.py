@@ -21,6 +21,7 @@ from ocpp_proxy.demo.station import RawStation, Station
 from ocpp_proxy.hub import instance
 from ocpp_proxy.hub.client import LiveSource
 from ocpp_proxy.hub.probe import answers
+from ocpp_proxy.model import CaptureError
 
 START_SECONDS = 30.0
 CALL_SECONDS = 2.0                          # compressed time: a Call without an answer is one after 2 s, not 30
@@ -158,7 +159,10 @@ async def _seen(running: Proxy, watcher: Watcher) -> None:
     """Wait until the onlooker follows the proxy (or has gone): only then the recorder may be killed under its eyes."""
     source = LiveSource(running.instance.control, running.instance.token)
     try:
-        while watcher.shown and not (await source.health()).get("subscribers"):
+        while watcher.shown:
+            with contextlib.suppress(CaptureError):     # it does not answer just now
+                if (await source.health()).get("subscribers"):
+                    return
             await asyncio.sleep(0.1)
     finally:
         await source.close()

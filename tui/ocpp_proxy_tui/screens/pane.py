@@ -9,7 +9,7 @@ from ocpp_proxy_tui.ground import Ground
 
 
 class Pane(Widget):
-    """One screen. ``name`` is its key in the settings; ``title`` stands in the tab bar. Filters apply where ``filterable``.
+    """One screen. ``title`` stands in the tab bar. Filters apply where ``filterable``.
 
     The application calls ``enter`` when it becomes visible, ``changed`` when scope or filter changed (also before the first
     ``enter``), ``tick`` at most ``settings.hz`` times a second while it is visible, ``look_for`` for a search (Ctrl+F, n, N).
