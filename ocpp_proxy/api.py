@@ -4,18 +4,24 @@ A plugin is a class; one instance lives as long as one link. It overrides the ho
 Hooks are plain functions, do no I/O and have 50 ms. What one raises is a finding, and the message goes on as ``on_error`` says.
 """
 
-from collections.abc import Generator, Mapping
-from typing import Any, ClassVar, Protocol
+from collections.abc import Generator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
 
-from ocpp_proxy.model import Blame, Side
+from ocpp_proxy.model import Blame, Finding, IdentitySource, Opcode, Side
+from ocpp_proxy.records import Handshake, LinkClosed, LinkOpened, MessageSeen, Record
 
 __all__ = [
-    "PASS", "Answer", "Ask", "Call", "CallError", "CallResult", "Closing", "Context", "Decision", "Drop", "Hold", "Message",
-    "NotJson", "Pass", "Plugin", "Replace", "Reply", "Send", "Side", "Verdict",
+    "PASS", "Admit", "Answer", "Ask", "Call", "CallError", "CallResult", "Closing", "Context", "Control", "Decision", "Dialled",
+    "Drop", "Entrance", "Handshake", "Hold", "LinkClosed", "LinkOpened", "Loss", "Malformed", "Message", "MessageSeen",
+    "NotJson", "Observer", "ObserverContext", "Opening", "Pass", "Plugin", "Record", "Redirect", "Refuse", "Replace", "Reply",
+    "Send", "Side", "Verdict", "Where",
 ]
+Loss = Literal["dropped", "shortened", "invented"]
+Where = Annotated[str, msgspec.Meta(description="a filter, as docs/reference/fields.md has it")]
+"""An option of this type is checked when the plugin is loaded; ``Context.matches`` asks it."""
 
 
 class NotJson(ValueError):
@@ -59,6 +65,10 @@ class CallResult(_Payload, frozen=True, gc=False, tag="result"):
         """An answer with these values; the engine knows whose."""
         return cls(msgspec.json.encode(payload))
 
+    def carrying(self, payload: Any) -> "CallResult":
+        """The same answer with another payload."""
+        return CallResult(msgspec.json.encode(payload), self.message_id)
+
 
 class CallError(_Payload, frozen=True, gc=False, tag="error"):
     """A CALLERROR (OCPP-J 4.2.3); ``payload`` holds the errorDetails."""
@@ -74,9 +84,29 @@ class Send(_Payload, frozen=True, gc=False, tag="send"):
     action: str = ""
     message_id: str = ""
 
+    def carrying(self, payload: Any) -> "Send":
+        """The same SEND with another payload."""
+        return Send(msgspec.json.encode(payload), self.action, self.message_id)
+
+
+class Malformed(_Payload, frozen=True, gc=False, tag="malformed"):
+    """A text that is no OCPP-J message; ``payload`` is all of it. ``on_malformed`` may ``Replace`` it by one that is."""
+
+    @classmethod
+    def of(cls, text: str) -> "Malformed":
+        """A text to go on with: when it is a message, the plugins behind see that message."""
+        return cls(text.encode())
+
+
+class Control(Struct, frozen=True, gc=False):
+    """A control frame (RFC 6455 5.5) and its application data."""
+
+    opcode: Literal[Opcode.PING, Opcode.PONG, Opcode.CLOSE]
+    payload: bytes = b""
+
 
 Answer = CallResult | CallError
-Message = Call | CallResult | CallError | Send
+Message = Call | CallResult | CallError | Send | Malformed
 
 
 class Pass(Struct, frozen=True, gc=False):
@@ -129,6 +159,45 @@ class Ask(Struct, frozen=True):
 Decision = Verdict | Generator[Ask, "Answer | None", Verdict]
 
 
+class Opening(Struct, frozen=True):
+    """A charger dials: what its request says. ``offered``: its subprotocols, in order; ``headers``: names in lower case.
+
+    ``remote``: its address. ``upstream``: the URL it would be led to.
+    """
+
+    identity: str
+    identity_source: IdentitySource
+    target: str
+    offered: tuple[str, ...]
+    headers: Mapping[str, str]
+    remote: str
+    upstream: str
+
+
+class Admit(Struct, frozen=True):
+    """Let it in. ``offer``: the subprotocols that the CSMS is offered instead of the charger's; ``answer``: the one the
+    charger is told instead of the one the CSMS chose (empty: none). None: as it is."""
+
+    offer: tuple[str, ...] | None = None
+    answer: str | None = None
+
+
+class Refuse(Struct, frozen=True):
+    """Answer the request with this HTTP status (400 to 599) and this text."""
+
+    status: int = 403
+    reason: str = ""
+
+
+class Redirect(Struct, frozen=True):
+    """Lead it to this ``ws://`` or ``wss://`` URL instead; the identity is put behind it as behind any upstream."""
+
+    upstream: str
+
+
+Entrance = Admit | Refuse | Redirect
+
+
 class Closing(Struct, frozen=True, gc=False):
     """A link ended: who ended it first (None: the proxy), and how: fin, rst, timeout, vanished, shutdown or error."""
 
@@ -143,6 +212,10 @@ class Context(Protocol):
     versions: Mapping[Side, str]
     now_ns: int                             # record time, ns since the epoch
     options: Any                            # the plugin's Options
+    state: Any                              # the plugin's State of this charger; changed by ``keep`` only
+
+    def keep(self, state: Any) -> None:
+        """Have another State. It is committed before anything that this hook decided or sent leaves the proxy."""
 
     def send(self, side: Side, message: "Call | Send", reason: str = "") -> None:
         """Send a message of the plugin's own to a side, once the hook is over; its answer reaches nobody."""
@@ -153,9 +226,21 @@ class Context(Protocol):
     def disconnect(self, reason: str = "", *, reset: bool = False) -> None:
         """End both connections of the link, once the hook is over: by FIN, or by RST."""
 
+    def lost(self, path: str, reason: str, what: Loss = "dropped") -> None:
+        """Say that a field of the message at hand was not carried as it came (the loss ledger). ``path``: ``$.a[0].b``."""
+
+    def findings(self, message: Message) -> Sequence[Finding]:
+        """What the engine's own rules for single messages (schema, values, shape) say of a message of this link."""
+
+    def matches(self, where: str, sender: Side, message: Message, call: Call | None = None) -> bool:
+        """Whether a message passes a filter (an option of type ``Where``; empty: all do). ``call``: what an answer answers."""
+
+    def random(self, count: int) -> bytes:
+        """Random bytes; the same ones in every ``testing.play``."""
+
 
 class Plugin:
-    """Override what you need. ``Options`` comes from ``[plugins.NAME]``.
+    """Override what you need. ``Options`` comes from ``[plugins.NAME]``; ``State`` is kept per charger.
 
     The order of the list in the configuration is station -> CSMS, and reversed on the way back. Each plugin sees a message as
     those before it left it, and an answer together with the Call as this plugin saw it.
@@ -164,8 +249,21 @@ class Plugin:
     class Options(Struct, frozen=True, forbid_unknown_fields=True):
         """No options."""
 
+    class State(Struct, frozen=True):
+        """Nothing is kept."""
+
     version: ClassVar[str] = "0"
+    state_version: ClassVar[int] = 1                        # stored with every State
     versions: ClassVar[frozenset[str]] = frozenset()        # OCPP versions it works with; empty: all
+
+    @classmethod
+    def migrate(cls, version: int, values: Any) -> Any:
+        """The State made of plain ``values`` that ``version`` stored. By default: those fields that State still has."""
+        return msgspec.convert(values, cls.State)
+
+    def on_open(self, context: Context, opening: Opening) -> Entrance:
+        """A charger dials; nothing can be sent yet. The first ``Refuse`` or ``Redirect`` of a chain decides."""
+        return Admit()
 
     def on_call(self, context: Context, sender: Side, call: Call) -> Decision:
         """A Call came from ``sender``."""
@@ -179,8 +277,64 @@ class Plugin:
         """A SEND came (2.1). ``Reply`` is no verdict on it."""
         return PASS
 
+    def on_malformed(self, context: Context, sender: Side, text: Malformed) -> Decision:
+        """A text came that is no OCPP-J message. ``Reply`` is no verdict on it."""
+        return PASS
+
+    def on_control(self, context: Context, sender: Side, frame: Control) -> Pass | Drop:
+        """A ping, pong or Close came."""
+        return PASS
+
     def on_tick(self, context: Context, now_ns: int) -> None:
         """About once a second, while the link is open."""
 
     def on_close(self, context: Context, closing: Closing) -> None:
         """The link has ended; nothing can be sent any more."""
+
+
+class Dialled(Protocol):
+    """A WebSocket that an observer opened. ``protocol``: the subprotocol that was agreed; empty: none."""
+
+    protocol: str
+
+    async def send(self, text: bytes) -> None:
+        """Send one text message. Raises ``OSError`` when it is closed."""
+
+    async def receive(self) -> bytes | None:
+        """The next text message; None when the other side has closed."""
+
+    async def close(self) -> None:
+        """Close it."""
+
+
+class ObserverContext(Protocol):
+    """What an observer is given. ``dropped``: records it was too slow for, up to now."""
+
+    options: Any                            # the observer's Options
+    dropped: int
+
+    async def dial(self, url: str, *, offer: Sequence[str] = (), headers: Mapping[str, str] | None = None) -> Dialled:
+        """Open a WebSocket of the observer's own, within 30 s. Raises ``OSError`` that says why not."""
+
+    def log(self, text: str) -> None:
+        """A line in the proxy's log."""
+
+
+class Observer:
+    """Sees the records of the links it is enabled for, in the recorder's process: may be slow, may dial, changes nothing.
+
+    One instance for all links. What it raises is logged, and after five failures it sees nothing more; what it is too slow
+    for is dropped and counted. ``Options`` as for plugins.
+    """
+
+    class Options(Struct, frozen=True, forbid_unknown_fields=True):
+        """No options."""
+
+    version: ClassVar[str] = "0"
+    unmasked: ClassVar[bool] = False        # True: secrets as the peers sent them, not as they are stored
+
+    async def see(self, context: ObserverContext, records: Sequence[Record]) -> None:
+        """Records in their order, of the links this observer is enabled for."""
+
+    async def end(self, context: ObserverContext) -> None:
+        """The recorder ends; five seconds are left."""

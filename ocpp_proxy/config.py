@@ -64,10 +64,15 @@ class LinkMatch(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LinkRule(Struct, frozen=True, forbid_unknown_fields=True):
-    """Plugins of the links that match, station -> CSMS: names, or files as ``./NAME.py``."""
+    """Plugins of the links that match, station -> CSMS: names, or files as ``./NAME.py``.
+
+    ``isolate``: the rule has a listener (``listen``) and a relay process of its own; who dials there belongs to it.
+    """
 
     match: LinkMatch = LinkMatch()
     plugins: tuple[str, ...] = ()
+    isolate: bool = False
+    listen: str = ""
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +95,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     capture: CaptureConfig = field(default_factory=CaptureConfig)
     rules: dict[str, str] = field(default_factory=dict)     # finding code -> off | hint | info | warning | error | critical
     call_seconds: float = 30.0
+    allow_inject: bool = False              # people may hold, change, send and end through the control API
+    state: str = ""                         # file that keeps the plugins' states; empty: beside the captures
     enable: tuple[str, ...] = ()            # plugins of every link, before those of `links`
     links: tuple[LinkRule, ...] = ()        # the first that matches a link counts
     plugins: dict[str, dict[str, Any]] = field(default_factory=dict)        # plugin name -> its options, and on_error

@@ -145,7 +145,35 @@ class PluginFinding(Struct, frozen=True, tag="plugin_finding", gc=False):
     evidence: tuple[int, ...] = ()
 
 
-Source = LinkOpened | Handshake | FrameSeen | Note | Gap | LinkClosed | Beat | PluginFinding
+class Lost(Struct, frozen=True, tag="lost", gc=False):
+    """An entry of the loss ledger: a field that a plugin did not carry as it came. ``what``: dropped, shortened or invented."""
+
+    time_ns: int
+    link_id: int
+    plugin: str
+    action: str
+    message_id: str
+    path: str
+    what: str
+    reason: str
+
+
+class Audited(Struct, frozen=True, tag="audited", gc=False):
+    """What a person did through the control API. ``link_id`` 0: about the whole proxy. ``who``: the user or role that asked.
+
+    ``action``: inject, intercept, release, drop, edit, reply, disconnect, enable, disable, reload; ``detail``: of what, in
+    short; ``outcome``: what came of it, empty where that is not known yet.
+    """
+
+    time_ns: int
+    link_id: int
+    who: str
+    action: str
+    detail: str = ""
+    outcome: str = ""
+
+
+Source = LinkOpened | Handshake | FrameSeen | Note | Gap | LinkClosed | Beat | PluginFinding | Lost | Audited
 Derived = MessageSeen | ExchangeDone | TransactionChanged | Found
 Record = Source | Derived
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from ocpp_proxy.fields import Filter
-from ocpp_proxy.model import Finding, Link, Severity
+from ocpp_proxy.model import Finding, Link, Severity, Side
 from ocpp_proxy.records import Line, Record, Row
 
 View = Literal["exchanges", "frames"]
@@ -184,3 +184,105 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Let go of it."""
+
+
+class Held(Struct, frozen=True):
+    """A message that is being kept in the proxy. ``by``: the plugin, or ``intercept``; ``text``: all of it, as it came.
+
+    ``until_ns``: when it goes on by itself. ``mtype`` as of OCPP-J (2, 3, 4, 6; 0: no message).
+    """
+
+    held_id: str
+    link_id: int
+    identity: str
+    side: Side
+    mtype: int
+    action: str
+    message_id: str
+    text: str
+    since_ns: int
+    until_ns: int
+    by: str
+    reason: str = ""
+
+
+class Intercept(Struct, frozen=True):
+    """A breakpoint: messages that pass ``filter``, of chargers that match ``identity`` (``*`` and ``?``), are held."""
+
+    intercept_id: int
+    filter: str
+    identity: str = "*"
+    who: str = ""
+    held: int = 0                           # messages it has held so far
+
+
+class Injected(Struct, frozen=True):
+    """What came of a Call that a person sent. ``outcome``: result, error, timeout, closed or sent (nobody answers a SEND).
+
+    ``payload``: of the answer (JSON); of an error its details. ``ms``: from sending to the answer.
+    """
+
+    outcome: Literal["result", "error", "timeout", "closed", "sent"]
+    message_id: str
+    payload: Any = None
+    code: str = ""
+    description: str = ""
+    ms: float | None = None
+
+
+class PluginState(Struct, frozen=True):
+    """A plugin of a running proxy. ``identity``: which chargers it was enabled for (``*`` and ``?``); ``by``: ``config`` or who
+    enabled it since. ``links``: those it sits on now; ``off``: those it was switched off on, after failures; ``error``: why it
+    could not be loaded (the one before goes on)."""
+
+    name: str
+    origin: str
+    identity: str = "*"
+    by: str = "config"
+    version: str = ""
+    hooks: tuple[str, ...] = ()
+    links: int = 0
+    off: int = 0
+    error: str = ""
+
+
+class Acting(Protocol):
+    """What a person can do to the traffic of a running proxy; every call but ``held``, ``intercepts`` and ``plugins`` stands
+    in the capture's audit.
+
+    All raise ``ConfigError`` with a text for the person: started without ``--allow-inject``, a read-only token, no such
+    charger or message, a payload that is none.
+    """
+
+    async def held(self) -> list[Held]:
+        """The messages being kept, the next to go on first."""
+
+    async def settle(self, held_id: str, do: Literal["release", "drop", "edit", "reply"], payload: Any = None, *,
+                     code: str = "", description: str = "", force: bool = False) -> None:
+        """Decide about one. ``edit``: it goes on with this payload; ``reply``: a Call is answered with this payload, or with
+        a CALLERROR when ``code`` is given (then ``payload`` holds the details)."""
+
+    async def intercepts(self) -> list[Intercept]:
+        """The breakpoints."""
+
+    async def intercept(self, filter: str, identity: str = "*") -> Intercept:
+        """Set one. It ends by ``unintercept`` or with the proxy."""
+
+    async def unintercept(self, intercept_id: int) -> None:
+        """Take one away; what it holds goes on."""
+
+    async def inject(self, identity: str, to: Side, action: str, payload: Any, *, force: bool = False,
+                     seconds: float = 30.0) -> Injected:
+        """Send a Call of our own and wait for its answer. ``force``: also when the schema forbids it."""
+
+    async def disconnect(self, identity: str, code: int = 0, reset: bool = False) -> None:
+        """End the link: by FIN on both sides, with a Close frame of ``code`` first where one is given, or by RST."""
+
+    async def plugins(self) -> list[PluginState]:
+        """The plugins that are enabled somewhere."""
+
+    async def switch(self, plugin: str, on: bool, identity: str = "*", options: Any = None) -> None:
+        """Enable (name or file) for the chargers that match, open links included; or disable."""
+
+    async def reload(self) -> str:
+        """Read the configuration and the plugin files again, cutting no link; what changed, or why nothing did."""

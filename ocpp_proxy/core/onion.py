@@ -13,7 +13,22 @@ from typing import Any
 
 from msgspec import Struct
 
-from ocpp_proxy.api import PASS, Answer, Ask, Call, Closing, Drop, Hold, Message, Pass, Replace, Reply, Send
+from ocpp_proxy.api import (
+    PASS,
+    Answer,
+    Ask,
+    Call,
+    CallError,
+    CallResult,
+    Closing,
+    Drop,
+    Hold,
+    Message,
+    Pass,
+    Replace,
+    Reply,
+    Send,
+)
 from ocpp_proxy.core import session
 from ocpp_proxy.core.lanes import EXPIRES_NS, QUIET_NS, Asked, Held, Journey, Lane, Open, Room, Stop, Waiting
 from ocpp_proxy.core.own_ids import OwnIds
@@ -413,7 +428,7 @@ class Onion:
         call = journey.call
         if call is not None and call.asked is not None:
             message: Message = journey.message
-            assert not isinstance(message, Call | Send)
+            assert isinstance(message, CallResult | CallError)
             self._deliver(call.asked, message)
             return session.Drop("answer to its own Call", call.asked.seat.name)
         if type(journey.message) is not Call:

@@ -16,7 +16,7 @@ _STRANGE = frozenset((
 ))
 
 
-def read(text: bytes) -> Message | None:
+def read(text: bytes) -> Call | CallResult | CallError | Send | None:
     """The message of a text."""
     found = _CANONICAL(text)
     if found is not None and text.endswith(b"}]"):
@@ -27,7 +27,7 @@ def read(text: bytes) -> Message | None:
     return _odd(text)
 
 
-def _odd(text: bytes) -> Message | None:
+def _odd(text: bytes) -> Call | CallResult | CallError | Send | None:
     seen = decode(text)
     if not _STRANGE.isdisjoint(seen.faults):
         return None

@@ -35,8 +35,8 @@ class Kind(IntEnum):
     OUT = 4         # bytes we made
     DISP = 5        # Disposition of received bytes (held, dropped, answered, released)
     FINDING = 6     # ForeignFinding
-    LOSS = 7
-    AUDIT = 8
+    LOSS = 7        # LossBody: a field that a plugin did not carry as it came
+    AUDIT = 8       # AuditBody: what a person did
     GAP = 9         # GapBody
     BEAT = 10       # no data: record time of this worker
     END = 11        # End: one direction of a link ended
@@ -127,6 +127,26 @@ class NoteBody(Struct, frozen=True, gc=False):
     kind: str
     text: str = ""
     identity: str = ""
+
+
+class LossBody(Struct, frozen=True, gc=False):
+    """Body of LOSS. ``what``: dropped, shortened or invented; ``path``: of the field in the message received or made."""
+
+    plugin: str
+    action: str
+    message_id: str
+    path: str
+    what: str
+    reason: str
+
+
+class AuditBody(Struct, frozen=True, gc=False):
+    """Body of AUDIT. ``who``: the user or role that asked; ``action``: inject, release ...; ``outcome``: what came of it."""
+
+    who: str
+    action: str
+    detail: str = ""
+    outcome: str = ""
 
 
 class Disposition(Struct, frozen=True, gc=False):
