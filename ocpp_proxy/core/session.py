@@ -35,8 +35,12 @@ class Drop(Struct, frozen=True, gc=False):
     what: str = "dropped"
 
 
-PASS = Pass()
-Verdict = Pass | Replace | Drop
+class Wait(Struct, frozen=True, gc=False):
+    """The verdict is given later, by ``Session.resume``; nothing behind the message is looked at until then."""
+
+
+PASS, WAIT = Pass(), Wait()
+Verdict = Pass | Replace | Drop | Wait
 Transform = Callable[[bytes, int, int], Verdict]
 """Asked with the text of a message, where it ends (as ``Made.at``), and its opcode."""
 
@@ -97,8 +101,10 @@ class Session:
     direction, fed from its first byte on, or None where no compression was agreed.
     """
 
-    __slots__ = ("_at", "_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_reader", "_size", "_streaming",
-                 "_transform", "_waiting", "diverged")
+    __slots__ = (
+        "_at", "_behind", "_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_reader", "_size", "_stopped",
+        "_streaming", "_transform", "_waiting", "diverged",
+    )
 
     def __init__(
         self, transform: Transform, *, masked: bool, inflater: Inflater | None, entropy: Callable[[int], bytes],
@@ -115,12 +121,19 @@ class Session:
         self._compressed = False
         self._streaming = False                 # it passes unseen, piece by piece
         self._waiting: list[Made] = []          # injected messages that wait for a boundary
+        self._stopped: tuple[bytes, int] | None = None      # text and opcode of the message whose verdict is awaited
+        self._behind: list[WireFrame] = []      # frames received behind it
         self.diverged = False
 
     @property
     def boundary(self) -> bool:
         """Whether another whole message may leave now."""
-        return not (self._streaming or self._reader.closed or self._reader.unreadable)
+        return not (self._streaming or self._stopped or self._reader.closed or self._reader.unreadable)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the verdict on a message is awaited: ``resume`` before anything else is fed."""
+        return self._stopped is not None
 
     @property
     def ended(self) -> bool:
@@ -138,10 +151,28 @@ class Session:
                 return out
         frames: list[WireFrame] = []
         self._reader.feed(data, frames)
-        out = []
-        for frame in frames:
+        return self._frames(frames, [])
+
+    def resume(self, verdict: Verdict) -> list[Effect]:
+        """Give the verdict that was awaited; goes on as ``feed``."""
+        assert self._stopped is not None
+        (text, opcode), self._stopped = self._stopped, None
+        out: list[Effect] = []
+        self._obey(verdict, text, opcode, out)
+        if self._stopped is None:
+            self._over()
+            self._release(out)
+            behind, self._behind = self._behind, []
+            self._frames(behind, out)
+        return out
+
+    def _frames(self, frames: list[WireFrame], out: list[Effect]) -> list[Effect]:
+        for place, frame in enumerate(frames, 1):
             self._at += len(frame.wire)
             self._frame(frame, out)
+            if self._stopped is not None:
+                self._behind = frames[place:]
+                break
             self._release(out)
         return out
 
@@ -224,6 +255,11 @@ class Session:
             self._flush(out)
         else:
             self._judge(text, opcode, out)
+        if self._stopped is None:
+            self._over()
+
+    def _over(self) -> None:
+        """The message is dealt with."""
         self._open, self._parts, self._size, self._streaming = [], [], 0, False
 
     def _whole(self, data: bytes, text: bytes) -> list[Effect]:
@@ -232,6 +268,9 @@ class Session:
             return [Original(data)]
         if verdict is None:
             return [Unseen("too_large"), Original(data)]
+        if isinstance(verdict, Wait):
+            self._open, self._compressed, self._stopped = [data], False, (text, TEXT)
+            return []
         out: list[Effect] = []
         self._change(verdict, TEXT, out)
         return out
@@ -245,7 +284,12 @@ class Session:
         else:
             verdict = PASS
             out.append(Unseen("too_large"))
-        if not isinstance(verdict, Pass):
+        self._obey(verdict, text, opcode, out)
+
+    def _obey(self, verdict: Verdict, text: bytes, opcode: int, out: list[Effect]) -> None:
+        if isinstance(verdict, Wait):
+            self._stopped = text, opcode
+        elif not isinstance(verdict, Pass):
             self._change(verdict, opcode, out)
         elif self._must_rewrite():
             out.append(Made(self._make(text, opcode), "inflated", "", self._at))

@@ -12,6 +12,7 @@ from websockets.frames import Frame, Opcode
 from ocpp_proxy.core.session import (
     MAX_MESSAGE,
     PASS,
+    WAIT,
     Drop,
     Dropped,
     Effect,
@@ -219,3 +220,51 @@ def test_an_endless_message_is_not_kept() -> None:
         fed = leaving(subject.feed(data))
         assert fed == data
     assert sum(map(len, subject._parts)) == 0
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    texts=st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=8), compressed=st.booleans(),
+    pieces=st.integers(1, 3), chunk=st.integers(1, 600), fates=st.integers(0, 4 ** 8 - 1),
+)
+def test_a_verdict_given_later_leaves_the_same_bytes_as_one_given_at_once(
+    texts: list[bytes], compressed: bool, pieces: int, chunk: int, fates: int,
+) -> None:
+    """Waiting for some verdicts changes neither order nor bytes, whatever comes behind in the same chunk."""
+    extension = encoder() if compressed else None
+    data = b"".join(wire(text, extension, pieces) for text in texts)
+    chosen = [(PASS, Replace(b"other"), Drop("no"), PASS)[fates >> 2 * place & 3] for place in range(len(texts))]
+
+    def run(late: bool) -> bytes:
+        given = iter(chosen)
+        kept: list[Verdict] = []
+
+        def transform(text: bytes, at: int, opcode: int) -> Verdict:
+            verdict = next(given)
+            if late and len(text) % 2:
+                kept.append(verdict)
+                return WAIT
+            return verdict
+
+        under, effects = session(transform, compressed), list[Effect]()
+        for at in range(0, len(data), chunk):
+            effects += under.feed(data[at : at + chunk])
+            while under.stopped:
+                assert not under.boundary
+                effects += under.resume(kept.pop())
+        return leaving(effects)
+
+    assert run(late=True) == run(late=False)
+
+
+def test_what_waits_is_followed_by_nothing() -> None:
+    """Behind a message whose verdict is awaited neither a ping nor a message of ours leaves."""
+    def transform(text: bytes, at: int, opcode: int) -> Verdict:
+        return WAIT if text == b"first" else PASS
+
+    under, behind = session(transform, False), b"\x89\x80\x00\x00\x00\x00" + wire(b"second")
+    assert under.feed(wire(b"first") + behind) == []
+    assert under.inject(b"ours", "") == []
+    out = under.resume(Drop("gone"))
+    assert [type(effect) for effect in out] == [Dropped, Made, Original, Original]
+    assert leaving(out[2:]) == behind
