@@ -14,7 +14,7 @@ from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken, VisitError
 
 from ocpp_proxy.fields.patterns import matcher
-from ocpp_proxy.fields.registry import FIELDS, MTYPES, NAMES, Field
+from ocpp_proxy.fields.registry import LINES, MTYPES, Field, Vocabulary
 from ocpp_proxy.fields.tree import And, Compare, Filter, Node, Not, Op, Or, Scalar, Word
 from ocpp_proxy.model import ConfigError, Severity
 
@@ -51,12 +51,15 @@ class _Wrong(Exception):
         self.token, self.what = token, what
 
 
-def parse(text: str) -> Filter:
-    """Parse a filter; the empty text lets everything through. Raises ``ConfigError`` with the column and a caret line."""
+def parse(text: str, words: Vocabulary = LINES) -> Filter:
+    """Parse a filter; the empty text lets everything through. ``words``: the names it can use, those of traffic or of a list.
+
+    Raises ``ConfigError`` with the column and a caret line.
+    """
     if len(text) > MAX_TEXT:
         raise ConfigError(f"filter: longer than {MAX_TEXT} characters ({len(text)})")
     try:
-        root = cast(Node, _Build().transform(_parser.parse(text)))
+        root = cast(Node, _Build(words).transform(_parser.parse(text)))
     except VisitError as error:
         wrong = error.orig_exc
         if not isinstance(wrong, _Wrong):
@@ -73,6 +76,10 @@ def parse(text: str) -> Filter:
 
 class _Build(Transformer[Token, Any]):
     """Makes the nodes, bottom up, and checks names and values where their column is still known."""
+
+    def __init__(self, words: Vocabulary) -> None:
+        super().__init__()
+        self._words = words
 
     def start(self, children: list[Node]) -> Node:
         return children[0] if children else And(())
@@ -95,36 +102,36 @@ class _Build(Transformer[Token, Any]):
     def compare(self, children: list[Token]) -> Node:
         name, op, value = children
         word = "==" if op == "=" else str(op).lower()
-        return Compare(_name(name), cast(Op, word), _literal(_name(name), word, value, op))
+        known = _name(name, self._words)
+        return Compare(known, cast(Op, word), _literal(self._words.fields.get(known), known, word, value, op))
 
     def within(self, children: list[Token | None]) -> Node:
         name, *values = (child for child in children if child is not None)
-        field = _name(name)
-        literals = [_literal(field, "in", value, value) for value in values]
-        return Compare(field, "in", tuple(literals))
+        known = _name(name, self._words)
+        literals = [_literal(self._words.fields.get(known), known, "in", value, value) for value in values]
+        return Compare(known, "in", tuple(literals))
 
 
 def _text(token: Token) -> str:
     return re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.S) if token.type == "STRING" else str(token)
 
 
-def _name(token: Token) -> str:
-    known = NAMES.get(token.lower())
+def _name(token: Token, words: Vocabulary) -> str:
+    known = words.names.get(token.lower())
     if known is not None:
         return known
-    if token.startswith("payload."):
+    if words.payload and token.startswith("payload."):
         if PATH.fullmatch(token):
             return str(token)
         raise _Wrong(token, f"cannot read the path {token}: write payload.meterValue[0].timestamp")
-    close = get_close_matches(token.lower(), NAMES, 1)
-    hint = f": did you mean {close[0]}?" if close else f"; inside the payload write payload.{token}"
-    raise _Wrong(token, f"unknown field {token}{hint}")
+    close = get_close_matches(token.lower(), words.names, 1)
+    inside = f"; inside the payload write payload.{token}" if words.payload else f": {words.of} have {', '.join(words.fields)}"
+    raise _Wrong(token, f"unknown field {token}" + (f": did you mean {close[0]}?" if close else inside))
 
 
-def _literal(name: str, op: str, token: Token, op_token: Token) -> Scalar:
+def _literal(field: Field | None, name: str, op: str, token: Token, op_token: Token) -> Scalar:
     """The value, checked against the field's type and made ready to compare."""
     text = _text(token)
-    field = FIELDS.get(name)
     if field is not None and field.type not in ("text", "choice") and op in ("~", "contains"):
         raise _Wrong(op_token, f"{name} is no text: use ==, !=, <, <=, >, >= or in")
     if op == "~":

@@ -3,7 +3,7 @@
 import operator
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -13,6 +13,7 @@ from ocpp_proxy.fields.registry import FIELDS, Got, Links, identity_of, text_of
 from ocpp_proxy.fields.tree import And, Compare, Filter, Node, Not, Or, Scalar, Word
 from ocpp_proxy.records import Line
 
+T = TypeVar("T")
 Test = Callable[[Line], bool]
 MAX_PAYLOAD = 4 << 20                       # payload.<path> looks into payloads of up to so many bytes
 _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?([eE][+-]?\d{1,3})?\s*")
@@ -28,24 +29,27 @@ def compile(where: Filter | None, links: Links | None = None) -> Test:
     ``links`` maps link_id to what is known of the link, and may grow while it is used: pings, closes and notes know only
     their link, so ``identity`` and ``protocol`` of them come from there. Raises ``ConfigError`` for a bad pattern.
     """
-    return _node(where.root if where else And(()), {} if links is None else links)
+    known: Links = {} if links is None else links
+
+    def leaf(node: Word | Compare) -> Test:
+        return word_test(node.text, known) if isinstance(node, Word) else compare_test(node, known)
+    return combined(where.root if where else And(()), leaf)
 
 
-def _node(node: Node, links: Links) -> Test:
+def combined(node: Node, leaf: Callable[[Word | Compare], Callable[[T], bool]]) -> Callable[[T], bool]:
+    """The function of a tree, from what ``leaf`` makes of its words and comparisons."""
     match node:
         case And(items):
-            tests = [_node(item, links) for item in items]
-            return lambda line: all(test(line) for test in tests)
+            tests = [combined(item, leaf) for item in items]
+            return lambda item: all(test(item) for test in tests)
         case Or(items):
-            tests = [_node(item, links) for item in items]
-            return lambda line: any(test(line) for test in tests)
-        case Not(item):
-            negated = _node(item, links)
-            return lambda line: not negated(line)
-        case Word(text):
-            return word_test(text, links)
-        case Compare():
-            return compare_test(node, links)
+            tests = [combined(item, leaf) for item in items]
+            return lambda item: any(test(item) for test in tests)
+        case Not(inner):
+            negated = combined(inner, leaf)
+            return lambda item: not negated(item)
+        case Word() | Compare():
+            return leaf(node)
 
 
 def word_test(text: str, links: Links) -> Test:
@@ -66,26 +70,31 @@ def compare_test(node: Compare, links: Links) -> Test:
     field = FIELDS.get(node.field)
     if field is None:
         return _payload(node)
-    get, value = field.get, node.value
-    test = value_test(node)
-    if field.many:
+    get = field.get
+    return value_of_test(node, lambda line: get(line, links), field.many)
+
+
+def value_of_test(node: Compare, get: Callable[[T], Got], many: bool) -> Callable[[T], bool]:
+    """Whether one comparison holds for what ``get`` gives. ``many``: for one of several values; ``!=``: for all of some."""
+    value, test = node.value, value_test(node)
+    if many:
         every = node.op == "!="
 
-        def some(line: Line) -> bool:
-            values = get(line, links)
+        def some(item: T) -> bool:
+            values = get(item)
             results = (test(value) for value in values) if isinstance(values, tuple) else iter(())
             return (bool(values) and all(results)) if every else any(results)
         return some
     if node.op in ORDER:
         compare = ORDER[node.op]
 
-        def ordered(line: Line) -> bool:
-            got = get(line, links)
+        def ordered(item: T) -> bool:
+            got = get(item)
             return got is not None and compare(got, value)
         return ordered
 
-    def one(line: Line) -> bool:
-        got = get(line, links)
+    def one(item: T) -> bool:
+        got = get(item)
         return got is not None and test(got)
     return one
 

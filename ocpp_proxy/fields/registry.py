@@ -1,6 +1,6 @@
-"""The registry of field names: name, type, meaning, getter. One table for filter, docs and, by its names, SQL."""
+"""The registry of field names of traffic: name, type, meaning, getter. One table for filter, docs and, by its names, SQL."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -15,7 +15,8 @@ FieldType = Literal["text", "number", "severity", "choice", "mtype", "time"]
 
 MTYPES = {"CALL": 2, "CALLRESULT": 3, "CALLERROR": 4, "CALLRESULTERROR": 5, "SEND": 6}
 OUTCOMES = ("pending", "ok", "error", "unanswered")
-KINDS = ("message", "ping", "pong", "close", "http", "raw", "handshake", "note", "gap", "opened", "closed", "finding")
+KINDS = ("message", "ping", "pong", "close", "http", "raw", "handshake", "note", "gap", "opened", "closed", "finding",
+         "loss", "audit")
 ANSWERS = {3: "ok", 4: "error"}
 _FRAME_KINDS = {
     model.Opcode.PING: "ping", model.Opcode.PONG: "pong", model.Opcode.CLOSE: "close",
@@ -24,15 +25,38 @@ _FRAME_KINDS = {
 
 
 class Field(Struct, frozen=True):
-    """One name of the filter language. ``many``: the line can have several values (one per finding); any may match."""
+    """One name of the filter language. ``many``: there can be several values (one per finding); any may match.
+
+    ``get``: of a line and the links (``Getter``); of an item of another list, of the item alone.
+    """
 
     name: str
     type: FieldType
     doc: str
-    get: Getter
+    get: Callable[..., Got]
     aliases: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     many: bool = False
+
+
+class Vocabulary(Struct, frozen=True):
+    """The names that a filter of one list can use. ``names``: their fields by name and alias; ``example``: a filter of it.
+
+    ``payload``: whether ``payload.<path>`` is a name too.
+    """
+
+    of: str
+    fields: Mapping[str, Field]
+    names: Mapping[str, str]
+    example: str
+    payload: bool = False
+
+
+def vocabulary(of: str, fields: Iterable[Field], example: str, payload: bool = False) -> Vocabulary:
+    """The vocabulary of these fields."""
+    every = tuple(fields)
+    names = {name: field.name for field in every for name in (field.name, *field.aliases)}
+    return Vocabulary(of, {field.name: field for field in every}, names, example, payload)
 
 
 def kind_of(line: Line) -> str:
@@ -52,6 +76,10 @@ def kind_of(line: Line) -> str:
             return "closed"
         case records.Found():
             return "finding"
+        case records.Lost():
+            return "loss"
+        case records.Audited():
+            return "audit"
         case _:
             return "note"
 
@@ -75,6 +103,10 @@ def text_of(line: Line) -> str:
             return f"{closed.how} {closed.close_reason}"
         case records.Found(finding):
             return finding.message
+        case records.Lost() as lost:
+            return f"{lost.what} {lost.path} {lost.action} {lost.message_id} {lost.plugin}: {lost.reason}"
+        case records.Audited() as act:
+            return " ".join(word for word in (act.who, act.action, act.detail, act.outcome) if word)
         case _:
             return ""
 
@@ -98,7 +130,7 @@ def link_of(line: Line) -> int:
             return link.link_id
         case records.Found(finding):
             return finding.link_id
-        case records.Note() | records.Gap() | records.LinkClosed():
+        case records.Note() | records.Gap() | records.LinkClosed() | records.Lost() | records.Audited():
             return line.record.link_id
         case _:
             return 0
@@ -115,7 +147,8 @@ def time_of(line: Line) -> int:
             return link.opened_ns
         case records.Found(finding):
             return finding.time_ns
-        case records.Handshake() | records.Note() | records.Gap() | records.LinkClosed():
+        case (records.Handshake() | records.Note() | records.Gap() | records.LinkClosed() | records.Lost()
+              | records.Audited()):
             return line.record.time_ns
         case _:
             return 0
@@ -243,11 +276,12 @@ _ALL = (
     Field("opcode", "choice", "kind of the frame", _opcode, (), tuple(opcode.value for opcode in model.Opcode)),
     Field("time", "time", "when it was seen: ISO 8601; without a zone it is UTC", lambda line, _: time_of(line), ("ts",)),
     Field("link", "number", "number of the link (one connection of a charger)", lambda line, _: link_of(line) or None),
-    Field("text", "text", "payload, HTTP head and body, close code and reason, note or finding",
+    Field("text", "text", "payload, HTTP head and body, close code and reason, note, finding, loss or audit",
           lambda line, _: text_of(line) or None),
     Field("payload", "text", "the payload's JSON text; payload.connectorId, payload.meterValue[0].timestamp and"
           " payload.meterValue[*].timestamp look into it",
           lambda line, _: _decode(message.payload) if (message := _message(line)) else None),
 )
-FIELDS: dict[str, Field] = {field.name: field for field in _ALL}
-NAMES: dict[str, str] = {name: field.name for field in _ALL for name in (field.name, *field.aliases)}
+LINES = vocabulary("traffic", _ALL, "action == MeterValues and ms > 500", True)
+FIELDS: Mapping[str, Field] = LINES.fields
+NAMES: Mapping[str, str] = LINES.names
