@@ -19,3 +19,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
             report.outcome = "failed"
             report.longrepr = f"skipped, which counts as failed here: {reason}"
     return report
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than cores: many tests wait for processes and sockets."""
+    return (os.cpu_count() or 2) + 1

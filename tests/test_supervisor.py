@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,7 +59,7 @@ class Running:
 @contextmanager
 def supervised(tmp_path: Path, config: Config | None = None, **environment: str) -> Iterator[Running]:
     """Start a supervisor in a process; kill what is left of it at the end."""
-    runtime = tmp_path / "runtime"
+    runtime = Path(tempfile.mkdtemp(prefix="ocpp-"))     # short: a Unix socket has a path of 103 bytes at most
     capture = CaptureConfig(path=str(tmp_path / "c.duckdb"))
     settings = config or Config(listen=("127.0.0.1:0",), upstream="ws://csms", capture=capture)
     process = subprocess.Popen(
@@ -76,6 +78,7 @@ def supervised(tmp_path: Path, config: Config | None = None, **environment: str)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
+        shutil.rmtree(runtime, ignore_errors=True)
 
 
 def dial(address: str) -> int:
