@@ -37,6 +37,7 @@ from ocpp_proxy_tui.listing import Listing
 from ocpp_proxy_tui.ring import Ring
 from ocpp_proxy_tui.screens.traffic import Traffic
 from ocpp_proxy_tui.settings import Settings
+from ocpp_proxy_tui.start import STARTED_SECONDS, collect_less
 
 from bench import traffic
 from ocpp_proxy.cli.printing import render
@@ -179,6 +180,7 @@ async def child(where: str, log: str, rows: int) -> None:
         source: Source = await LiveSource.connect(where)
     else:                                   # brings DuckDB, which a live screen does not load
         source = importlib.import_module("ocpp_proxy_captures").open_source(where)
+    asyncio.get_running_loop().call_later(STARTED_SECONDS, collect_less)
     with tempfile.TemporaryDirectory(prefix="ocpp-bench-") as folder:
         await Watched(source, Settings(rows=rows), Path(folder) / "view.toml", Path(log), started).run_async()
 

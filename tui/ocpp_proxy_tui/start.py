@@ -1,6 +1,7 @@
 """Starting the terminal UI on a source; the exit code."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ from ocpp_proxy_tui.app import ProxyApp
 from ocpp_proxy_tui.ground import Render
 from ocpp_proxy_tui.settings import Settings
 
+STARTED_SECONDS = 2.0                       # after which what lives is what lives to the end
 END_SECONDS = 2.0                           # to put the terminal right and keep the layout, once told to end
 
 
@@ -19,6 +21,7 @@ async def show(source: Source, settings: Settings, view: Path, render: Render, f
     """Run until the user quits, or SIGTERM or SIGHUP ends it. Raises ``ConfigError`` for settings that cannot be."""
     app = ProxyApp(source, settings, view, render, first_filter, ansi=few_colours())
     end_on_signals(asyncio.get_running_loop(), app.exit)
+    asyncio.get_running_loop().call_later(STARTED_SECONDS, collect_less)
     await app.run_async()
     return app.return_code or 0
 
@@ -37,6 +40,13 @@ def end_on_signals(loop: asyncio.AbstractEventLoop, leave: Callable[[], object])
 
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):      # Windows has no SIGHUP
         signal.signal(number, end)
+
+
+def collect_less() -> None:
+    """Rare and short collections from now on: each full one over what Textual made at its start holds a key up for 100 ms."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 100)
 
 
 def few_colours() -> bool:
