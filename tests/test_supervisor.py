@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,10 +57,22 @@ class Running:
         return story.read_text().splitlines() if story.exists() else []
 
 
+def runtime_of(tmp_path: Path) -> Path:
+    """A folder for the instances of a test: its path is short, since that of a Unix socket has 103 bytes at most."""
+    return Path(tempfile.gettempdir()) / f"ocpp-{zlib.crc32(str(tmp_path).encode()):08x}"
+
+
+@pytest.fixture(autouse=True)
+def clean(tmp_path: Path) -> Iterator[None]:
+    """Nothing stays behind."""
+    yield
+    shutil.rmtree(runtime_of(tmp_path), ignore_errors=True)
+
+
 @contextmanager
 def supervised(tmp_path: Path, config: Config | None = None, **environment: str) -> Iterator[Running]:
     """Start a supervisor in a process; kill what is left of it at the end."""
-    runtime = Path(tempfile.mkdtemp(prefix="ocpp-"))     # short: a Unix socket has a path of 103 bytes at most
+    runtime = runtime_of(tmp_path)
     capture = CaptureConfig(path=str(tmp_path / "c.duckdb"))
     settings = config or Config(listen=("127.0.0.1:0",), upstream="ws://csms", capture=capture)
     process = subprocess.Popen(
@@ -78,7 +91,6 @@ def supervised(tmp_path: Path, config: Config | None = None, **environment: str)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-        shutil.rmtree(runtime, ignore_errors=True)
 
 
 def dial(address: str) -> int:
