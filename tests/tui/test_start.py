@@ -56,6 +56,6 @@ def test_what_lives_after_the_start_is_not_collected_again() -> None:
     script = ("import gc; from ocpp_proxy_tui.start import collect_less as less; "
               "less(); print(gc.get_freeze_count(), *gc.get_threshold())")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "tui", "captures"))}
-    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment, check=True)
     frozen, young, *_ = map(int, done.stdout.split())
     assert frozen > 10_000 and young >= 10_000
