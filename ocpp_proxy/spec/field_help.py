@@ -61,6 +61,23 @@ def field_help(version: str, action: str, answer: bool, path: Sequence[Step]) ->
     return _told(node, own, name, required)
 
 
+def members(version: str, action: str, answer: bool, path: Sequence[Step]) -> tuple[str, ...]:
+    """The names of the properties that the schema gives the object at a path, those it requires first; () where none."""
+    if (action, answer) not in schemas.messages(version):
+        return ()
+    root = _schema(version, action, answer)
+    node = _resolved(root, root)
+    for step in path:
+        inner = _below(node, step)
+        if inner is None:
+            return ()
+        node = _resolved(root, inner)
+    properties, needed = node.get("properties"), node.get("required")
+    first = needed if isinstance(needed, list) else []
+    names = list(properties) if isinstance(properties, dict) else []
+    return tuple(sorted(names, key=lambda name: name not in first))
+
+
 @lru_cache(maxsize=64)
 def _schema(version: str, action: str, answer: bool) -> Schema:
     return schemas.raw(version, action, answer)
