@@ -61,7 +61,7 @@ class Plans:
         return Plan(
             action, known, crc32(action.encode(errors="surrogatepass")),
             schemas.validator(version, action, answer) if has else None,
-            _reader(keys(version, action, answer)) if has else None,
+            reader(keys(version, action, answer)) if has else None,
             self._dispatch.of_action(version, action, answer) if has else (),
             has and not answer and bool(self._dispatch.of_action(version, action, True) or (action, True) in _FOLLOWED),
             (action, answer) in _FOLLOWED, not actions.versions(action) or may_hold_secrets(action, answer),
@@ -78,7 +78,8 @@ def faults_of(plan: Plan, version: str, answer: bool, payload: object) -> tuple[
     return schemas.check(version, plan.action, answer, payload)
 
 
-def _reader(where: Keys) -> Callable[[object], Hot] | None:
+def reader(where: Keys) -> Callable[[object], Hot] | None:
+    """Reads the index keys off a decoded payload; None: the message has none."""
     if not (where.evse_id or where.connector_id or where.tx_id or where.id_token):
         return None
 
