@@ -24,8 +24,10 @@ import msgspec
 from msgspec import Struct, field
 
 from ocpp_proxy.api import Closing, Plugin, Side
-from ocpp_proxy.core import session
-from ocpp_proxy.core.onion import End, Leave, Onion
+from ocpp_proxy.core import matching, session
+from ocpp_proxy.core.acts import End, Leave
+from ocpp_proxy.core.keeping import Stored
+from ocpp_proxy.core.onion import Onion
 from ocpp_proxy.core.seats import Installed, OnError, Told
 
 START_NS = 1_800_000_000_000_000_000
@@ -34,11 +36,15 @@ _ARROWS = {Side.STATION: "=>", Side.CSMS: "<="}
 
 
 class Played(Struct):
-    """What came of it. ``sent``: who it seems to come from, and the text; ``findings``: code and message."""
+    """What came of it. ``sent``: who it seems to come from, and the text; ``findings``: code and message.
+
+    ``state``: the last State each plugin kept, by its name (that of its class in lower case).
+    """
 
     sent: list[tuple[Side, str]] = field(default_factory=list)
     findings: list[tuple[str, str]] = field(default_factory=list)
     disconnected: bool = False
+    state: dict[str, Any] = field(default_factory=dict)
 
 
 class Stage:
@@ -46,7 +52,7 @@ class Stage:
 
     def __init__(
         self, plugins: Sequence[Plugin | type[Plugin]], *, options: Any = None, identity: str = "CP1", version: str = "1.6",
-        on_error: OnError = "pass",
+        on_error: OnError = "pass", state: Any = None,
     ) -> None:
         self.played = Played()
         self.said: list[str] = []
@@ -56,6 +62,11 @@ class Stage:
         self.onion = Onion(
             [_installed(plugin, options, on_error) for plugin in plugins], identity, version, _entropy(), now_ns=START_NS,
         )
+        names = [seat.name for seat in self.onion.seats]
+        states = state if isinstance(state, dict) else {names[0]: state} if state is not None else {}
+        self.onion.states.restore({
+            seat.name: _stored(states[seat.name], seat.kind) for seat in self.onion.seats if seat.name in states
+        })
         self._collect()
 
     def send(self, sender: Side, text: str) -> None:
@@ -65,6 +76,9 @@ class Stage:
         data = text.encode()
         self._at += len(data)
         verdict = self.onion.receive(sender, data, self._at, self._now_ns)
+        self._store()
+        if verdict is session.WAIT:
+            verdict = self.onion.states.verdict
         if isinstance(verdict, session.Pass):
             self._left(sender, data)
         elif isinstance(verdict, session.Replace):
@@ -86,7 +100,16 @@ class Stage:
         self.onion.close(Closing(Side.STATION, "fin"), self._now_ns)
         self._collect()
 
+    def _store(self) -> None:
+        """What plugins keep is stored at once here."""
+        states = self.onion.states
+        while states.waiting:
+            kept = {row.plugin for row in states.rows()}
+            self.played.state.update({seat.name: seat.context.state for seat in self.onion.seats if seat.name in kept})
+            self.onion.stored("", self._now_ns)
+
     def _collect(self) -> None:
+        self._store()
         actions, self.onion.actions[:] = list(self.onion.actions), []
         for action in actions:
             match action:
@@ -112,14 +135,16 @@ class Stage:
 
 def play(
     plugin: Plugin | type[Plugin] | Sequence[Plugin | type[Plugin]], conversation: str, *, options: Any = None,
-    identity: str = "CP1", version: str = "1.6", on_error: OnError = "pass",
+    identity: str = "CP1", version: str = "1.6", on_error: OnError = "pass", state: Any = None,
 ) -> Played:
     """Play a conversation; raises ``AssertionError`` at the first line that comes out otherwise than it says.
 
-    ``options``: an ``Options`` of the plugin, or a dict of its values. Raises ``ValueError`` for a line nobody can read.
+    ``options``: an ``Options`` of the plugin, or a dict of its values. ``state``: the ``State`` it finds, or
+    ``(version, values)`` as another version stored it; of several plugins a dict of them, by the names of their classes in
+    lower case. Raises ``ValueError`` for a line nobody can read.
     """
     plugins = [plugin] if isinstance(plugin, Plugin | type) else list(plugin)
-    stage = Stage(plugins, options=options, identity=identity, version=version, on_error=on_error)
+    stage = Stage(plugins, options=options, identity=identity, version=version, on_error=on_error, state=state)
     expected: list[str] = []
     event = "the start"
     for line in filter(None, map(str.strip, conversation.splitlines())):
@@ -163,8 +188,14 @@ def _installed(plugin: Plugin | type[Plugin], options: Any, on_error: OnError) -
     kind = plugin if isinstance(plugin, type) else type(plugin)
     if options is None or isinstance(options, dict):
         options = msgspec.convert(options or {}, kind.Options)
+    matching.check(options, kind.__name__)
     make: Callable[[], Plugin] = plugin if isinstance(plugin, type) else lambda: plugin
-    return Installed(kind.__name__.lower(), make, options, on_error)
+    return Installed(kind.__name__.lower(), make, options, on_error, matching.matches)
+
+
+def _stored(state: Any, kind: type[Plugin]) -> Stored:
+    version, values = state if isinstance(state, tuple) else (kind.state_version, state)
+    return Stored(version, msgspec.msgpack.encode(values))
 
 
 def _entropy() -> Callable[[int], bytes]:

@@ -6,12 +6,12 @@ is under way wait for its end.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct, field
 
 from ocpp_proxy.api import Call, Message, Verdict
-from ocpp_proxy.core.seats import Seat
+from ocpp_proxy.core.seats import Seat, Told
 from ocpp_proxy.model import Side
 
 MOST_KEPT = 64                              # messages of a link that are held, or wait
@@ -24,21 +24,25 @@ Stop = tuple[Seat, Call | None]             # a seat on the way; of an answer: w
 
 
 class Room:
-    """How much one link keeps. ``refused`` counts what found no room."""
+    """How much one link keeps. ``refused`` counts what found no room; that is told the first time, and when it doubles."""
 
-    __slots__ = ("bytes", "count", "refused")
+    __slots__ = ("_tell", "bytes", "count", "refused")
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[Told], None] = lambda told: None) -> None:
         self.count = self.bytes = self.refused = 0
+        self._tell = tell
 
-    def take(self, size: int) -> bool:
-        """Keep a message of that size, if there is room."""
-        if self.count >= MOST_KEPT or self.bytes + size > MOST_BYTES:
-            self.refused += 1
-            return False
-        self.count += 1
-        self.bytes += size
-        return True
+    def take(self, size: int, plugin: str = "") -> bool:
+        """Keep a message of that size, if there is room. ``plugin``: whose it is."""
+        if self.count < MOST_KEPT and self.bytes + size <= MOST_BYTES:
+            self.count += 1
+            self.bytes += size
+            return True
+        self.refused += 1
+        if self.refused & (self.refused - 1) == 0:
+            text = f"plugin {plugin}: the link keeps {self.count} messages, no more are held; {self.refused} went on at once"
+            self._tell(Told("plugin-overflow", "warning", "proxy", text))
+        return False
 
     def give(self, size: int) -> None:
         """It is kept no longer."""
@@ -102,6 +106,9 @@ class Held(Struct, eq=False):
     journey: Journey
     seat: Seat
     then: Verdict
+    since_ns: int = 0
+    number: int = 0                                     # by which a person names it
+    reason: str = ""
 
 
 class Waiting(Struct, eq=False):

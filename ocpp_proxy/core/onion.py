@@ -11,71 +11,19 @@ from collections.abc import Callable, Sequence
 from types import GeneratorType
 from typing import Any
 
-from msgspec import Struct
-
-from ocpp_proxy.api import (
-    PASS,
-    Answer,
-    Ask,
-    Call,
-    CallError,
-    CallResult,
-    Closing,
-    Drop,
-    Hold,
-    Message,
-    Pass,
-    Replace,
-    Reply,
-    Send,
-)
-from ocpp_proxy.core import session
+from ocpp_proxy.api import PASS, Answer, Ask, Call, Closing, Drop, Hold, Pass, Replace, Reply, Send
+from ocpp_proxy.core import keeping, session
+from ocpp_proxy.core.acts import Action, End, Leave, Remark
 from ocpp_proxy.core.lanes import EXPIRES_NS, QUIET_NS, Asked, Held, Journey, Lane, Open, Room, Stop, Waiting
 from ocpp_proxy.core.own_ids import OwnIds
 from ocpp_proxy.core.plugin_text import read, write
-from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Now, Seat, Told, Wish, words
+from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Now, Seat, Wish, words
 from ocpp_proxy.model import Side
 
 TICK_NS = 1_000_000_000
 MOST_ASKS = 16                              # of one message
 MOST_WISHES = 64                            # messages that plugins may send because of one event
 HELD = "held"
-
-
-class Leave(Struct, frozen=True, gc=False):
-    """A message leaves now, as if ``sender`` had sent it. ``what``: injected, or of a kept one: released, replaced.
-
-    ``at``: the place of the message it was made from, in what that side sent; 0: none.
-    """
-
-    sender: Side
-    text: bytes
-    what: str
-    plugin: str
-    reason: str
-    at: int = 0
-    opcode: int = 1
-
-
-class Remark(Struct, frozen=True, gc=False):
-    """What became of a message that was kept, when it does not leave."""
-
-    sender: Side
-    at: int
-    what: str
-    plugin: str
-    reason: str
-
-
-class End(Struct, frozen=True, gc=False):
-    """Both connections are to be ended."""
-
-    plugin: str
-    reason: str
-    reset: bool = False
-
-
-Action = Leave | Remark | Told | End
 
 
 class Onion:
@@ -90,28 +38,33 @@ class Onion:
     ) -> None:
         self.actions: list[Action] = []
         self._now = Now(now_ns)
-        self.room = Room()
+        self.room = Room(self.actions.append)
         self._ids = OwnIds(entropy)
         self._longest_ns = longest_ns
         self._wishes: list[Wish] = []
         versions = {Side.STATION: version, Side.CSMS: version}
-        self.seats = [
-            Seat(index, one, identity, versions, self._wishes, self.actions.append, limit or NoLimit(), self._now)
-            for index, one in enumerate(installed)
-        ]
+        self._new_seat: Callable[[int, Installed], Seat] = lambda index, one: Seat(
+            index, one, identity, versions, self._wishes, self.actions.append, limit or NoLimit(), self._now)
+        self.seats = [self._new_seat(index, one) for index, one in enumerate(installed)]
+        self.states = keeping.States(self.seats, self._wishes, self.actions.append)
+        self._keeps = self.states.keeps
         for seat in self.seats:
             if seat.strikes and seat.on_error != "pass":
                 self.actions.append(End(seat.name, "the plugin could not be made"))
         self._lanes = {Side.STATION: Lane(), Side.CSMS: Lane()}
-        calls = tuple((seat, None) for seat in self.seats if seat.on_call or seat.on_answer)
-        sends = tuple((seat, None) for seat in self.seats if seat.on_send)
-        self._calls: dict[Side, tuple[Stop, ...]] = {Side.STATION: calls, Side.CSMS: calls[::-1]}
-        self._sends: dict[Side, tuple[Stop, ...]] = {Side.STATION: sends, Side.CSMS: sends[::-1]}
         self._held: list[Held] = []
         self._asks: list[Asked] = []
         self._todo: deque[tuple[Asked, Answer | None]] = deque()
-        self._tickers = [seat for seat in self.seats if "on_tick" in seat.hooks]
         self._tick_ns = now_ns + TICK_NS
+        self._lay(self.seats)
+
+    def _lay(self, seats: Sequence[Seat]) -> None:
+        """From now on messages go through these, in this order from station to CSMS."""
+        calls = tuple((seat, None) for seat in seats if seat.on_call or seat.on_answer)
+        sends = tuple((seat, None) for seat in seats if seat.on_send)
+        self._calls: dict[Side, tuple[Stop, ...]] = {Side.STATION: calls, Side.CSMS: calls[::-1]}
+        self._sends: dict[Side, tuple[Stop, ...]] = {Side.STATION: sends, Side.CSMS: sends[::-1]}
+        self._tickers = [seat for seat in seats if "on_tick" in seat.hooks]
 
     # ---- what happens ----
 
@@ -134,13 +87,15 @@ class Onion:
             outcome = self._answer(sender, message, call, text, at, opcode)
             if lane.queue or lane.waiting:
                 self._freed(lane)
+        if outcome is session.WAIT:
+            self.states.awaited()
         if self._wishes or self._todo:
             self._settle()
         return outcome
 
     def _call(self, sender: Side, message: Any, text: bytes, at: int, opcode: int) -> session.Verdict:
         """A Call came. Flat: nearly all pass every plugin, and those need no journey."""
-        path, seen, step = self._calls[sender], list[Stop](), 0
+        path, seen, step, keeps = self._calls[sender], list[Stop](), 0, self._keeps
         for seat, _ in path:
             if seat.off:
                 break
@@ -148,7 +103,7 @@ class Onion:
                 seen.append((seat, message))
             if seat.on_call is not None:
                 decision = seat.call("on_call", seat.on_call, seat.context, sender, message)
-                if decision is not PASS:
+                if decision is not PASS or keeps:
                     journey = Journey(sender, message, message.message_id, path, text, at, opcode, step + 1, seen=seen)
                     outcome = self._decide(journey, seat, decision)
                     return outcome if outcome is not None else self._go(journey)
@@ -161,13 +116,13 @@ class Onion:
 
     def _answer(self, sender: Side, message: Any, call: Open, text: bytes, at: int, opcode: int) -> session.Verdict:
         """An answer came, of a call that is open no longer. Flat, as ``_call``."""
-        path, step = call.seen[::-1], 0
+        path, step, keeps = call.seen[::-1], 0, self._keeps
         for seat, saw in path:
             if seat.off:
                 break
             decision = seat.call("on_answer", seat.on_answer, seat.context, sender, message, saw)
             step += 1
-            if decision is not PASS:
+            if decision is not PASS or keeps:
                 journey = Journey(sender, message, message.message_id, path, text, at, opcode, step, call=call)
                 outcome = self._decide(journey, seat, decision)
                 return outcome if outcome is not None else self._go(journey)
@@ -190,6 +145,7 @@ class Onion:
             for seat in self._tickers:
                 if not seat.off:
                     seat.call("on_tick", seat.plugin.on_tick, seat.context, now_ns)
+                    self.states.kept(seat)
         self._settle()
 
     def due_ns(self) -> int:
@@ -227,6 +183,7 @@ class Onion:
         for seat in self.seats:
             if "on_close" in seat.hooks and not seat.off:
                 seat.call("on_close", seat.plugin.on_close, seat.context, closing)
+                self.states.kept(seat)
         self._wishes.clear()
 
     def is_own(self, message_id: str) -> bool:
@@ -246,7 +203,7 @@ class Onion:
                     continue
                 return self._drop(journey, seat.name, "the plugin is switched off")
             decision = self._hook(seat, saw, journey)
-            if decision is PASS:
+            if decision is PASS and not self._keeps:
                 continue
             outcome = self._decide(journey, seat, decision)
             if outcome is not None:
@@ -257,6 +214,8 @@ class Onion:
         message = journey.message
         if saw is not None:
             return seat.call("on_answer", seat.plugin.on_answer, seat.context, journey.sender, message, saw)
+        if seat.gone:
+            return PASS
         if type(message) is Send:
             return seat.call("on_send", seat.plugin.on_send, seat.context, journey.sender, message)
         assert type(message) is Call
@@ -268,6 +227,8 @@ class Onion:
 
     def _decide(self, journey: Journey, seat: Seat, decision: Any) -> session.Verdict | None:
         """What a decision means; None: the message goes on."""
+        if self._keeps:
+            return self.states.kept(seat, journey, decision)
         if isinstance(decision, GeneratorType):
             return self._run(journey, seat, decision, None)
         if decision is not FAILED:
@@ -316,28 +277,21 @@ class Onion:
         return session.Drop(answer.reason, seat.name, "answered")
 
     def _hold(self, journey: Journey, seat: Seat, verdict: Hold) -> session.Verdict | None:
-        if not self._keep(journey, seat):
+        if not self.room.take(journey.size, seat.name):
             return self._decide(journey, seat, verdict.then)
         due_ns = self._now.ns + min(int(verdict.seconds * 1e9), self._longest_ns)
         self._held.append(Held(due_ns, journey, seat, verdict.then))
         return session.Drop(words(verdict.reason), seat.name, HELD)
 
-    def _keep(self, journey: Journey, seat: Seat) -> bool:
-        """Whether there is room to keep it; that there is none is told the first time, and each time it doubles."""
-        if self.room.take(journey.size):
-            return True
-        refused = self.room.refused
-        if refused & (refused - 1) == 0:
-            self.actions.append(Told(
-                "plugin-overflow", "warning", "proxy",
-                f"plugin {seat.name}: the link keeps {self.room.count} messages, no more are held; {refused} went on at once",
-            ))
-        return False
-
     def _run(self, journey: Journey, seat: Seat, running: Any, answer: Answer | None) -> session.Verdict | None:
         """Go on with a hook that asks; as ``_decide``."""
+        return self._ran(journey, seat, running, seat.step(running, answer))
+
+    def _ran(self, journey: Journey, seat: Seat, running: Any, found: Any) -> session.Verdict | None:
+        """What a hook that asks gave: another ``Ask``, or its verdict."""
         while True:
-            found = seat.step(running, answer)
+            if self._keeps:
+                return self.states.kept(seat, journey, found, running)
             if not isinstance(found, Ask):
                 return self._decide(journey, seat, found if not isinstance(found, GeneratorType) else None)
             journey.asks += 1
@@ -347,12 +301,40 @@ class Onion:
             if why:
                 seat.end(running)
                 return self._decide(journey, seat, seat.fail(why))
-            if self._keep(journey, seat):
+            if self.room.take(journey.size, seat.name):
                 break
-            answer = None
+            found = seat.step(running, None)
         due_ns = self._now.ns + int(found.seconds * 1e9)
         self._own(seat, found.side, found.call, f"asked for {words(journey.message_id)}", due_ns, journey, running)
         return session.Drop(f"asks the {found.side}", seat.name, HELD)
+
+    # ---- States ----
+
+    def stored(self, error: str, now_ns: int) -> None:
+        """The rows of ``states`` are stored, or cannot be, and why: who kept them goes on, and may keep again."""
+        self._now.ns = now_ns
+        for one in self.states.take(error):
+            self._go_on(one, bool(error))
+        self._settle()
+
+    def _go_on(self, one: keeping.Pending, failed: bool) -> None:
+        seat, journey = one.seat, one.journey
+        if journey is None:
+            if failed and seat.on_error == "close":
+                self.actions.append(End(seat.name, "its State cannot be stored"))
+            return
+        if failed:
+            if one.running is not None:
+                seat.end(one.running)
+            outcome = self._failed(journey, seat)
+        elif one.running is not None:
+            outcome = self._ran(journey, seat, one.running, one.decision)
+        else:
+            outcome = self._decide(journey, seat, one.decision)
+        if outcome is None:
+            outcome = self._go(journey)
+        if not self.states.decided(journey, outcome):
+            self._later(journey, outcome)
 
     # ---- Calls of plugins ----
 
@@ -427,9 +409,8 @@ class Onion:
         """All plugins are through."""
         call = journey.call
         if call is not None and call.asked is not None:
-            message: Message = journey.message
-            assert isinstance(message, CallResult | CallError)
-            self._deliver(call.asked, message)
+            assert isinstance(journey.message, Answer)
+            self._deliver(call.asked, journey.message)
             return session.Drop("answer to its own Call", call.asked.seat.name)
         if type(journey.message) is not Call:
             return self._leave(journey)
@@ -439,11 +420,11 @@ class Onion:
                 return session.Drop("nobody waits for its answer any more", journey.plugin)
             if not lane.count:
                 return self._leave(journey)
-            if self._keep(journey, journey.asked.seat):
+            if self.room.take(journey.size, journey.asked.seat.name):
                 lane.waiting.append(Waiting(self._now.ns + QUIET_NS, journey))
                 return session.Drop("waits for a quiet moment", journey.plugin, HELD)
             return self._drop(journey, journey.plugin, "too many messages wait")
-        if lane.own is not None and lane.own.asked is not None and self._keep(journey, lane.own.asked.seat):
+        if lane.own is not None and lane.own.asked is not None and self.room.take(journey.size, lane.own.asked.seat.name):
             lane.queue.append(journey)
             return session.Drop("waits for the answer to a Call of the proxy", lane.own.asked.seat.name, HELD)
         return self._leave(journey)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import GeneratorType
 from typing import Any, Literal, Protocol
 
+import msgspec
 from msgspec import Struct, structs
 
 from ocpp_proxy.api import (
@@ -32,6 +33,7 @@ from ocpp_proxy.model import Blame, Side
 
 STRIKES = 5
 MOST_WORDS = 1000                           # characters of a reason or finding
+MOST_STATE = 1 << 20                        # bytes of a State as stored
 MOST_TOLD = 20                              # findings of a plugin's own that one hook may raise
 OnError = Literal["pass", "drop", "close"]
 HOOKS = ("on_call", "on_answer", "on_send", "on_tick", "on_close")
@@ -61,13 +63,21 @@ class NoLimit:
         """Nothing."""
 
 
+Matches = Callable[[str, str, str, Side, Message, Call | None], bool]
+"""``core.matching.matches``: filter, identity, version, sender, message, its Call."""
+
+
 class Installed(Struct, frozen=True):
-    """A plugin as configured: how to make one for a link, and what becomes of messages it fails on."""
+    """A plugin as configured: how to make one for a link, and what becomes of messages it fails on.
+
+    ``matches`` is handed in by who configures: the relay without plugins loads no filters.
+    """
 
     name: str
     make: Callable[[], Plugin]
     options: Any = None
     on_error: OnError = "pass"
+    matches: Matches | None = None
 
 
 class Chain(Struct, frozen=True):
@@ -94,6 +104,13 @@ class Wish(Struct, frozen=True):
     message: Call | Send | None
     reason: str
     reset: bool = False
+
+
+class Keep(Struct, frozen=True, gc=False):
+    """A State that a hook kept, as a msgpack map; ``before``: the State until then."""
+
+    body: bytes
+    before: Any
 
 
 class Failed(Struct, frozen=True, gc=False):
@@ -125,7 +142,7 @@ class Now:
 class SeatContext:
     """``api.Context``."""
 
-    __slots__ = ("_now", "_seat", "identity", "options", "versions")
+    __slots__ = ("_now", "_seat", "identity", "options", "state", "versions")
 
     def __init__(self, seat: "Seat", identity: str, versions: Mapping[Side, str], options: Any, now: Now) -> None:
         self._seat = seat
@@ -133,6 +150,7 @@ class SeatContext:
         self.identity = identity
         self.versions = versions
         self.options = options
+        self.state: Any = None
 
     @property
     def now_ns(self) -> int:
@@ -153,6 +171,26 @@ class SeatContext:
             seat.told_now += 1
             seat.tell(Told(f"{seat.name}-{code}", severity, blame, message))
 
+    def keep(self, state: Any) -> None:
+        """Have another State."""
+        kind = self._seat.kind.State
+        if kind is Plugin.State or type(state) is not kind:
+            raise TypeError(f"keep takes a {kind.__qualname__}, not {type(state).__name__}; a plugin names its own State")
+        body = msgspec.msgpack.encode(state)
+        if len(body) > MOST_STATE:
+            raise ValueError(f"a State of {len(body)} bytes is more than {MOST_STATE}")
+        self._seat.keeps.append(Keep(body, self.state))
+        self.state = state
+
+    def matches(self, where: str, sender: Side, message: Message, call: Call | None = None) -> bool:
+        """Whether a message passes a filter."""
+        if not where:
+            return True
+        matches = self._seat.matches
+        if matches is None:
+            raise RuntimeError("filters were not handed to this plugin (core.seats.Installed.matches)")
+        return matches(where, self.identity, self.versions[sender], sender, message, call)
+
     def disconnect(self, reason: str = "", *, reset: bool = False) -> None:
         """End both connections."""
         self._seat.wishes.append(Wish(self._seat, None, None, words(reason), bool(reset)))
@@ -162,8 +200,8 @@ class Seat:
     """One plugin of one link. ``wishes`` is shared by all seats of the link, so that their order is kept."""
 
     __slots__ = (
-        "_limit", "_tell", "context", "hooks", "index", "name", "off", "on_answer", "on_call", "on_error", "on_send", "plugin",
-        "strikes", "told_now", "wishes",
+        "_limit", "_tell", "aside", "context", "gone", "hooks", "index", "keeps", "kind", "matches", "name", "off", "on_answer",
+        "on_call", "on_error", "on_send", "plugin", "strikes", "told_now", "wishes",
     )
 
     def __init__(
@@ -173,10 +211,14 @@ class Seat:
         self.index = index
         self.name = installed.name
         self.on_error: OnError = installed.on_error
+        self.matches = installed.matches
         self.wishes = wishes
+        self.keeps: list[Keep] = []         # of the hook that runs; shared by the seats of a link
+        self.aside = False                  # the stored State is to be put aside when another is kept
         self._tell = tell
         self.strikes = self.told_now = 0
         self.off = False
+        self.gone = False                   # taken away: sees only the answers to what it saw
         self._limit = limit
         self.context = SeatContext(self, identity, versions, installed.options, now)
         made = self.call("its constructor", installed.make)
@@ -184,6 +226,9 @@ class Seat:
         if not isinstance(made, Plugin | Failed):
             self.fail("is no Plugin")
         plugin = self.plugin
+        self.kind = type(plugin)
+        made = self.call("its State", self.kind.State) if self.kind.State is not Plugin.State else None
+        self.context.state = made if made is not FAILED else None
         self.hooks = hooks_of(type(plugin))
         self.on_call = plugin.on_call if "on_call" in self.hooks else None
         self.on_answer = plugin.on_answer if "on_answer" in self.hooks else None
@@ -230,9 +275,11 @@ class Seat:
     def end(self, running: "GeneratorType[Ask, Any, Verdict]") -> None:
         """Let go of a hook that waits."""
         self.call("a hook that was ended", running.close)
+        self.forget()
 
     def fail(self, what: str, code: str = "failed") -> Failed:
-        """Count and tell a failure."""
+        """Count and tell a failure; what the hook kept is as if it had not been."""
+        self.forget()
         self.strikes += 1
         self.tell(Told(f"plugin-{code}", "error", "proxy", f"plugin {self.name}: {what} (on_error = {self.on_error})"))
         if self.strikes == STRIKES:
@@ -240,6 +287,12 @@ class Seat:
             rest = "all it would see is dropped" if self.on_error == "drop" else "switched off on this link"
             self.tell(Told("plugin-off", "error", "proxy", f"plugin {self.name}: {STRIKES} failures: {rest}"))
         return FAILED
+
+    def forget(self) -> None:
+        """What the hook that runs kept counts no more."""
+        if self.keeps:
+            self.context.state = self.keeps[0].before
+            self.keeps.clear()
 
     def unfit(self, verdict: Any, message: Message) -> str:
         """Why that is no verdict on this message; empty when it is one."""

@@ -9,7 +9,8 @@ from time import monotonic_ns, time_ns
 from typing import Protocol
 
 from ocpp_proxy.api import Closing
-from ocpp_proxy.core.onion import End, Leave, Onion, Remark
+from ocpp_proxy.core.acts import End, Leave, Remark
+from ocpp_proxy.core.onion import Onion
 from ocpp_proxy.core.seats import Chain, Limit, Told
 from ocpp_proxy.core.session import Transform, Verdict
 from ocpp_proxy.model import Side

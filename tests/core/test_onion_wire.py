@@ -25,7 +25,8 @@ from ocpp_proxy.api import (
     Side,
     Verdict,
 )
-from ocpp_proxy.core.onion import Leave, Onion
+from ocpp_proxy.core.acts import Leave
+from ocpp_proxy.core.onion import Onion
 from ocpp_proxy.core.seats import Installed
 from ocpp_proxy.core.session import Session
 from ocpp_proxy.core.session import Verdict as Outcome
