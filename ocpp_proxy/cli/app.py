@@ -5,7 +5,7 @@ import sys
 import typer
 
 from ocpp_proxy import __version__
-from ocpp_proxy.cli import cert, check, config, demo, doctor, export, lists, plugins, query, run, tail, tui
+from ocpp_proxy.cli import acting, cert, check, config, demo, doctor, export, lists, plugins, query, run, tail, tui
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import CaptureError, ConfigError, PluginError
 
@@ -19,7 +19,7 @@ ocpp-proxy {__version__}: see, check and store OCPP traffic between chargers and
   ocpp-proxy tui                           the screen; tail -f: live lines (--filter 'action == Heartbeat and ms > 500')
   ocpp-proxy check                         what is wrong, and whose fault it is
   ocpp-proxy query overview                one of the ready queries (query --list), or SQL
-  ocpp-proxy --help                        all commands   (chargers, tx, findings, doctor, cert, export, config, plugins)"""
+  ocpp-proxy --help                        all commands   (chargers, tx, findings, doctor, export, plugins, inject, held ...)"""
 
 app = typer.Typer(
     name="ocpp-proxy", rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False,
@@ -40,7 +40,7 @@ def version() -> None:
     print(f"ocpp-proxy {__version__}")
 
 
-for module in (run, demo, tui, tail, lists, query, check, export, doctor, cert, config, plugins):
+for module in (run, demo, tui, tail, lists, query, check, acting, export, doctor, cert, config, plugins):
     module.register(app)
 
 

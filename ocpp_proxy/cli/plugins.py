@@ -1,10 +1,12 @@
-"""``ocpp-proxy plugins``: the installed plugins and those of files: what they are, and what is wrong with them."""
+"""``ocpp-proxy plugins``: the installed plugins and those of files, what runs of them, and switching that."""
 
 from typing import Annotated
 
 import typer
 
-from ocpp_proxy.cli.options import JSON, Texts, arg
+from ocpp_proxy.cli.options import JSON, Texts, arg, opt
+
+VERBS = ("enable", "disable", "reload")
 
 
 def register(app: typer.Typer) -> None:
@@ -13,29 +15,23 @@ def register(app: typer.Typer) -> None:
 
 
 def plugins(
-    names: Annotated[Texts, arg("[NAME|FILE]...", "These plugins only; a file is given as ./FILE.py.")] = None,
+    words: Annotated[Texts, arg("[enable|disable|reload] [NAME|FILE]...", "These plugins only; a file is given as"
+                                                                         " ./FILE.py.")] = None,
+    identity: Annotated[str, opt("--identity", "PATTERN", "enable, disable: for these chargers only; * and ?.")] = "*",
+    option: Annotated[Texts, opt("--option", "KEY=VALUE", "enable: an option of the plugin; repeatable.", "-o")] = None,
+    source: Annotated[str | None, opt("--source", "SOURCE", "Which running proxy, where several run.")] = None,
     json: JSON = False,
 ) -> None:
-    """List the installed plugins (entry points ocpp_proxy.plugins), or those named: version, hooks, options, origin.
+    """List the installed plugins (entry points ocpp_proxy.plugins), or those named: version, hooks, options, origin; and,
+    while a proxy runs, where they are enabled in it. Loads them to look. Exit code 1 when one cannot be loaded.
 
-    Loads them to look. Exit code 1 when one cannot be loaded.
+    `plugins enable NAME` and `disable NAME` switch one in the running proxy, open links included; `plugins reload` reads its
+    configuration and the plugin files again. Both cut no link.
     """
-    from ocpp_proxy.cli.printing import render, talk
-    from ocpp_proxy.plugins import describe, known
-    from ocpp_proxy.source import Table
+    from ocpp_proxy.cli import enabling
 
-    found = [describe(word) for word in (names or known())]
-    if not found:
-        talk("no plugins installed")
-        return
-    for one in found:
-        if one.error:
-            talk(one.error)
-    rows: list[list[object]] = [
-        [one.name, one.version, " ".join(one.hooks), " ".join(one.options), one.origin, one.about or one.error] for one in found
-    ]
-    table = Table(["name", "version", "hooks", "options", "origin", "about"], rows)
-    for line in render(table, "json" if json else "text"):
-        print(line)
-    if any(one.error for one in found):
+    verb, names = (words[0], words[1:]) if words and words[0] in VERBS else ("", words or [])
+    if verb:
+        enabling.act(verb, names, enabling.Choice(identity, tuple(option or ()), source), json)
+    elif enabling.show(names, source, json):
         raise typer.Exit(1)

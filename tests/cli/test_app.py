@@ -15,6 +15,7 @@ from ocpp_proxy.model import CaptureError, ConfigError, PluginError
 HEAVY = {"textual", "duckdb", "aiohttp", "structlog", "pyarrow", "lark", "cryptography", "jsonschema_rs", "asyncio"}
 COMMANDS = [
     "run", "demo", "tail", "chargers", "tx", "findings", "query", "check", "export", "doctor", "cert", "config", "plugins",
+    "intercept", "held", "release", "drop", "edit", "reply", "inject", "disconnect",
     "version",
 ]
 
