@@ -27,6 +27,7 @@ _TABLE = {"frames": "wire"}
 _KINDS: dict[type, str] = {
     records.LinkOpened: "link_opened", records.Handshake: "handshake", records.LinkClosed: "link_closed",
     records.Note: "note", records.Gap: "gap", records.PluginFinding: "plugin_finding", records.Beat: "beat",
+    records.Lost: "lost", records.Audited: "audited",
 }
 _TEXT, _STATION = Opcode.TEXT, Side.STATION             # looked up once: members of an enum are slow to get at
 _SILENT = ("plugin_finding", "beat")        # kinds that are no lines

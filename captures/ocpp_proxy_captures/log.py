@@ -1,4 +1,4 @@
-"""What a capture says about the proxy itself: when a run began, notes about the whole proxy, gaps, refused dials."""
+"""What a capture says about the proxy itself: when a run began, notes about all of it, gaps, refused dials, audits."""
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
@@ -10,10 +10,10 @@ from ocpp_proxy_captures import rebuild
 from ocpp_proxy_captures.database import Connection
 from ocpp_proxy_captures.gate import aside
 
-LINES = 10_000                              # of notes and gaps, the newest
+LINES = 10_000                              # of notes, gaps and audits, the newest
 _NOTES = f"""
     SELECT body FROM events
-    WHERE epoch_us(ts) >= ? AND (kind = 'gap' OR (kind = 'note' AND (
+    WHERE epoch_us(ts) >= ? AND (kind IN ('gap', 'audited') OR (kind = 'note' AND (
       coalesce(link_id, 0) = 0 OR json_extract_string(body, '$.kind') IN {DIALS})))
     ORDER BY no DESC LIMIT {LINES}"""
 _RUNS = f"""

@@ -5,8 +5,8 @@ CREATE TABLE runs(run_no INTEGER NOT NULL, started_at TIMESTAMPTZ NOT NULL, firs
 CREATE TABLE positions(worker INTEGER NOT NULL, incarnation UBIGINT NOT NULL, seq UBIGINT NOT NULL);
 CREATE TABLE state(key VARCHAR NOT NULL, value BLOB NOT NULL);
 
--- Everything that is neither frame nor derived, exactly as it came: LinkOpened, Handshake, LinkClosed, Note, Gap, PluginFinding;
--- and a Beat where the record after it is older than it.
+-- Everything that is neither frame nor derived, exactly as it came: LinkOpened, Handshake, LinkClosed, Note, Gap, PluginFinding, Lost,
+-- Audited; and a Beat where the record after it is older than it.
 CREATE TABLE events(
   no BIGINT NOT NULL, ts TIMESTAMPTZ NOT NULL, link_id BIGINT, identity VARCHAR, kind VARCHAR NOT NULL,
   body JSON USING COMPRESSION zstd);

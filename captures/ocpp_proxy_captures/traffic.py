@@ -75,7 +75,8 @@ class Traffic(ABC):
     def row_lines(self, view: View, number: int) -> list[Line]:
         """As ``source.Source.row_lines``."""
         with self.reading() as con:
-            return lines(con, sorted(_members(con, view, [number]).keys() | {number}))
+            members = sorted(_members(con, view, [number]).keys() | {number})
+            return lines(con, sorted({*members, *_losses(con, members)}) if view == "exchanges" else members)
 
     def number_of(self, view: View, msg_no: int = 0, frame_id: int = 0) -> int:
         """As ``source.Source.number_of``."""
@@ -164,7 +165,7 @@ def _parts(con: Connection, view: View, where: Filter | None) -> list[tuple[str,
     return [
         ("w", f"wire w {asked.join} WHERE w.mtype = 2", asked.condition),
         ("w", f"wire w WHERE {_NO_CALL.format(orphan=_orphan(con))}", candidates(where)),
-        ("e", "events e WHERE e.kind NOT IN ('plugin_finding', 'beat', 'link_opened')", of_event),
+        ("e", "events e WHERE e.kind NOT IN ('plugin_finding', 'beat', 'link_opened', 'lost')", of_event),
         ("f", f"found f WHERE {_STANDING} AND (f.msg_no IS NULL OR f.msg_no NOT IN ({_CALLED}))", of_event)]
 
 
@@ -198,6 +199,15 @@ def _members(con: Connection, view: View, numbers: Sequence[int]) -> dict[int, i
         WHERE no > {min(numbers)} AND call_back IS NOT NULL AND msg_no - call_back {wanted}
         UNION ALL SELECT no, msg_no FROM found WHERE no = line_no AND msg_no {wanted}"""))
     return {no: calls[call_no] for no, call_no in later}
+
+
+def _losses(con: Connection, members: Sequence[int]) -> list[int]:
+    """What of these messages was not carried as it came: the ordinals of the entries."""
+    if not con.execute("SELECT 1 FROM events WHERE kind = 'lost' LIMIT 1").fetchall():
+        return []                           # the view joins; nearly always there is nothing to join
+    return [no for (no,) in fetched(con.execute(
+        "SELECT no FROM losses WHERE msg_no IN"
+        f" (SELECT msg_no FROM wire WHERE {rebuild.among('no', members)} AND msg_no IS NOT NULL)"))]
 
 
 def _gathered(con: Connection, view: View, numbers: Sequence[int]) -> list[_Gathered]:

@@ -70,6 +70,27 @@ SELECT no AS gap_id, nullif(link_id, 0) AS link_id, TRY_CAST(json_extract_string
        json_extract_string(body, '$.reason') AS reason
 FROM events WHERE kind = 'gap';
 
+-- The loss ledger. msg_no: the newest message of that id on that link before it (or, where it came first, the one behind it).
+CREATE OR REPLACE VIEW losses AS
+WITH lost AS (
+  SELECT no, ts, link_id, json_extract_string(body, '$.plugin') AS plugin, json_extract_string(body, '$.action') AS action,
+         json_extract_string(body, '$.message_id') AS message_id, json_extract_string(body, '$.path') AS path,
+         json_extract_string(body, '$.what') AS what, json_extract_string(body, '$.reason') AS reason
+  FROM events WHERE kind = 'lost'),
+told AS (
+  SELECT l.no, coalesce(max(w.msg_no) FILTER (w.no < l.no), min(w.msg_no)) AS msg_no, min(w.identity) AS identity
+  FROM lost l JOIN wire w ON w.link_id = l.link_id AND w.message_id = l.message_id AND w.msg_no IS NOT NULL GROUP BY l.no)
+SELECT l.no, l.ts, l.link_id, t.identity, t.msg_no, l.plugin, l.action, l.message_id, l.path, l.what, l.reason
+FROM lost l LEFT JOIN told t ON t.no = l.no;
+
+-- What people did. identity: of the link, where it is about one.
+CREATE OR REPLACE VIEW audit AS
+SELECT e.no, e.ts, nullif(e.link_id, 0) AS link_id, l.identity, json_extract_string(e.body, '$.who') AS who,
+       json_extract_string(e.body, '$.action') AS action, json_extract_string(e.body, '$.detail') AS detail,
+       nullif(json_extract_string(e.body, '$.outcome'), '') AS outcome
+FROM events e LEFT JOIN (SELECT link_id, min(identity) AS identity FROM links GROUP BY link_id) l ON l.link_id = e.link_id
+WHERE e.kind = 'audited';
+
 CREATE OR REPLACE VIEW findings AS
 SELECT finding_id, rule, severity, level, blame, link_id, identity, ts, message, msg_no, evidence, path, spec_ref, count, no, line_no
 FROM found WHERE no IN (SELECT max(no) FROM found GROUP BY finding_id);

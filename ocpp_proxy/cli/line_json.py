@@ -57,6 +57,11 @@ def _own(line: Line) -> dict[str, Any]:
             return {"note": note.kind, "side": note.side.value if note.side else None, "text": note.text}
         case records.LinkOpened(link):
             return {"remote": link.remote}
+        case records.Lost() as lost:
+            return {"plugin": lost.plugin, "action": lost.action or None, "message_id": lost.message_id or None,
+                    "path": lost.path, "what": lost.what, "text": lost.reason}
+        case records.Audited() as act:
+            return {"who": act.who, "act": act.action, "text": act.detail, "outcome": act.outcome or None}
         case _:
             return {}
 

@@ -112,6 +112,14 @@ def _body(line: Line) -> str:
             return f"-- GAP: {gap.frames} records, {gap.bytes} bytes are missing: {safe_text(gap.reason, 100)}"
         case records.Note() as note:
             return f"-- {safe_text(note.kind.replace('_', ' '), 30)}: {safe_text(note.text, 160)}".rstrip(": ")
+        case records.Lost() as lost:
+            of = f" of {safe_text(lost.action, 40)} {safe_text(lost.message_id, 48)}" if lost.action or lost.message_id else ""
+            return (f"-- loss: {safe_text(lost.plugin, 40)} {safe_text(lost.what, 20)} {safe_text(lost.path, 80)}{of}:"
+                    f" {safe_text(lost.reason, 160)}").rstrip(": ")
+        case records.Audited() as act:
+            outcome = f": {safe_text(act.outcome, 160)}" if act.outcome else ""
+            words = (safe_text(act.who, 40), safe_text(act.action, 20), safe_text(act.detail, 160))
+            return f"-- audit: {' '.join(word for word in words if word)}{outcome}"
         case _:
             return f"-- {kind_of(line)}"
 

@@ -10,9 +10,9 @@ from ocpp_proxy.cli.line_json import line_object
 from ocpp_proxy.cli.open_source import open_source
 from ocpp_proxy.cli.printing import ascii_json, colourful, date, line_text, talk, terminal_width
 from ocpp_proxy.fields import Filter, compile
-from ocpp_proxy.fields.registry import findings_of, kind_of, link_of, time_of
+from ocpp_proxy.fields.registry import findings_of, kind_of, link_of, text_of, time_of
 from ocpp_proxy.model import Link
-from ocpp_proxy.records import Found, FrameSeen, Handshake, Line, LinkOpened, MessageSeen
+from ocpp_proxy.records import Audited, Found, FrameSeen, Handshake, Line, LinkOpened, Lost, MessageSeen
 from ocpp_proxy.source import Source
 
 PAGE = 1000
@@ -129,6 +129,8 @@ def key_of(line: Line) -> tuple[str, int, int]:
             return "frame", frame.frame_id, 0
         case Found(finding):
             return "finding", finding.finding_id, 0
+        case Lost() | Audited():            # many may have one time
+            return text_of(line), time_of(line), link_of(line)
         case _:
             return kind_of(line), time_of(line), link_of(line)
 

@@ -15,6 +15,7 @@ from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.model import Frame, Opcode
 from ocpp_proxy.records import (
+    Audited,
     Beat,
     Found,
     FrameSeen,
@@ -22,6 +23,7 @@ from ocpp_proxy.records import (
     Handshake,
     LinkClosed,
     LinkOpened,
+    Lost,
     Note,
     PluginFinding,
     Record,
@@ -86,6 +88,8 @@ class Analyser:
                 out.append(record)
             case Gap():
                 out.append(record)
+            case Lost() | Audited():
+                out.append(core.masker.told(record) if core.masker is not None else record)
 
     # ---- frames that are no plain message ----
 

@@ -15,7 +15,7 @@ import msgspec
 
 from ocpp_proxy import records
 from ocpp_proxy.core import framed, gaps, http_side
-from ocpp_proxy.core.facts import fact, remark, unreadable
+from ocpp_proxy.core.facts import fact, unreadable
 from ocpp_proxy.core.link_state import Direction, Ended, Ids, LinkState, Seen, Stamp, WorkerState
 from ocpp_proxy.core.messages import follow
 from ocpp_proxy.core.pieces import Pieces
@@ -91,9 +91,6 @@ class Assembler:
     def _event(self, record: SpoolRecord, out: Out) -> None:
         if record.kind is Kind.OUT:
             self._made(record, out)
-            return
-        if record.kind in (Kind.LOSS, Kind.AUDIT):
-            out.append(remark(record, self._link_id(record)))
             return
         body = decode_body(record)
         match body:

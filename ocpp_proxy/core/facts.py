@@ -1,15 +1,25 @@
-"""Spool records that are no bytes of a link, as source records: notes, gaps, findings and dispositions."""
+"""Spool records that are no bytes of a link, as source records: notes, gaps, findings, dispositions, losses, audits."""
 
 import msgspec
 
 from ocpp_proxy import records
 from ocpp_proxy.model import Blame
-from ocpp_proxy.wire.spool import SIDES, Disposition, ForeignFinding, GapBody, NoteBody, SpoolRecord
+from ocpp_proxy.wire.spool import (
+    SIDES,
+    AuditBody,
+    Disposition,
+    ForeignFinding,
+    GapBody,
+    LossBody,
+    NoteBody,
+    SpoolRecord,
+)
 
+Fact = NoteBody | GapBody | ForeignFinding | Disposition | LossBody | AuditBody
 _BLAMES: dict[str, Blame] = {"station": "station", "csms": "csms", "network": "network", "either": "either"}
 
 
-def fact(record: SpoolRecord, body: NoteBody | GapBody | ForeignFinding | Disposition, link_id: int) -> records.Source:
+def fact(record: SpoolRecord, body: Fact, link_id: int) -> records.Source:
     """The source record for a body that carries a fact."""
     side = SIDES[record.direction] if record.link else None
     match body:
@@ -26,11 +36,12 @@ def fact(record: SpoolRecord, body: NoteBody | GapBody | ForeignFinding | Dispos
         case Disposition():
             words = [body.plugin, body.what, body.reason]
             return records.Note(record.time_ns, link_id, "plugin", side, ": ".join(word for word in words if word))
-
-
-def remark(record: SpoolRecord, link_id: int) -> records.Note:
-    """A record whose data are words."""
-    return records.Note(record.time_ns, link_id, "plugin", None, record.data.decode("utf-8", "replace"))
+        case LossBody():
+            return records.Lost(
+                record.time_ns, link_id, body.plugin, body.action, body.message_id, body.path, body.what, body.reason,
+            )
+        case AuditBody():
+            return records.Audited(record.time_ns, link_id, body.who, body.action, body.detail, body.outcome)
 
 
 def unreadable(record: SpoolRecord, link_id: int, error: msgspec.MsgspecError) -> records.Gap:

@@ -13,6 +13,7 @@ import orjson
 from msgspec import UNSET, structs
 
 from ocpp_proxy.model import Frame
+from ocpp_proxy.records import Audited, Lost
 from ocpp_proxy.spec import actions
 from ocpp_proxy.spec.terms import may_hold_secrets, secret_places, secret_spans
 from ocpp_proxy.wire.http_edit import mask_authorization
@@ -64,6 +65,29 @@ class Masker:
             parts += [words[at:start], self.pseudonym(words[start:end])]
             at = end
         return "".join([*parts, words[at:]]).encode("latin-1")
+
+    def told(self, record: Audited | Lost) -> Audited | Lost:
+        """What a person did, or what got lost, without what looks like a credential in its words."""
+        if isinstance(record, Lost):
+            return structs.replace(record, reason=self._words(record.reason))
+        return structs.replace(record, detail=self._words(record.detail), outcome=self._words(record.outcome))
+
+    def _words(self, words: str) -> str:
+        before, brace, after = words.partition("{")
+        payload = self._told_payload(brace + after) if brace else ""
+        clean = self.text((before + payload).encode("utf-8", "surrogatepass"))
+        return before + payload if clean is None else clean.decode("utf-8", "surrogatepass")
+
+    def _told_payload(self, text: str) -> str:
+        """A payload in a sentence: nobody says of which action. One that is cut may hold anything: it is left out."""
+        try:
+            value = orjson.loads(text)
+        except ValueError:
+            return "{…" if '"' in text else text
+        places = [place for place in secret_places("", False, value) if place.value not in ("", None)]
+        for place in places:
+            place.put(self._new(place.value, place.how))
+        return orjson.dumps(value).decode() if places else text
 
     def _payload(self, envelope: Envelope, action: str, answer: bool) -> bytes | None:
         places = [place for place in secret_places(action, answer, envelope.value) if place.value not in ("", None)]

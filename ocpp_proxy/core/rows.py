@@ -14,7 +14,7 @@ from ocpp_proxy.records import Line, Row
 
 UNANSWERED = "R07"                          # the finding that a Call's time limit has passed
 SUMMARY = 160                               # characters kept of a line that is no message
-_ASIDE = ("ping", "pong", "http", "close", "opened")    # frames that show in the view of frames only
+_ASIDE = ("ping", "pong", "http", "close", "opened", "loss")    # lines that show in the view of frames only
 
 
 def call_of(line: Line) -> int:

@@ -1,6 +1,6 @@
-"""What records say about the proxy itself: notes about the whole of it, gaps, refused dials, as lines of its log."""
+"""What records say about the proxy itself: notes about the whole of it, gaps, refused dials, acts of people: its log."""
 
-from ocpp_proxy.records import Gap, Note, Record
+from ocpp_proxy.records import Audited, Gap, Note, Record
 from ocpp_proxy.source import LogLine
 
 DIALS = ("refused", "plain_upstream_refused")       # also where they are about one link
@@ -17,5 +17,8 @@ def said(record: Record) -> LogLine | None:
             size = f", {gap.bytes} bytes" if gap.bytes else ""
             lost = f"records {gap.from_seq} to {gap.to_seq} of worker {gap.worker}, {gap.frames} frames{size}"
             return LogLine(gap.time_ns, "error", "recorder", f"gap in the capture: {lost}: {gap.reason}".rstrip(" :"))
+        case Audited() as act:
+            words = f"{act.who or 'somebody'}: {act.action} {act.detail}".rstrip()
+            return LogLine(act.time_ns, "info", "audit", f"{words}: {act.outcome}" if act.outcome else words)
         case _:
             return None

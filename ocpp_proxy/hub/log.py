@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 
 from ocpp_proxy.core.said import said
 from ocpp_proxy.escape import safe_text
-from ocpp_proxy.records import Beat, Gap, Note, Record
+from ocpp_proxy.records import Audited, Beat, Gap, Note, Record
 from ocpp_proxy.source import LogLine
 
 LINE = 2000                                 # characters of one value
@@ -78,7 +78,7 @@ class Listener:
                 self._now = max(self._now, record.time_ns)
             elif (line := said(record)) is not None:
                 self._now = max(self._now, line.time_ns)
-                self._hear(record.kind if isinstance(record, Note) else "gap", line)
+                self._hear(record.kind if isinstance(record, Note) else type(record).__name__, line)
         for kind, flood in list(self._floods.items()):
             if self._now - flood.since_ns >= FLOOD_NS:
                 del self._floods[kind]
@@ -94,7 +94,7 @@ class Listener:
             self._file.write(line)
 
 
-_HEARD = frozenset((Beat, Note, Gap))
+_HEARD = frozenset((Beat, Note, Gap, Audited))
 
 
 class _Flood(Struct):

@@ -17,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from ocpp_proxy import __version__
 from ocpp_proxy.model import Link, Opcode, Side
 from ocpp_proxy.records import (
+    Audited,
     ExchangeDone,
     Found,
     FrameSeen,
@@ -24,6 +25,7 @@ from ocpp_proxy.records import (
     Handshake,
     LinkClosed,
     LinkOpened,
+    Lost,
     MessageSeen,
     Record,
 )
@@ -103,6 +105,10 @@ class Metrics:
             case Gap(frames=frames):
                 counts["ocpp_gaps"][()] += 1
                 counts["ocpp_gap_records"][()] += frames
+            case Lost(plugin=plugin, what=what):
+                counts["ocpp_losses"][plugin, what] += 1
+            case Audited(action=act):
+                counts["ocpp_acts"][(act,)] += 1
             case _:
                 pass
 
@@ -182,6 +188,8 @@ _COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ocpp_unanswered": ("Calls that nobody answered.", ("action",)),
     "ocpp_findings": ("Findings.", ("rule", "severity")),
     "ocpp_gaps": ("Gaps in the capture.", ()),
+    "ocpp_losses": ("Fields that a plugin did not carry as they came.", ("plugin", "what")),
+    "ocpp_acts": ("What people did to the traffic.", ("act",)),
     "ocpp_gap_records": ("Relay records missing in those gaps.", ()),
 }
 

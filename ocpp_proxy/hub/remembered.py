@@ -15,7 +15,7 @@ from ocpp_proxy.fields import Filter
 from ocpp_proxy.hub.commits import StoreThread
 from ocpp_proxy.hub.log import logger
 from ocpp_proxy.hub.sinks import Live
-from ocpp_proxy.records import FrameSeen, Handshake, Line, MessageSeen, Record, Row
+from ocpp_proxy.records import FrameSeen, Handshake, Line, Lost, MessageSeen, Record, Row
 from ocpp_proxy.source import Charger, Charging, FindingGroup, FoundAt, Sample, View
 
 
@@ -61,7 +61,11 @@ class Remembered:
 
     def row_lines(self, view: View, number: int) -> list[Line]:
         """The lines of a row, as far as they are still held."""
-        return self._grouped(view, [number]).get(number, [])
+        found = self._grouped(view, [number]).get(number, [])
+        said = {message for line in found if (message := _said(line))} if view == "exchanges" else ()
+        if not said:
+            return found
+        return [line for line in self._live.ring if line in found or _said(line, lost=True) in said]
 
     def number_of(self, view: View, msg_no: int = 0, frame_id: int = 0) -> int:
         """The number of the row that shows a message or a frame; 0 when its line is no longer held."""
@@ -119,6 +123,15 @@ def _is_call(line: Line) -> bool:
 
 def _message(line: Line) -> int:
     return line.record.message.msg_no if isinstance(line.record, MessageSeen) else 0
+
+
+def _said(line: Line, lost: bool = False) -> tuple[int, str] | None:
+    """Link and id of the message of a line, or of the message of which something was not carried as it came."""
+    if isinstance(line.record, Lost):
+        return (line.record.link_id, line.record.message_id) if lost else None
+    if isinstance(line.record, MessageSeen) and not lost:
+        return line.record.message.link_id, line.record.message.message_id
+    return None
 
 
 def _frames(line: Line) -> tuple[int, ...]:

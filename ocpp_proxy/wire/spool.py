@@ -214,10 +214,10 @@ _DECODERS = {
     kind: msgspec.msgpack.Decoder(body)
     for kind, body in {
         Kind.OPEN: Open, Kind.HEAD: Head, Kind.END: End, Kind.GAP: GapBody, Kind.NOTE: NoteBody,
-        Kind.DISP: Disposition, Kind.FINDING: ForeignFinding,
+        Kind.DISP: Disposition, Kind.FINDING: ForeignFinding, Kind.LOSS: LossBody, Kind.AUDIT: AuditBody,
     }.items()
 }
-Body = Open | Head | End | GapBody | NoteBody | Disposition | ForeignFinding
+Body = Open | Head | End | GapBody | NoteBody | Disposition | ForeignFinding | LossBody | AuditBody
 
 
 def encode_body(body: Body) -> bytes:

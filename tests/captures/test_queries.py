@@ -1,4 +1,4 @@
-"""The canned queries: 22, each with a name, deterministic, with parameters; and the views they stand on."""
+"""The canned queries: 24, each with a name, deterministic, with parameters; and the views they stand on."""
 
 import re
 from importlib.resources import files
@@ -24,8 +24,8 @@ def shipped_sql() -> dict[str, str]:
     return {name: item.read_text(encoding="utf-8") for name, item in found.items()}
 
 
-def test_there_are_22_and_each_names_itself() -> None:
-    assert [query.number[:2] for query in queries()] == [f"{number:02d}" for number in range(1, 23)]
+def test_there_are_24_and_each_names_itself() -> None:
+    assert [query.number[:2] for query in queries()] == [f"{number:02d}" for number in range(1, 25)]
     assert {f"{query.number}.sql" for query in queries()} == {name for name in shipped_sql() if name[0].isdigit()}
     assert [row[0] for row in query_list()] == [query.name for query in queries()]
     assert find("overview") is find("01_overview") is not None

@@ -51,6 +51,10 @@ SHOWN = {
     "-- closed (rst) by the csms, close code 1006 bye, 5 bytes not handed over": Line(
         records.LinkClosed(T0, 7, "rst", Side.CSMS, 1006, "bye", 2, 3)),
     "-- GAP: 4 records, 100 bytes are missing: full disk": Line(records.Gap(T0, 0, 1, 5, 4, 100, "full disk")),
+    "-- loss: bridge dropped $.customData of StatusNotification m1: 1.6 has no place for it": Line(records.Lost(
+        T0, 7, "bridge", "StatusNotification", "m1", "$.customData", "dropped", "1.6 has no place for it")),
+    "-- audit: anna inject Reset {}: result": Line(records.Audited(T0, 7, "anna", "inject", "Reset {}", "result")),
+    "-- audit: anna reload": Line(records.Audited(T0, 7, "anna", "reload")),
     "-- tls failed: no cipher": Line(records.Note(T0, 7, "tls_failed", text="no cipher")),
 }
 
@@ -93,7 +97,8 @@ def test_nothing_a_peer_sends_acts_on_the_screen(one: str, two: str, three: str)
         Line(records.FrameSeen(structs.replace(HTTP, header=raw))),
         Line(records.Handshake(T0, link, repairs=(one,), problems=(two,))), Line(records.LinkOpened(link)),
         Line(records.LinkClosed(T0, 7, one, None, 0, two)), Line(records.Note(T0, 7, "no_head", text=one, identity=three)),
-        Line(records.Gap(T0, 0, 1, 2, 1, 0, two)),
+        Line(records.Gap(T0, 0, 1, 2, 1, 0, two)), Line(records.Lost(T0, 7, one, two, three, one, two, three)),
+        Line(records.Audited(T0, 7, one, two, three, one)),
     ]
     for line in lines:
         shown = line_text(line, {7: link})

@@ -10,6 +10,7 @@ from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.model import Exchange, Finding, Frame, Link, Message, Opcode, Side, Transaction
 from ocpp_proxy.records import (
+    Audited,
     Beat,
     ExchangeDone,
     Found,
@@ -18,6 +19,7 @@ from ocpp_proxy.records import (
     Handshake,
     LinkClosed,
     LinkOpened,
+    Lost,
     MessageSeen,
     Note,
     Record,
@@ -114,6 +116,8 @@ ODD = (
     b'[4,"1","FormatViolation","",{}]', b'[2,"1","Heartbeat"]', b'["2","1","Heartbeat",{}]', b"[" * 600, b'[3,"1",NaN]',
     b'[2,"1","Authorize",{"idTag":"A","idTag":"B"}]',
 )
+LOSS = ("dropped", 'no place in 1.6: {"password":"hunter2-y"}')
+ACT = ('ChangeConfiguration {"key":"AuthorizationKey","value":"hunter2-z"}', "result")
 CONTROL = ((Opcode.PING, b""), (Opcode.PONG, b""), (Opcode.CLOSE, b"\x03\xf1"), (Opcode.BINARY, b"[]"))
 
 
@@ -148,7 +152,8 @@ def random_stream(seed: int, length: int = 200) -> list[Source]:
         elif kind < 0.97:
             feed.records.append(pick.choice((
                 Gap(feed.now, 0, 1, 2, 1, 0, "test"), Note(feed.now, link, "upstream_failed", None, "dns: x"),
-                Note(feed.now, 0, "suspended", None, "60"),
+                Note(feed.now, 0, "suspended", None, "60"), Lost(feed.now, link, "bridge", "Heartbeat", str(key), "$.a", *LOSS),
+                Audited(feed.now, pick.choice((link, 0)), "anna", "inject", *ACT),
             )))
         else:
             feed.close(link, pick.choice(("fin", "rst", "shutdown")), side)

@@ -12,6 +12,7 @@ from ocpp_proxy.hub.metrics import Metrics
 from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.model import Exchange, Finding, Frame, Link, Message, Opcode, Severity, Side
 from ocpp_proxy.records import (
+    Audited,
     Beat,
     ExchangeDone,
     Found,
@@ -20,6 +21,7 @@ from ocpp_proxy.records import (
     Handshake,
     LinkClosed,
     LinkOpened,
+    Lost,
     MessageSeen,
     Note,
     Record,
@@ -44,7 +46,8 @@ def test_records_are_counted_by_what_they_are(tmp_path: Path) -> None:
     stream: list[Record] = [
         LinkOpened(Link(1, 1, "10.0.0.1:1")), LinkOpened(Link(2, 1, "10.0.0.1:2")), Handshake(2, link),
         *message(1, 1, 5, b"{}"), call("Heartbeat", mtype=4, code="InternalError"), ExchangeDone(done), ExchangeDone(lost),
-        Gap(1, 0, 3, 7, 5, 0, "disk full"),
+        Gap(1, 0, 3, 7, 5, 0, "disk full"), Lost(1, 1, "bridge", "Heartbeat", "m", "$.a", "dropped", ""),
+        Audited(1, 1, "anna", "inject"),
         Found(Finding(1, "R05", Severity.ERROR, "station", 1, "CP", 5, "text")), LinkClosed(9, 2, "rst", Side.STATION),
     ]
     metrics.count(stream)
@@ -63,6 +66,7 @@ def test_records_are_counted_by_what_they_are(tmp_path: Path) -> None:
     assert got['ocpp_unanswered_total{action="Reset"}'] == 1
     assert got['ocpp_findings_total{rule="R05",severity="error"}'] == 1
     assert (got["ocpp_gaps_total"], got["ocpp_gap_records_total"]) == (1, 5)
+    assert got['ocpp_losses_total{plugin="bridge",what="dropped"}'] == got['ocpp_acts_total{act="inject"}'] == 1
     assert got["ocpp_spool_bytes"] == 12
     assert got["ocpp_capture_commit_seconds_count"] == 1
     assert got['ocpp_build_info{version="0.1.0"}'] == 1

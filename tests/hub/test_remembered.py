@@ -15,7 +15,7 @@ from ocpp_proxy.hub.recording import Recorder
 from ocpp_proxy.hub.remembered import Remembered
 from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.model import ConfigError, Finding, Frame, Link, Message, Opcode, Severity, Side
-from ocpp_proxy.records import Beat, Found, FrameSeen, Handshake, LinkOpened, MessageSeen, Record
+from ocpp_proxy.records import Beat, Found, FrameSeen, Handshake, LinkOpened, Lost, MessageSeen, Record
 from ocpp_proxy.source import Bookmark
 from tests.hub.doubles import SqliteStore
 from tests.hub.test_recording import recorded, until
@@ -65,6 +65,16 @@ def test_rows_of_lines_that_are_held() -> None:
     assert len(memory.row_lines("frames", 6)) == 1
     assert memory.row_lines("frames", 11) == memory.row_lines("frames", 0) == []
     assert len(memory.numbers("frames", None)) == 0
+    memory.end()
+
+
+def test_what_was_lost_of_a_message_is_shown_with_its_exchange() -> None:
+    live = Live()
+    live.publish([*STREAM, *(Lost(9, link_id, "bridge", "Heartbeat", "2", "$.a", "dropped", "") for link_id in (1, 2))])
+    memory = Remembered(live, 30.0)
+    shown = [type(line.record).__name__ for line in memory.row_lines("exchanges", 6)]
+    assert shown == ["MessageSeen", "Found", "MessageSeen", "Lost"]
+    assert len(memory.row_lines("frames", 6)) == 1 and len(memory.row_lines("exchanges", 5)) == 2
     memory.end()
 
 

@@ -62,6 +62,6 @@ def test_the_traffic_holds_all_kinds_of_records_and_findings() -> None:
     kinds = {type(record).__name__ for record in out}
     assert kinds == {
         "LinkOpened", "Handshake", "FrameSeen", "MessageSeen", "ExchangeDone", "TransactionChanged", "Found", "Note", "Gap",
-        "LinkClosed", "Beat",
+        "LinkClosed", "Beat", "Lost", "Audited",
     }
     assert len({record.finding.code for record in out if isinstance(record, Found)}) >= 30

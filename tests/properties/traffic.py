@@ -6,9 +6,9 @@ One seed gives one stream of spool records. ``Traffic.wire`` is what each link's
 import random
 from collections.abc import Iterator
 
-from ocpp_proxy.wire.spool import End, GapBody, Head, Kind, NoteBody, SpoolRecord
+from ocpp_proxy.wire.spool import AuditBody, End, GapBody, Head, Kind, LossBody, NoteBody, SpoolRecord
 from tests.core.feeds import CSMS, DEFLATE, STATION, Deflater, Relay, wire_frame
-from tests.core.streams import ANSWERS, CALLS, ODD, SECOND, START
+from tests.core.streams import ACT, ANSWERS, CALLS, LOSS, ODD, SECOND, START
 from tests.properties.scripts import Step, script
 
 HEAD = (
@@ -149,6 +149,11 @@ class Traffic(Relay):
         elif kind < 0.8:
             opcode = self.pick.choice((2, 9, 10))
             self.data(link, side, wire_frame(b"x", opcode=opcode, mask=self.pick.choice((b"", b"abcd"))))
+        elif kind < 0.83:
+            self.body(Kind.LOSS, link, side, LossBody("bridge", "Heartbeat", key, "$.customData", *LOSS))
+        elif kind < 0.86:
+            about = self.pick.choice((link, 0))
+            self.body(Kind.AUDIT, about, 0, AuditBody("anna", "inject", *ACT))
         elif kind < 0.9:
             note, text = self.pick.choice(NOTES)
             self.note(self.pick.choice((link, 0)), note, text)

@@ -16,7 +16,7 @@ from textual.binding import Binding
 from ocpp_proxy.checks import REGISTRY
 from ocpp_proxy.fields import compile, parse
 from ocpp_proxy.model import Opcode, Severity, Side, TlsInfo
-from ocpp_proxy.records import Found, FrameSeen, Gap, Handshake, Line, LinkClosed, Note
+from ocpp_proxy.records import Audited, Found, FrameSeen, Gap, Handshake, Line, LinkClosed, Lost, Note
 from tests.tui.detail_case import LINK, NS, DetailApp, answer, call, finding, frame
 from tests.tui.sources import MemorySource
 
@@ -259,6 +259,10 @@ def test_nothing_to_show() -> None:
      ["note: upstream failed", "refused: 10.0.0.1:80", "the CSMS could not be reached", "link 1: CP-1"]),
     (Line(Gap(NS, 0, 5, 9, 5, 700, "spool damaged")),
      ["gap: 5 records are missing", "spool damaged", "sequence numbers 5 to 9 of worker 0  700 bytes"]),
+    (Line(Lost(NS, 1, "bridge", "StatusNotification", "m1", "$.customData", "dropped", "1.6 has no place for it")),
+     ["loss: bridge dropped $.customData", "of StatusNotification m1  link 1", "1.6 has no place for it"]),
+    (Line(Audited(NS, 1, "anna", "inject", "Reset {}", "result")),
+     ["audit: anna inject", "Reset {}", "outcome: result", "link 1: CP-1"]),
     (Line(LinkClosed(NS, 1, "rst", Side.STATION, 1006, "", 0, 12)),
      ["link 1 closed (rst) by the station", "ended without a Close frame", "12 bytes of the CSMS were received"]),
 ])
@@ -321,7 +325,8 @@ def test_no_control_character_of_a_peer_reaches_the_screen(mode: str, ascii: boo
               action=everything), answer(_bytes(json.dumps([everything], ensure_ascii=escaped)))]
         for escaped in (True, False)]
     rows.append([call(_bytes(everything + "\ud800"), mtype=0)])
-    rows += [[Line(Note(NS, 1, everything, None, everything)), Line(LinkClosed(NS, 1, everything, None, 1000, everything)),
+    rows += [[Line(Lost(NS, 1, *[everything] * 6)), Line(Audited(NS, 1, *[everything] * 4)),
+              Line(Note(NS, 1, everything, None, everything)), Line(LinkClosed(NS, 1, everything, None, 1000, everything)),
               Line(FrameSeen(frame(b"\x03\xe8" + _bytes(everything), opcode=Opcode.CLOSE)))]]
 
     async def main() -> None:

@@ -9,9 +9,9 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from ocpp_proxy.fields.registry import kind_of, link_of, time_of
+from ocpp_proxy.fields.registry import kind_of, link_of, text_of, time_of
 from ocpp_proxy.model import CaptureError, ConfigError, Link
-from ocpp_proxy.records import Found, FrameSeen, Handshake, Line, LinkClosed, LinkOpened, MessageSeen, Note
+from ocpp_proxy.records import Audited, Found, FrameSeen, Handshake, Line, LinkClosed, LinkOpened, Lost, MessageSeen, Note
 from ocpp_proxy.source import Source, View
 from ocpp_proxy_tui.ring import Ring
 
@@ -155,6 +155,8 @@ def _key(line: Line) -> tuple[Any, ...]:
     if isinstance(record, Found):
         return "finding", record.finding.finding_id
     how = record.how if isinstance(record, LinkClosed) else record.kind if isinstance(record, Note) else ""
+    if isinstance(record, Lost | Audited):
+        how = text_of(line)                 # many may have one time
     return kind_of(line), time_of(line), link_of(line), how
 
 

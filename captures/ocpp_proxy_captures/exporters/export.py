@@ -55,9 +55,9 @@ async def _text(
             for line in batch:
                 shown = redactor.line(line) if redactor else line
                 text = write(shown, marks.get(_msg_no(line))) if shown else None
-                if text is not None:
+                if text is not None and shown is not None:
                     file.write(text)
-                    count += 1
+                    count += isinstance(shown.record, MessageSeen)
     return count
 
 

@@ -1,8 +1,8 @@
-"""One readable line per message, each with its findings below it. Every text of a peer goes through ``safe_text``."""
+"""One readable line per message (findings below it), loss and audit. Every text of a peer goes through ``safe_text``."""
 
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import Side
-from ocpp_proxy.records import Line, MessageSeen
+from ocpp_proxy.records import Audited, Line, Lost, MessageSeen
 from ocpp_proxy.source import Bookmark
 from ocpp_proxy_captures.exporters.trace import stamp
 
@@ -10,7 +10,9 @@ _TYPES = {0: "?", 2: "CALL", 3: "RESULT", 4: "ERROR", 5: "RESULTERROR", 6: "SEND
 
 
 def text_line(line: Line, mark: Bookmark | None = None) -> bytes | None:
-    """The line of a message with its findings and its bookmark; None for any other line."""
+    """The line of a message with its findings and its bookmark, of a loss or an audit; None for any other line."""
+    if isinstance(line.record, Lost | Audited):
+        return _aside(line.record)
     if not isinstance(line.record, MessageSeen):
         return None
     message = line.record.message
@@ -29,3 +31,15 @@ def text_line(line: Line, mark: Bookmark | None = None) -> bytes | None:
         words = [safe_text(mark.note, 4000), *(f"#{safe_text(tag, 100)}" for tag in mark.tags)]
         out.append("    * bookmark: " + " ".join(word for word in words if word))
     return ("\n".join(out) + "\n").encode()
+
+
+def _aside(record: Lost | Audited) -> bytes:
+    if isinstance(record, Lost):
+        words = [f"-- loss, link {record.link_id}:", record.plugin, record.what, record.path, record.action, record.message_id]
+        rest = record.reason
+    else:
+        about = f", link {record.link_id}" if record.link_id else ""
+        words = [f"-- audit{about}:", record.who, record.action, record.detail]
+        rest = record.outcome
+    text = " ".join([stamp(record.time_ns), *(safe_text(word, 1000) for word in words if word)])
+    return (text + (f": {safe_text(rest, 1000)}" if rest else "") + "\n").encode()

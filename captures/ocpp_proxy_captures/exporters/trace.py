@@ -1,17 +1,18 @@
 """OCPP trace v1.1: one JSON object per message, with ``raw``; what v1.1 has no field for stands in ``meta.ocppProxy``.
 
-A message that is no OCPP array has no place in v1.1: it is written with messageType ``UNKNOWN`` so that nothing is lost
-when the file is opened as a source again; readers of v1.1 skip such a line.
+A message that is no OCPP array has no place in v1.1, nor has what got lost or what a person did: they are written with
+messageType ``UNKNOWN`` so that nothing is lost when the file is opened as a source again; readers of v1.1 skip such a line.
 """
 
 import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import orjson
 
 from ocpp_proxy.model import Message, Side
-from ocpp_proxy.records import Line, MessageSeen
+from ocpp_proxy.records import Audited, Line, Lost, MessageSeen
 from ocpp_proxy.source import Bookmark
 from ocpp_proxy.spec.versions import SUBPROTOCOLS
 from ocpp_proxy_captures.redact import spelled
@@ -20,7 +21,9 @@ _TYPES = {2: "CALL", 3: "CALLRESULT", 4: "CALLERROR", 5: "CALLRESULTERROR", 6: "
 
 
 def trace_line(line: Line, mark: Bookmark | None = None) -> bytes | None:
-    """The line of a trace for a message with its bookmark; None for any other line."""
+    """The line of a trace: of a message with its bookmark, of a loss, of an audit; None for any other line."""
+    if isinstance(line.record, Lost | Audited):
+        return _aside(line.record)
     if not isinstance(line.record, MessageSeen):
         return None
     message = line.record.message
@@ -45,6 +48,14 @@ def trace_line(line: Line, mark: Bookmark | None = None) -> bytes | None:
         ours["bookmark"] = {
             "timeNs": mark.time_ns, "note": _clean(mark.note), "author": _clean(mark.author), "tags": [*map(_clean, mark.tags)]}
     return orjson.dumps(row) + b"\n"
+
+
+def _aside(record: Lost | Audited) -> bytes:
+    told = {
+        key: _clean(value) if isinstance(value, str) else value for key, value in msgspec.to_builtins(record).items()}
+    return orjson.dumps({
+        "schemaVersion": "1.1", "timestamp": stamp(record.time_ns), "transport": "json", "messageType": "UNKNOWN",
+        "meta": {"ocppProxy": {"record": told}}}) + b"\n"
 
 
 def _decoded(message: Message) -> dict[str, Any]:

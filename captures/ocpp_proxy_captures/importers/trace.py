@@ -21,7 +21,7 @@ from ocpp_proxy.core.assemble import Ids
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields import Filter
 from ocpp_proxy.model import CaptureError, Frame, Link, Opcode, Side
-from ocpp_proxy.records import Beat, FrameSeen, Line, LinkOpened, MessageSeen, Record, Source
+from ocpp_proxy.records import Audited, Beat, FrameSeen, Line, LinkOpened, Lost, MessageSeen, Record, Source
 from ocpp_proxy.source import Bookmark, LogLine, Table
 from ocpp_proxy.spec.versions import SUBPROTOCOLS
 from ocpp_proxy_captures.bookmarks import MOST, NOTE, TAG, TAGS, SourceMarks
@@ -82,7 +82,11 @@ class TraceReader:
         self.path, self.bad, self.read = path, 0, 0
         self.problems: list[str] = []
         self._links: dict[tuple[str, object], Link] = {}
+        self._links_known = 0
+        self._numbers: dict[object, int] = {}   # of links, there and here
+        self._early: dict[object, int] = {}     # of links of which no message has come yet
         self.marks: dict[int, Bookmark] = {}    # by the frame_id of their message; its number is not known yet
+        self._told = 0                          # losses and audits, which a trace of ours has besides messages
         self._now = 0
 
     def records(self) -> Iterator[Source]:
@@ -96,7 +100,7 @@ class TraceReader:
                         yield from self._line(line, number)
         except OSError as error:
             raise CaptureError(f"{self.path}: cannot be read: {error.strerror}") from error
-        if not self.read:
+        if not self.read and not self._told:
             first = self.problems[0] if self.problems else f"{self.path}: is empty"
             raise CaptureError(f"{first}. No line of it is OCPP trace JSONL (see `ocpp-proxy export --help`).")
         yield Beat(self._now)
@@ -104,6 +108,9 @@ class TraceReader:
     def _line(self, line: bytes, number: int) -> Iterator[Source]:
         try:
             row = _row.decode(line)
+            if (told := _aside(row)) is not None:
+                yield self._of_link(told)
+                return
             text, sender = _raw(row), _SENDERS.get(row.direction or row.sender or "")
             if sender is None:
                 raise _Bad(f"no direction (cp-to-csms, csms-to-cp), no sender (station, csms): {row.direction or row.sender}")
@@ -120,13 +127,29 @@ class TraceReader:
             self.marks[self.read] = mark
         key = (row.chargePointId or row.identity or "", _ours(row).get("link"))
         if key not in self._links:
-            link = Link(len(self._links) + 1, time_ns, "", identity=key[0], identity_source="trace",
+            number = self._early.pop(key[1], 0)
+            if not number:
+                self._links_known = number = self._links_known + 1
+            link = Link(number, time_ns, "", identity=key[0], identity_source="trace",
                         protocol=_VERSIONS.get(row.ocppVersion or "", ""))
             self._links[key] = link
+            self._numbers[key[1]] = number
             yield LinkOpened(link)
         yield FrameSeen(Frame(
             self.read, self._links[key].link_id, self.read, time_ns, time_ns, sender, Opcode.TEXT,
             short_header(Opcode.TEXT, len(text), False), b"", text, masked=bool(_ours(row).get("masked"))))
+
+    def _of_link(self, told: Lost | Audited) -> Source:
+        self._told += 1
+        self._now = max(self._now, told.time_ns)
+        return structs.replace(told, link_id=self._number(told.link_id) if told.link_id else 0)
+
+    def _number(self, there: object) -> int:
+        """The number here of a link of ours: that of its messages, or theirs when they come."""
+        if there not in self._numbers:
+            self._links_known += 1
+            self._numbers[there] = self._early[there] = self._links_known
+        return self._numbers[there]
 
 
 class TraceSource(SourceTraffic, SourceSummaries, SourceMarks):
@@ -227,6 +250,17 @@ def _mark(row: _Row) -> Bookmark | None:
 def _ours(row: _Row) -> dict[str, Any]:
     ours = row.meta.get("ocppProxy") if isinstance(row.meta, dict) else None
     return ours if isinstance(ours, dict) else {}
+
+
+def _aside(row: _Row) -> Lost | Audited | None:
+    """What a line of ours says that is about no message of its own. Raises ``msgspec.ValidationError``."""
+    told = _ours(row).get("record")
+    if told is None:
+        return None
+    record = msgspec.convert(told, Lost | Audited)
+    if not 0 <= record.time_ns < 1 << 62 or not 0 <= record.link_id < 1 << 62:
+        raise ValueError(f"no time or no link: {record.time_ns}, {record.link_id}")
+    return record
 
 
 def _time(row: _Row) -> int:

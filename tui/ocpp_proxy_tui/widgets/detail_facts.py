@@ -84,6 +84,10 @@ def of_event(record: records.Record, links: Mapping[int, Link], look: Look) -> H
             if known is not None:
                 head.add(f"link {known.link_id}: {safe_text(known.identity or known.remote, 100)}", "dim")
             return head
+        case records.Lost():
+            return _lost(record)
+        case records.Audited():
+            return _audited(record, links)
         case _:
             return HeadNode("nothing is known of this row")
 
@@ -219,6 +223,26 @@ def _gap(gap: records.Gap) -> HeadNode:
     size = f"{gap.bytes} bytes" if gap.bytes else "number of bytes not known"
     until = f"  until {clock(gap.ended_ns)}" if gap.ended_ns else ""
     head.add(f"sequence numbers {gap.from_seq} to {gap.to_seq} of worker {gap.worker}  {size}{until}")
+    return head
+
+
+def _lost(lost: records.Lost) -> HeadNode:
+    head = HeadNode(f"loss: {safe_text(lost.plugin, 60)} {safe_text(lost.what, 20)} {safe_text(lost.path, 200)}"
+                    f" {clock(lost.time_ns)}", "kind == loss")
+    head.add(f"of {safe_text(lost.action or '-', 100)} {safe_text(lost.message_id, 100)}  link {lost.link_id}", "dim")
+    head.add(safe_text(lost.reason, LONG) or "(no reason)")
+    return head
+
+
+def _audited(act: records.Audited, links: Mapping[int, Link]) -> HeadNode:
+    head = HeadNode(f"audit: {safe_text(act.who, 60)} {safe_text(act.action, 40)} {clock(act.time_ns)}", "kind == audit")
+    if act.detail:
+        head.add(safe_text(act.detail, LONG))
+    if act.outcome:
+        head.add(f"outcome: {safe_text(act.outcome, LONG)}")
+    known = links.get(act.link_id)
+    if known is not None:
+        head.add(f"link {known.link_id}: {safe_text(known.identity or known.remote, 100)}", "dim")
     return head
 
 
