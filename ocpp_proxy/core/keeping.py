@@ -63,6 +63,13 @@ class States:
         for seat in seats:
             seat.keeps = self.keeps
 
+    def adopt(self, seats: Sequence[Seat]) -> None:
+        """These are the seats from now on."""
+        self._seats = [seat for seat in seats if _has_state(seat)]
+        self.named = tuple(seat.name for seat in self._seats)
+        for seat in seats:
+            seat.keeps = self.keeps
+
     @property
     def waiting(self) -> bool:
         """Whether nothing may happen on the link until ``Onion.stored`` was called."""
