@@ -18,9 +18,13 @@ import msgspec
 from msgspec import Struct, structs
 
 from ocpp_proxy.api import Plugin
+from ocpp_proxy.checks import Settings
 from ocpp_proxy.config import Config, LinkRule
+from ocpp_proxy.core import matching
 from ocpp_proxy.core.seats import HOOKS, Chain, Installed, OnError, hooks_of
-from ocpp_proxy.model import PluginError
+from ocpp_proxy.core.services import Judging, unjudged
+from ocpp_proxy.core.single import Single
+from ocpp_proxy.model import ConfigError, PluginError
 from ocpp_proxy.spec.versions import version_of
 
 GROUP = "ocpp_proxy.plugins"
@@ -126,7 +130,11 @@ def configured(word: str, options: Mapping[str, Any]) -> tuple[Installed, frozen
         made = msgspec.convert(values, kind.Options, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
         raise PluginError(f"plugins.{name}: {_reason(str(error), kind)}") from None
-    return Installed(name, kind, made, on_error), kind.versions
+    try:
+        matching.check(made, f"plugins.{name}")
+    except ConfigError as error:
+        raise PluginError(str(error)) from None
+    return Installed(name, kind, made, on_error, matching.matches), kind.versions
 
 
 def _reason(text: str, kind: type[Plugin]) -> str:
@@ -145,7 +153,8 @@ def chains(config: Config) -> Callable[[str, str], Chain | None]:
     Those of ``enable`` come first, then those of the first rule of ``links`` that matches. Raises ``PluginError``.
     """
     words = dict.fromkeys([*config.enable, *(word for rule in config.links for word in rule.plugins)])
-    loaded = {word: configured(word, config.plugins.get(name_of(word), {})) for word in words}
+    judge = Single(Settings(call_seconds=config.call_seconds, severities=config.rules)) if words else unjudged
+    loaded = {word: _judged(*configured(word, config.plugins.get(name_of(word), {})), judge) for word in words}
 
     def chain(identity: str, protocol: str) -> Chain | None:
         version = version_of(protocol)
@@ -156,6 +165,10 @@ def chains(config: Config) -> Callable[[str, str], Chain | None]:
         return Chain(installed, version) if installed else None
 
     return chain
+
+
+def _judged(one: Installed, versions: frozenset[str], judge: Judging) -> tuple[Installed, frozenset[str]]:
+    return structs.replace(one, judge=judge), versions
 
 
 def _matches(rule: LinkRule, identity: str, version: str) -> bool:

@@ -8,6 +8,7 @@ A conversation is text, one event or expectation a line (empty lines and ``#`` l
     <= [3,"1",{"currentTime":"x"}]  and this reaches the station
     +10s                            so much time goes by
     ! throttle-withheld             this finding is raised
+    ~ dropped $.a.b                 this loss is told (its reason stands in ``Played.losses``)
     x                               the plugin ends the link
     end                             the station ends the link
 
@@ -17,22 +18,26 @@ Messages are compared as JSON. ``$1``, ``$2`` ... stand for the ids of the plugi
 import json
 import re
 from collections.abc import Callable, Sequence
-from hashlib import sha256
+from hashlib import shake_128
 from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
 from ocpp_proxy.api import Closing, Plugin, Side
+from ocpp_proxy.checks import Settings
 from ocpp_proxy.core import matching, session
 from ocpp_proxy.core.acts import End, Leave
 from ocpp_proxy.core.keeping import Stored
 from ocpp_proxy.core.onion import Onion
 from ocpp_proxy.core.seats import Installed, OnError, Told
+from ocpp_proxy.core.services import Lost
+from ocpp_proxy.core.single import Single
 
 START_NS = 1_800_000_000_000_000_000
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _ARROWS = {Side.STATION: "=>", Side.CSMS: "<="}
+_JUDGE = Single(Settings())
 
 
 class Played(Struct):
@@ -43,6 +48,7 @@ class Played(Struct):
 
     sent: list[tuple[Side, str]] = field(default_factory=list)
     findings: list[tuple[str, str]] = field(default_factory=list)
+    losses: list[Lost] = field(default_factory=list)
     disconnected: bool = False
     state: dict[str, Any] = field(default_factory=dict)
 
@@ -79,6 +85,7 @@ class Stage:
         self._store()
         if verdict is session.WAIT:
             verdict = self.onion.states.verdict
+        self._ledger()
         if isinstance(verdict, session.Pass):
             self._left(sender, data)
         elif isinstance(verdict, session.Replace):
@@ -100,6 +107,13 @@ class Stage:
         self.onion.close(Closing(Side.STATION, "fin"), self._now_ns)
         self._collect()
 
+    def _ledger(self) -> None:
+        """Losses are told before anything leaves."""
+        lost = [action for action in self.onion.actions if isinstance(action, Lost)]
+        self.onion.actions[:] = [action for action in self.onion.actions if not isinstance(action, Lost)]
+        self.played.losses += lost
+        self.said += [f"~ {one.what} {one.path}" for one in lost]
+
     def _store(self) -> None:
         """What plugins keep is stored at once here."""
         states = self.onion.states
@@ -109,6 +123,7 @@ class Stage:
             self.onion.stored("", self._now_ns)
 
     def _collect(self) -> None:
+        self._ledger()
         self._store()
         actions, self.onion.actions[:] = list(self.onion.actions), []
         for action in actions:
@@ -148,7 +163,7 @@ def play(
     expected: list[str] = []
     event = "the start"
     for line in filter(None, map(str.strip, conversation.splitlines())):
-        if line.startswith(("=>", "<=", "!")) or line == "x":
+        if line.startswith(("=>", "<=", "!", "~")) or line == "x":
             expected.append(line)
         elif not line.startswith("#"):
             _compare(event, stage.said, expected)
@@ -190,7 +205,7 @@ def _installed(plugin: Plugin | type[Plugin], options: Any, on_error: OnError) -
         options = msgspec.convert(options or {}, kind.Options)
     matching.check(options, kind.__name__)
     make: Callable[[], Plugin] = plugin if isinstance(plugin, type) else lambda: plugin
-    return Installed(kind.__name__.lower(), make, options, on_error, matching.matches)
+    return Installed(kind.__name__.lower(), make, options, on_error, matching.matches, _JUDGE)
 
 
 def _stored(state: Any, kind: type[Plugin]) -> Stored:
@@ -205,6 +220,6 @@ def _entropy() -> Callable[[int], bytes]:
     def draw(count: int) -> bytes:
         nonlocal drawn
         drawn += 1
-        return sha256(str(drawn).encode()).digest()[:count]
+        return shake_128(str(drawn).encode()).digest(count)
 
     return draw

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from ocpp_proxy.core.seats import Told
+from ocpp_proxy.core.services import Lost
 from ocpp_proxy.model import Side
 
 
@@ -39,4 +40,4 @@ class End(Struct, frozen=True, gc=False):
     reset: bool = False
 
 
-Action = Leave | Remark | Told | End
+Action = Leave | Remark | Told | End | Lost

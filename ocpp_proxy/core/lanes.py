@@ -7,6 +7,7 @@ is under way wait for its end.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -76,6 +77,12 @@ class Journey(Struct, eq=False):
     def size(self) -> int:
         """Bytes it takes while it is kept."""
         return len(self.text) or len(self.message.payload)
+
+    @property
+    def at_hand(self) -> tuple[Any, ...]:
+        """What the hook of the last seat is about, as its arguments behind the context."""
+        saw = self.path[self.step - 1][1] if self.step else None
+        return None, self.sender, self.message, saw
 
 
 class Asked(Struct, eq=False):

@@ -18,6 +18,7 @@ from ocpp_proxy.core.lanes import EXPIRES_NS, QUIET_NS, Asked, Held, Journey, La
 from ocpp_proxy.core.own_ids import OwnIds
 from ocpp_proxy.core.plugin_text import read, write
 from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Now, Seat, Wish, words
+from ocpp_proxy.core.services import named
 from ocpp_proxy.model import Side
 
 TICK_NS = 1_000_000_000
@@ -44,7 +45,7 @@ class Onion:
         self._wishes: list[Wish] = []
         versions = {Side.STATION: version, Side.CSMS: version}
         self._new_seat: Callable[[int, Installed], Seat] = lambda index, one: Seat(
-            index, one, identity, versions, self._wishes, self.actions.append, limit or NoLimit(), self._now)
+            index, one, identity, versions, self._wishes, self.actions.append, limit or NoLimit(), self._now, entropy)
         self.seats = [self._new_seat(index, one) for index, one in enumerate(installed)]
         self.states = keeping.States(self.seats, self._wishes, self.actions.append)
         self._keeps = self.states.keeps
@@ -239,7 +240,7 @@ class Onion:
             case Pass():
                 return None
             case Replace():
-                journey.message, journey.changed = decision.message, True
+                journey.message, journey.changed = named(decision.message, journey.message_id), True
                 journey.plugin, journey.reason = seat.name, words(decision.reason)
                 return None
             case Drop():
@@ -270,7 +271,7 @@ class Onion:
         seen = [stop for stop in journey.seen if stop[0] is not seat]
         call = Open(journey.message_id, 0, seen, journey.asked)
         answer = Journey(
-            journey.sender.other, verdict.answer, journey.message_id, seen[::-1], plugin=seat.name,
+            journey.sender.other, named(verdict.answer, journey.message_id), journey.message_id, seen[::-1], plugin=seat.name,
             reason=words(verdict.reason), call=call,
         )
         self._later(answer, self._go(answer))
@@ -285,7 +286,7 @@ class Onion:
 
     def _run(self, journey: Journey, seat: Seat, running: Any, answer: Answer | None) -> session.Verdict | None:
         """Go on with a hook that asks; as ``_decide``."""
-        return self._ran(journey, seat, running, seat.step(running, answer))
+        return self._ran(journey, seat, running, seat.step(running, answer, *journey.at_hand))
 
     def _ran(self, journey: Journey, seat: Seat, running: Any, found: Any) -> session.Verdict | None:
         """What a hook that asks gave: another ``Ask``, or its verdict."""
@@ -303,7 +304,7 @@ class Onion:
                 return self._decide(journey, seat, seat.fail(why))
             if self.room.take(journey.size, seat.name):
                 break
-            found = seat.step(running, None)
+            found = seat.step(running, None, *journey.at_hand)
         due_ns = self._now.ns + int(found.seconds * 1e9)
         self._own(seat, found.side, found.call, f"asked for {words(journey.message_id)}", due_ns, journey, running)
         return session.Drop(f"asks the {found.side}", seat.name, HELD)
@@ -347,7 +348,7 @@ class Onion:
         path = self._sends[sender] if isinstance(message, Send) else self._calls[sender]
         beyond = tuple(stop for stop in path if (stop[0].index > seat.index) == (side is Side.CSMS) and stop[0] is not seat)
         asked = Asked(seat, due_ns, self._ids.new(), sender, journey, running)
-        own = Journey(sender, message, asked.message_id, beyond, plugin=seat.name, reason=reason)
+        own = Journey(sender, named(message, asked.message_id), asked.message_id, beyond, plugin=seat.name, reason=reason)
         if isinstance(message, Call):
             own.asked = asked
             self._asks.append(asked)
@@ -389,6 +390,9 @@ class Onion:
                 self._later(journey, outcome if outcome is not None else self._go(journey))
                 continue
             wish = self._wishes.pop(0)
+            if wish.lost is not None:
+                self.actions.append(wish.lost)
+                continue
             wishes += 1
             if wish.side is None or wish.message is None:
                 self.actions.append(End(wish.seat.name, wish.reason, wish.reset))

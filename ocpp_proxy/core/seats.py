@@ -4,7 +4,7 @@ What a plugin does wrong is told (``Told``), counted as a strike, and never reac
 ``STRIKES`` of them it is switched off on this link.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import GeneratorType
 from typing import Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ from ocpp_proxy.api import (
     CallResult,
     Drop,
     Hold,
+    Loss,
     Message,
     NotJson,
     Pass,
@@ -29,14 +30,15 @@ from ocpp_proxy.api import (
     Verdict,
 )
 from ocpp_proxy.core.plugin_text import write
-from ocpp_proxy.model import Blame, Side
+from ocpp_proxy.core.services import MOST_LOST, Judging, Lost, hand_of, loss, unjudged
+from ocpp_proxy.model import Blame, Finding, Side
 
 STRIKES = 5
 MOST_WORDS = 1000                           # characters of a reason or finding
 MOST_STATE = 1 << 20                        # bytes of a State as stored
 MOST_TOLD = 20                              # findings of a plugin's own that one hook may raise
 OnError = Literal["pass", "drop", "close"]
-HOOKS = ("on_call", "on_answer", "on_send", "on_tick", "on_close")
+HOOKS = ("on_open", "on_call", "on_answer", "on_send", "on_malformed", "on_control", "on_tick", "on_close")
 
 
 class HookTimeout(BaseException):
@@ -70,7 +72,7 @@ Matches = Callable[[str, str, str, Side, Message, Call | None], bool]
 class Installed(Struct, frozen=True):
     """A plugin as configured: how to make one for a link, and what becomes of messages it fails on.
 
-    ``matches`` is handed in by who configures: the relay without plugins loads no filters.
+    ``matches`` and ``judge`` are handed in by who configures: the relay without plugins loads no filters and no rules.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Installed(Struct, frozen=True):
     options: Any = None
     on_error: OnError = "pass"
     matches: Matches | None = None
+    judge: Judging = unjudged
 
 
 class Chain(Struct, frozen=True):
@@ -97,13 +100,14 @@ class Told(Struct, frozen=True, gc=False):
 
 
 class Wish(Struct, frozen=True):
-    """What a hook asked for on its ``Context``: a message to ``side``, or the end of the link when there is none."""
+    """What a hook asked for: an entry of the loss ledger, a message to ``side``, or (none of both) the end of the link."""
 
     seat: "Seat"
     side: Side | None
     message: Call | Send | None
     reason: str
     reset: bool = False
+    lost: Lost | None = None
 
 
 class Keep(Struct, frozen=True, gc=False):
@@ -142,9 +146,13 @@ class Now:
 class SeatContext:
     """``api.Context``."""
 
-    __slots__ = ("_now", "_seat", "identity", "options", "state", "versions")
+    __slots__ = ("_entropy", "_now", "_seat", "identity", "options", "state", "versions")
 
-    def __init__(self, seat: "Seat", identity: str, versions: Mapping[Side, str], options: Any, now: Now) -> None:
+    def __init__(
+        self, seat: "Seat", identity: str, versions: Mapping[Side, str], options: Any, now: Now,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._entropy = entropy
         self._seat = seat
         self._now = now
         self.identity = identity
@@ -191,6 +199,24 @@ class SeatContext:
             raise RuntimeError("filters were not handed to this plugin (core.seats.Installed.matches)")
         return matches(where, self.identity, self.versions[sender], sender, message, call)
 
+    def random(self, count: int) -> bytes:
+        """Random bytes."""
+        return self._entropy(count)
+
+    def lost(self, path: str, reason: str, what: Loss = "dropped") -> None:
+        """An entry of the loss ledger."""
+        seat = self._seat
+        seat.lost_now += 1
+        if seat.lost_now > MOST_LOST:
+            raise ValueError(f"more than {MOST_LOST} losses in one hook")
+        entry = loss(hand_of(seat.at_hand), seat.name, path, words(reason), what)
+        seat.wishes.append(Wish(seat, None, None, "", lost=entry))
+
+    def findings(self, message: Message) -> Sequence[Finding]:
+        """What the engine's own rules say of a message."""
+        sender, version, action = hand_of(self._seat.at_hand).judged(message)
+        return self._seat.judge(self.versions[version], sender, message, action, self._now.ns)
+
     def disconnect(self, reason: str = "", *, reset: bool = False) -> None:
         """End both connections."""
         self._seat.wishes.append(Wish(self._seat, None, None, words(reason), bool(reset)))
@@ -200,27 +226,29 @@ class Seat:
     """One plugin of one link. ``wishes`` is shared by all seats of the link, so that their order is kept."""
 
     __slots__ = (
-        "_limit", "_tell", "aside", "context", "gone", "hooks", "index", "keeps", "kind", "matches", "name", "off", "on_answer",
-        "on_call", "on_error", "on_send", "plugin", "strikes", "told_now", "wishes",
+        "_limit", "_tell", "aside", "at_hand", "context", "gone", "hooks", "index", "judge", "keeps", "kind", "lost_now",
+        "matches", "name", "off", "on_answer", "on_call", "on_error", "on_send", "plugin", "strikes", "told_now", "wishes",
     )
 
     def __init__(
         self, index: int, installed: Installed, identity: str, versions: Mapping[Side, str], wishes: list[Wish],
-        tell: Callable[[Told], None], limit: Limit, now: Now,
+        tell: Callable[[Told], None], limit: Limit, now: Now, entropy: Callable[[int], bytes],
     ) -> None:
         self.index = index
         self.name = installed.name
         self.on_error: OnError = installed.on_error
         self.matches = installed.matches
+        self.judge: Judging = installed.judge
+        self.at_hand: tuple[Any, ...] = ()  # arguments of the hook that runs
         self.wishes = wishes
         self.keeps: list[Keep] = []         # of the hook that runs; shared by the seats of a link
         self.aside = False                  # the stored State is to be put aside when another is kept
         self._tell = tell
-        self.strikes = self.told_now = 0
+        self.strikes = self.told_now = self.lost_now = 0
         self.off = False
         self.gone = False                   # taken away: sees only the answers to what it saw
         self._limit = limit
-        self.context = SeatContext(self, identity, versions, installed.options, now)
+        self.context = SeatContext(self, identity, versions, installed.options, now, entropy)
         made = self.call("its constructor", installed.make)
         self.plugin = made if isinstance(made, Plugin) else Plugin()
         if not isinstance(made, Plugin | Failed):
@@ -240,7 +268,8 @@ class Seat:
 
     def call(self, what: str, hook: Callable[..., Any] | None, *arguments: Any) -> Any:
         """Call a hook; ``FAILED`` when it did not come to an end of its own. Lets ``NotJson`` become ``PASS``."""
-        self.told_now = 0
+        self.told_now = self.lost_now = 0
+        self.at_hand = arguments
         limit = self._limit
         limit.enter()
         try:
@@ -254,9 +283,10 @@ class Seat:
         finally:
             limit.leave()
 
-    def step(self, running: "GeneratorType[Ask, Any, Verdict]", answer: Any) -> Any:
-        """Go on with a hook that asked: its next ``Ask``, or its verdict, or ``FAILED``."""
-        self.told_now = 0
+    def step(self, running: "GeneratorType[Ask, Any, Verdict]", answer: Any, *at_hand: Any) -> Any:
+        """Go on with a hook that asked: its next ``Ask``, or its verdict, or ``FAILED``. ``at_hand``: its arguments."""
+        self.told_now = self.lost_now = 0
+        self.at_hand = at_hand
         limit = self._limit
         limit.enter()
         try:
@@ -289,7 +319,10 @@ class Seat:
         return FAILED
 
     def forget(self) -> None:
-        """What the hook that runs kept counts no more."""
+        """What the hook that runs kept counts no more, nor what it lost."""
+        if self.lost_now:
+            mine = [wish for wish in self.wishes if wish.seat is self and wish.lost is not None][-self.lost_now :]
+            self.wishes[:] = [wish for wish in self.wishes if not any(wish is each for each in mine)]
         if self.keeps:
             self.context.state = self.keeps[0].before
             self.keeps.clear()

@@ -9,14 +9,15 @@ from time import monotonic_ns, time_ns
 from typing import Protocol
 
 from ocpp_proxy.api import Closing
-from ocpp_proxy.core.acts import End, Leave, Remark
+from ocpp_proxy.core.acts import Action, End, Leave, Remark
 from ocpp_proxy.core.onion import Onion
 from ocpp_proxy.core.seats import Chain, Limit, Told
+from ocpp_proxy.core.services import Lost
 from ocpp_proxy.core.session import Transform, Verdict
 from ocpp_proxy.model import Side
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.framing import Framing
-from ocpp_proxy.wire.spool import CSMS, SIDES, STATION, Disposition, ForeignFinding, Kind
+from ocpp_proxy.wire.spool import CSMS, SIDES, STATION, Disposition, ForeignFinding, Kind, LossBody
 
 _PLACES = {Side.STATION: STATION, Side.CSMS: CSMS}
 
@@ -80,6 +81,7 @@ class Plugged:
         """Do what the plugins want done besides their verdicts; look at the clock again when something is due."""
         onion = self.onion
         while onion.actions:
+            self._ledger()
             actions, onion.actions[:] = list(onion.actions), []
             for action in actions:
                 self._do(action)
@@ -102,12 +104,26 @@ class Plugged:
         self.settle()
 
     def _transform(self, sender: Side) -> Transform:
-        receive, now = self.onion.receive, self._now
+        receive, now, actions = self.onion.receive, self._now, self.onion.actions
 
         def transform(text: bytes, at: int, opcode: int) -> Verdict:
-            return receive(sender, text, at, now(), opcode)
+            verdict = receive(sender, text, at, now(), opcode)
+            if actions:
+                self._ledger()
+            return verdict
 
         return transform
+
+    def _ledger(self) -> None:
+        """Losses are written before anything of the hook that named them leaves."""
+        actions, link = self.onion.actions, self.link
+        lost = [action for action in actions if isinstance(action, Lost)]
+        if not lost:
+            return
+        actions[:] = [action for action in actions if not isinstance(action, Lost)]
+        for one in lost:
+            body = LossBody(one.plugin, one.action, one.message_id, one.path, one.what, one.reason)
+            link.env.turn.body(Kind.LOSS, _PLACES[one.sender], link.number, body)
 
     def _unseen(self, reason: str) -> bool:
         """A message was not shown to the plugins; where one may not fail openly, the link ends instead."""
@@ -118,7 +134,7 @@ class Plugged:
             self._do(End("", f"a message cannot be shown to the plugins: {reason}"))
         return not self._strict
 
-    def _do(self, action: Leave | Remark | Told | End) -> None:
+    def _do(self, action: Action) -> None:
         link = self.link
         turn = link.env.turn
         match action:

@@ -1,6 +1,7 @@
 """The surface that strangers build on is frozen: names, fields with their defaults, signatures of hooks and context."""
 
 import inspect
+from typing import get_args
 
 import msgspec
 import pytest
@@ -11,22 +12,38 @@ from ocpp_proxy.core.seats import HOOKS, SeatContext
 FIELDS = {
     "Call": "payload action message_id", "CallResult": "payload message_id", "CallError": "payload code description message_id",
     "Send": "payload action message_id", "Pass": "", "Replace": "message reason", "Drop": "reason", "Reply": "answer reason",
-    "Hold": "seconds then reason", "Ask": "side call seconds", "Closing": "by how",
+    "Hold": "seconds then reason", "Ask": "side call seconds", "Closing": "by how", "Malformed": "payload",
+    "Control": "opcode payload", "Opening": "identity identity_source target offered headers remote upstream",
+    "Admit": "offer answer", "Refuse": "status reason", "Redirect": "upstream",
 }
 HOOK_ARGUMENTS = {
+    "on_open": "self context opening", "on_malformed": "self context sender text", "on_control": "self context sender frame",
     "on_call": "self context sender call", "on_answer": "self context sender answer call",
     "on_send": "self context sender send", "on_tick": "self context now_ns", "on_close": "self context closing",
 }
 CONTEXT = {
     "send": "self side message reason", "find": "self code message severity blame", "disconnect": "self reason reset",
+    "keep": "self state", "lost": "self path reason what", "findings": "self message", "random": "self count",
+    "matches": "self where sender message call",
 }
-FACTS = {"identity", "versions", "now_ns", "options"}
+FACTS = {"identity", "versions", "now_ns", "options", "state"}
+PROTOCOLS = {
+    "Observer": {"see": "self context records", "end": "self context"},
+    "ObserverContext": {"dial": "self url offer headers", "log": "self text"},
+    "Dialled": {"send": "self text", "receive": "self", "close": "self"},
+}
+CLASS_FACTS = {
+    "Plugin": {"version": str, "state_version": int, "versions": frozenset},
+    "Observer": {"version": str, "unmasked": bool},
+}
 
 
 def test_the_names_are_these() -> None:
     assert api.__all__ == [
-        "PASS", "Answer", "Ask", "Call", "CallError", "CallResult", "Closing", "Context", "Decision", "Drop", "Hold", "Message",
-        "NotJson", "Pass", "Plugin", "Replace", "Reply", "Send", "Side", "Verdict",
+        "PASS", "Admit", "Answer", "Ask", "Call", "CallError", "CallResult", "Closing", "Context", "Control", "Decision",
+        "Dialled", "Drop", "Entrance", "Handshake", "Hold", "LinkClosed", "LinkOpened", "Loss", "Malformed", "Message",
+        "MessageSeen", "NotJson", "Observer", "ObserverContext", "Opening", "Pass", "Plugin", "Record", "Redirect", "Refuse",
+        "Replace", "Reply", "Send", "Side", "Verdict", "Where",
     ]
     own = {name for name in dir(api) if getattr(getattr(api, name), "__module__", "") == api.__name__}
     assert {name for name in own if not name.startswith("_")} <= set(api.__all__)
@@ -44,6 +61,33 @@ def test_hooks_and_their_arguments_are_these() -> None:
     assert hooks == set(HOOKS) == set(HOOK_ARGUMENTS)
     for name, arguments in HOOK_ARGUMENTS.items():
         assert " ".join(inspect.signature(getattr(api.Plugin, name)).parameters) == arguments
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_methods_and_their_arguments_are_these(name: str) -> None:
+    kind = getattr(api, name)
+    offered = {method for method, value in vars(kind).items() if not method.startswith("_") and inspect.isfunction(value)}
+    assert offered == set(PROTOCOLS[name])
+    for method, arguments in PROTOCOLS[name].items():
+        assert " ".join(inspect.signature(getattr(kind, method)).parameters) == arguments
+
+
+@pytest.mark.parametrize("name", CLASS_FACTS)
+def test_what_a_class_says_about_itself_is_this(name: str) -> None:
+    kind = getattr(api, name)
+    declared = {fact for fact in kind.__annotations__ if not fact.startswith("_")}
+    assert declared == set(CLASS_FACTS[name])
+    assert all(type(getattr(kind, fact)) is expected for fact, expected in CLASS_FACTS[name].items())
+    assert inspect.isclass(kind.Options)
+
+
+def test_further_names_are_these() -> None:
+    assert " ".join(inspect.signature(api.Plugin.migrate).parameters) == "version values"
+    assert api.Plugin.State.__struct_fields__ == api.Plugin.Options.__struct_fields__ == ()
+    assert get_args(api.Loss) == ("dropped", "shortened", "invented")
+    assert get_args(api.Message) == (api.Call, api.CallResult, api.CallError, api.Send, api.Malformed)
+    assert get_args(api.Entrance) == (api.Admit, api.Refuse, api.Redirect)
+    assert get_args(api.Verdict) == (api.Pass, api.Replace, api.Drop, api.Reply, api.Hold)
 
 
 def test_the_context_offers_this() -> None:
