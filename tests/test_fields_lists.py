@@ -31,8 +31,8 @@ SESSIONS = [
     Charging("ab-1", "CP2", "ocpp2.0.1", 1, 2, DAY + S, 0, None, "", "", 2),
 ]
 SAID = [LogLine(DAY, "info", "relay", "started"), LogLine(DAY + S, "error", "recorder", "disk full")]
-COLUMNS, ROWS = ["action", "Times", "count(*)", "odd"], [["Reset", 3, 1, None], ["Heartbeat", None, 2, True],
-    ["Boot", 1.5, 3, "x"]]
+COLUMNS = ["action", "Times", "count(*)", "odd"]
+ROWS: list[list[Any]] = [["Reset", 3, 1, None], ["Heartbeat", None, 2, True], ["Boot", 1.5, 3, "x"]]
 
 
 def passing(text: str, words: Vocabulary, items: Sequence[Any], made: Callable[[Any], Any] = lambda item: item) -> list[int]:

@@ -10,45 +10,54 @@ from ocpp_proxy.cli.open_source import open_source
 from ocpp_proxy.cli.printing import MARKS, ascii_json, render, stamp, talk
 from ocpp_proxy.core.masking import veiled
 from ocpp_proxy.escape import safe_text
+from ocpp_proxy.fields import parse
+from ocpp_proxy.fields.lists import CHARGERS, FINDINGS, TRANSACTIONS, compile_items, of_found, of_group
 from ocpp_proxy.model import ConfigError, Severity
 from ocpp_proxy.source import Charger, Charging, FindingGroup, FoundAt, Source, Table
 
-FINDINGS = 1_000                            # one by one; more are cut, and that is said
-TRANSACTIONS = 10_000
+EACH = 1_000                                # findings one by one; more are cut, and that is said
+SESSIONS = 10_000                           # transactions
+LOOKED_AT = 100_000                         # of either by a filter
 SHOWN = 5                                   # chargers named in the row of a rule; --json has all
 
 
-async def chargers(text: str | None, json: bool) -> None:
-    """Print the chargers of a source."""
+async def chargers(text: str | None, filter: str, json: bool) -> None:
+    """Print the chargers of a source that pass the filter."""
+    passes = compile_items(parse(filter, CHARGERS), CHARGERS)
     async with _opened(text) as source:
-        found = await source.chargers()
-    _print(map(charger_object, found), charger_table(found), json, "no chargers")
+        found = [one for one in await source.chargers() if passes(one)]
+    _print(map(charger_object, found), charger_table(found), json, _nothing("no chargers", filter))
 
 
-async def transactions(text: str | None, identity: str, json: bool) -> None:
-    """Print the transactions of a source, or of one charger in it."""
+async def transactions(text: str | None, identity: str, filter: str, json: bool) -> None:
+    """Print the transactions of a source, or of one charger in it, that pass the filter."""
+    passes = compile_items(parse(filter, TRANSACTIONS), TRANSACTIONS)
     async with _opened(text) as source:
-        found = await source.transactions(identity, TRANSACTIONS)
-        if not found:
+        known = await source.transactions(identity, LOOKED_AT if filter else SESSIONS)
+        if not known:
             await _known(source, identity)
-    _print(map(charging_object, found), charging_table(found), json, "no transactions")
-    _say_cut(len(found), TRANSACTIONS, "transactions")
+    found = [one for one in known if passes(one)][:SESSIONS]
+    _print(map(charging_object, found), charging_table(found), json, _nothing("no transactions", filter))
+    _say_cut(len(found), len(known), SESSIONS, "transactions")
 
 
-async def findings(text: str | None, identity: str, code: str, json: bool) -> None:
-    """Print the findings of a source by rule, or those of one rule."""
+async def findings(text: str | None, identity: str, code: str, filter: str, json: bool) -> None:
+    """Print the findings of a source by rule, or those of one rule, that pass the filter."""
+    passes = compile_items(parse(filter, FINDINGS), FINDINGS)
     async with _opened(text) as source:
         groups = await source.finding_groups(identity)
         if not groups:
             await _known(source, identity)
         if code:
             _check_code(code, groups)
-            found = await source.findings(code, identity, FINDINGS)
+            known = await source.findings(code, identity, LOOKED_AT if filter else EACH)
     if not code:
-        _print(map(group_object, groups), group_table(groups), json, "no findings")
+        groups = [group for group in groups if passes(of_group(group))]
+        _print(map(group_object, groups), group_table(groups), json, _nothing("no findings", filter))
         return
-    _print(map(found_object, found), found_table(found), json, f"no findings of {safe_text(code, 20)}")
-    _say_cut(len(found), FINDINGS, "findings")
+    found = [one for one in known if passes(of_found(one))][:EACH]
+    _print(map(found_object, found), found_table(found), json, _nothing(f"no findings of {safe_text(code, 20)}", filter))
+    _say_cut(len(found), len(known), EACH, "findings")
 
 
 @asynccontextmanager
@@ -71,9 +80,15 @@ def _print(objects: Iterable[dict[str, Any]], table: Table, json: bool, nothing:
         talk(nothing)
 
 
-def _say_cut(count: int, most: int, what: str) -> None:
+def _nothing(what: str, filter: str) -> str:
+    return f"{what} that pass the filter" if filter else what
+
+
+def _say_cut(count: int, known: int, most: int, what: str) -> None:
     if count >= most:
         talk(f"cut: only the newest {most} {what} are shown")
+    elif known >= LOOKED_AT:
+        talk(f"cut: only the newest {known} {what} were looked at")
 
 
 async def _known(source: Source, identity: str) -> None:

@@ -15,7 +15,8 @@ from ocpp_proxy_tui.app import names
 from ocpp_proxy.cli.app import app
 from ocpp_proxy.cli.setting_docs import DOCS
 from ocpp_proxy.cli.settings import leaves
-from ocpp_proxy.fields import FIELDS
+from ocpp_proxy.fields import LINES, Vocabulary
+from ocpp_proxy.fields.lists import LISTS
 
 MADE = "<!-- made by: python -m ocpp_proxy.cli.reference docs/reference -->"
 
@@ -86,12 +87,17 @@ def _type(kind: Any) -> str:
 
 def fields_page() -> str:
     """The filter language and its fields."""
-    lines = ["# Filter language", "", MADE, "", _LANGUAGE, "",
-             "| field | also | type | meaning |", "|---|---|---|---|"]
-    for field in FIELDS.values():
-        kind = ", ".join(f"`{choice}`" for choice in field.choices) or field.type
-        lines.append(f"| `{field.name}` | {', '.join(field.aliases)} | {kind} | {_cell(field.doc)} |")
+    lines = ["# Filter language", "", MADE, "", _LANGUAGE, "", *_field_rows(LINES), "", _OTHERS]
+    for words in LISTS:
+        lines += ["", f"### {words.of.capitalize()}", "", f"`{words.example}`", "", *_field_rows(words)]
     return "\n".join(lines) + "\n"
+
+
+def _field_rows(words: Vocabulary) -> Iterator[str]:
+    yield from ("| field | also | type | meaning |", "|---|---|---|---|")
+    for field in words.fields.values():
+        kind = ", ".join(f"`{choice}`" for choice in field.choices) or field.type
+        yield f"| `{field.name}` | {', '.join(field.aliases)} | {kind} | {_cell(field.doc)} |"
 
 
 _LANGUAGE = """\
@@ -120,6 +126,14 @@ else the answer's, `outcome` what became of it, `kind` is `message`; `identity`,
 `evse`, `connector`, `token` are the Call's. `mtype`, `text`, `payload`, `payload.<path>` and bare words hold when they hold
 for the Call or an answer to it: `mtype == CALLERROR` finds the exchanges that failed so, `not payload contains x` those
 without x in any of their messages. All other rows, and every row of a list of frames, are asked as the lines they are."""
+
+_OTHERS = """\
+## Other lists
+
+`chargers`, `findings` and `tx` take `--filter` too, and so does every screen of the terminal UI: `/` filters the list that is
+seen. The language is the same, with the names below; a bare word is looked for in all their texts. On the screen a filter of
+findings narrows the rules, and the findings of the rule under the cursor. A result of a query has its columns for names:
+numbers where every value is one, else texts (`AS name` gives a column a name that can be written)."""
 
 def keys_page() -> str:
     """Every key of the terminal UI."""

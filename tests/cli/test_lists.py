@@ -70,7 +70,34 @@ def test_findings_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert "the request has no Connection header" in said(capsys, "findings", DEMO, "--code", "T05")
 
 
+def test_filters_of_each_list(capsys: pytest.CaptureFixture[str]) -> None:
+    every = rows(capsys, "chargers", DEMO)
+    assert rows(capsys, "chargers", DEMO, "--filter", "reconnects > 10 and severity == warning") == [every[3]]
+    ended = rows(capsys, "tx", DEMO, "--filter", "kwh > 10 and duration < 100000 and protocol == ocpp1.6")
+    assert ended == [one for one in rows(capsys, "tx", DEMO) if one["kwh"] and one["kwh"] > 10 and one["stopped"]
+                     and one["protocol"] == "ocpp1.6"] and len(ended) > 0
+    groups = rows(capsys, "findings", DEMO, "--filter", "identity == CP-RESTLESS or title contains -1")
+    assert {group["code"] for group in groups} >= {"T20"} and len(groups) < len(rows(capsys, "findings", DEMO))
+    each = rows(capsys, "findings", DEMO, "--code", "T05", "--filter", "not message contains Connection")
+    assert [one["code"] for one in each] == ["T05"] * len(each) and len(each) < 2
+    assert run_app(["chargers", DEMO, "--filter", "identity == nobody"]) == 0
+    assert capsys.readouterr().err.strip() == "no chargers that pass the filter"
+
+
+def test_a_filter_looks_behind_the_newest_that_are_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "SESSIONS", 1)
+    first = rows(capsys, "tx", DEMO)[0]
+    assert rows(capsys, "tx", DEMO, "--filter", f"not tx == \"{first['tx']}\"")[0] != first
+    monkeypatch.setattr(listing, "LOOKED_AT", 2)
+    assert run_app(["tx", DEMO, "--filter", "kwh > 1e9"]) == 0
+    assert "only the newest 2 transactions were looked at" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("arguments", "told"), [
+    (["chargers", DEMO, "--filter", "vendr == x"], "did you mean vendor?"),
+    (["tx", DEMO, "--filter", "ms > 5"], "transactions have identity, tx,"),
     (["tx", DEMO, "--identity", "CP-HEALTY"], "did you mean CP-HEALTHY?"),
     (["findings", DEMO, "--identity", "nobody"], "`ocpp-proxy chargers` lists them"),
     (["findings", DEMO, "--code", "T5"], "did you mean T"), (["chargers", "/no/such.duckdb"], "no such capture"),
@@ -99,8 +126,8 @@ def test_nothing_is_said_to_be_nothing(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_cut_lists_say_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(listing, "TRANSACTIONS", 3)
-    monkeypatch.setattr(listing, "FINDINGS", 1)
+    monkeypatch.setattr(listing, "SESSIONS", 3)
+    monkeypatch.setattr(listing, "EACH", 1)
     for command in (["tx", DEMO], ["findings", DEMO, "--code", "T05"]):
         assert run_app(command) == 0
         assert "cut: only the newest" in capsys.readouterr().err

@@ -83,17 +83,6 @@ def test_below_the_line_stands_what_may_come_and_once_entered_what_is_wrong(tmp_
     on(Counting(), "Traffic", body, tmp_path)
 
 
-def test_a_filter_entered_elsewhere_is_seen_in_traffic(tmp_path: Path) -> None:
-    async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
-        await pilot.press("slash", *"ms > 5", "enter")
-        await settled(pilot)
-        assert app.query_one(ContentSwitcher).current == "traffic"
-        await pilot.press("2", "F")
-        await settled(pilot)
-        assert app.query_one(ContentSwitcher).current == "chargers" and app.ground.scope.where is None
-    on(Counting(), "Chargers", body, tmp_path)
-
-
 def test_the_command_palette_lists_and_runs_what_has_a_key(tmp_path: Path) -> None:
     async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
         commands = {command.title: command for command in app.get_system_commands(app.screen)}

@@ -20,7 +20,6 @@ from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.source import Source
 from ocpp_proxy_tui import keys, themes
 from ocpp_proxy_tui.ground import Ground, Render, Scope
-from ocpp_proxy_tui.known import Known
 from ocpp_proxy_tui.look import AsciiScrollBar, Look
 from ocpp_proxy_tui.messages import Copy, Jump, Narrow, ScopeTo
 from ocpp_proxy_tui.screens.all import BOUND, PANES
@@ -58,7 +57,6 @@ class ProxyApp(App[None]):
         self.ground = Ground(source, settings, Look(settings.ascii, ansi), render)
         self.ground.scope = Scope("", parse(first_filter) if first_filter else None)
         self._view, self._first_filter = view, first_filter
-        self._known = Known(self.ground.links)
         self._searched = ""
         self._drawn: tuple[tuple[int, str, str, str, bool] | None, str | None] = (None, None)
         self._panes = [make(self.ground) for make in PANES]
@@ -71,7 +69,7 @@ class ProxyApp(App[None]):
     def compose(self) -> ComposeResult:
         """Tabs, filter line, the panes, the status line, the keys."""
         yield Static("", id="tabs", markup=False)
-        yield FilterBar(self._known.values, self.ground.look)
+        yield FilterBar(lambda field: self._active.values(field), self.ground.look)
         with ContentSwitcher(initial=self._active.id):
             yield from self._panes
         yield Static("", id="status", markup=False)
@@ -117,6 +115,7 @@ class ProxyApp(App[None]):
         if pane is not self._active:
             self._active = pane
             self.query_one(ContentSwitcher).current = pane.id
+            self.on_renamed()
         await pane.enter()
         self._tick()
 
@@ -186,13 +185,17 @@ class ProxyApp(App[None]):
         else:
             self.action_search()
 
+    def on_renamed(self) -> None:
+        """The filter line is that of the list that is seen."""
+        bar = self.query_one(FilterBar)
+        if bar.words is not self._active.words:
+            bar.turn(self._active.words, self._active.where)
+
     async def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
-        """A filter was entered. Where it changes nothing to be seen, Traffic is shown."""
-        await self._scope(Scope(self.ground.scope.identity, event.where))
-        if event.where is not None and not self._active.filterable:
-            await self.go(self._panes[0])
-        else:
-            await self._active.enter()
+        """A filter was entered, for the list that is seen."""
+        if event.words is self._active.words:
+            await self._active.narrow(event.where)
+        await self._active.enter()
 
     async def on_filter_bar_left(self) -> None:
         """Back to the pane."""
@@ -223,10 +226,10 @@ class ProxyApp(App[None]):
 
     async def on_narrow(self, event: Narrow) -> None:
         """An expression for the filter line."""
-        before = self.ground.scope.where
-        text = event.expression if event.instead else joined(before.text if before else "", event.expression)
         if event.screen:
             await self.go(self.pane(event.screen))
+        before = self._active.where
+        text = event.expression if event.instead else joined(before.text if before else "", event.expression)
         self.query_one(FilterBar).put(text)
 
     async def on_jump(self, event: Jump) -> None:

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from ocpp_proxy.fields import FIELDS, Field, quoted
+from ocpp_proxy.fields import LINES, Field, Vocabulary, quoted
 from ocpp_proxy.fields.parse import MAX_TEXT
-from ocpp_proxy.fields.registry import MTYPES, NAMES
+from ocpp_proxy.fields.registry import MTYPES
 from ocpp_proxy.model import Severity
 
 Values = Callable[[str], Iterable[str]]
@@ -16,29 +16,29 @@ _OPERATOR = re.compile(r"(?:^|[\s(!&|])([A-Za-z_][\w.\[\]*]*)\s+$")
 _JOINING = ("and", "or")
 
 
-def candidates(text: str, values: Values) -> list[str]:
+def candidates(text: str, values: Values, words: Vocabulary = LINES) -> list[str]:
     """What the word at the end of ``text`` can become, best first; of an empty word what may stand there."""
     if len(text) > MAX_TEXT:                # no filter any more, as `parse` says: do not search through a pasted page
         return []
     value = _VALUE.search(text)
     if value is not None:
-        field = FIELDS.get(NAMES.get(value[1].lower(), ""))
+        field = words.fields.get(words.names.get(value[1].lower(), ""))
         begun = value[3].lstrip('"')
         return [offer for offer in _values(field, value[1], values) if offer.lower().lstrip('"').startswith(begun.lower())]
     before = _OPERATOR.search(text)
-    if before is not None and before[1].lower() in NAMES:
-        return _operators(FIELDS[NAMES[before[1].lower()]])
+    if before is not None and before[1].lower() in words.names:
+        return _operators(words.fields[words.names[before[1].lower()]])
     if text.rstrip() != text and text.strip() and not re.search(r"(\b(and|or|not)|[!&|(])\s*$", text, re.IGNORECASE):
         return list(_JOINING)
     tail = _TAIL.search(text)
     word = tail[1].lower() if tail else ""
-    names = sorted(name for name in (*FIELDS, "not") if name.startswith(word))
+    names = sorted(name for name in (*words.fields, "not") if name.startswith(word))
     return [name for name in names if name != word]
 
 
-def completed(text: str, values: Values, offers: Sequence[str] | None = None) -> str:
+def completed(text: str, values: Values, offers: Sequence[str] | None = None, words: Vocabulary = LINES) -> str:
     """The text with its last word completed as far as all candidates agree."""
-    found = candidates(text, values) if offers is None else list(offers)
+    found = candidates(text, values, words) if offers is None else list(offers)
     if not found:
         return text
     value = _VALUE.search(text)

@@ -20,11 +20,17 @@ class ScopeTo(Message):
 
 
 class Narrow(Message):
-    """Put an expression of the filter language into the filter line: and-ed to what stands there, or instead of it."""
+    """Put an expression of the filter language into the filter line: and-ed to what stands there, or instead of it.
+
+    ``screen``: the pane whose filter it is, which is then shown; empty: that of the visible one."""
 
     def __init__(self, expression: str, instead: bool = False, screen: str = "") -> None:
         super().__init__()
         self.expression, self.instead, self.screen = expression, instead, screen
+
+
+class Renamed(Message):
+    """A list has other columns than before: the filter line is to know their names."""
 
 
 class Copy(Message):

@@ -6,6 +6,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from ocpp_proxy.escape import safe_text
+from ocpp_proxy.fields import Vocabulary
+from ocpp_proxy.fields.lists import CHARGERS
 from ocpp_proxy.source import Charger
 from ocpp_proxy_tui.messages import Copy, ScopeTo
 from ocpp_proxy_tui.screens.summary import SummaryPane
@@ -32,6 +34,11 @@ class Chargers(SummaryPane):
         Binding("t", "transactions", "its transactions", id="chargers.transactions"),
         Binding("y", "copy", "copy name", show=False, id="chargers.copy"),
     ]
+
+    @property
+    def words(self) -> Vocabulary:
+        """The names of a charger."""
+        return CHARGERS
 
     async def ask(self) -> Sequence[Charger]:
         """All chargers."""

@@ -10,6 +10,8 @@ from textual.widgets import Static
 
 from ocpp_proxy.checks import REGISTRY
 from ocpp_proxy.escape import safe_text
+from ocpp_proxy.fields import Vocabulary
+from ocpp_proxy.fields.lists import FINDINGS, Sought, compile_items, of_found, of_group
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.source import FindingGroup, FoundAt
 from ocpp_proxy_tui.ground import Ground
@@ -19,6 +21,7 @@ from ocpp_proxy_tui.times import moment, number, stamp
 from ocpp_proxy_tui.widgets.table_view import Cell, TableRow, TableView
 
 EACH = 1_000                                # findings of one rule that are listed
+LOOKED_AT = 10_000                          # of them by a filter
 _COLUMNS = ("time", "charger", "where", "what", "count")
 
 
@@ -58,9 +61,18 @@ class Findings(SummaryPane):
         yield Static("", id="meaning", markup=False)
         yield self.each
 
+    @property
+    def words(self) -> Vocabulary:
+        """The names of a finding."""
+        return FINDINGS
+
     async def ask(self) -> Sequence[FindingGroup]:
         """The groups, for the charger in scope."""
         return await self.ground.source.finding_groups(self.ground.scope.identity)
+
+    def sought(self, item: FindingGroup) -> Sought:
+        """The rule with all its findings."""
+        return of_group(item)
 
     def row(self, item: FindingGroup) -> TableRow:
         """One rule."""
@@ -71,7 +83,7 @@ class Findings(SummaryPane):
             Cell(item.severity.label, level, level), Cell(safe_text(item.blame, 12)),
             Cell(number(item.count), item.count, right=True), Cell(safe_text(chargers, 50), len(item.chargers)),
             Cell(safe_text(item.title, 60)), Cell(safe_text(item.spec_ref, 40)), Cell(moment(item.last_ns), item.last_ns),
-        ))
+        ), item)
 
     def on_table_view_moved(self, event: TableView.Moved) -> None:
         """Another rule: say what it means, list its findings."""
@@ -83,7 +95,7 @@ class Findings(SummaryPane):
             if event.row.key != self._code:
                 self._code = event.row.key
                 self.each.fill(_COLUMNS, [])        # those of another rule are nothing to jump to
-            self._list(event.row.key)
+            self._list(event.row.key, event.row.item)
 
     def emptied(self) -> None:
         """Nothing is wrong."""
@@ -140,13 +152,15 @@ class Findings(SummaryPane):
             self.notify(f"not found: {safe_text(text, 60)}", markup=False)
 
     @work(exclusive=True, group="each")
-    async def _list(self, code: str) -> None:
+    async def _list(self, code: str, group: FindingGroup) -> None:
+        passes = compile_items(self.where, self.words)
+        limit = EACH if self.where is None else LOOKED_AT
         try:
-            found = await self.ground.source.findings(code, self.ground.scope.identity, EACH)
+            found = await self.ground.source.findings(code, self.ground.scope.identity, limit)
         except (CaptureError, ConfigError, OSError) as error:
             self.problem = str(error).split("\n", 1)[0]
             return
-        self.each.fill(_COLUMNS, [self._one(one) for one in found])
+        self.each.fill(_COLUMNS, [self._one(one) for one in found if passes(of_found(one, group))][:EACH])
 
     def _one(self, found: FoundAt) -> TableRow:
         finding = found.finding

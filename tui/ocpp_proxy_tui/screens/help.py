@@ -11,13 +11,14 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from ocpp_proxy.escape import safe_text
 from ocpp_proxy_tui.look import Look
 from ocpp_proxy_tui.screens.pane import Pane
 
 _GENERAL = (
-    'Filters: action == "MeterValues" and ms > 500 and severity >= warning; a bare word looks for that text;'
-    " payload.connectorId == 1 looks into the message. Tab completes. Nothing here touches traffic: pausing, filtering and"
-    " quitting change only this screen.")
+    "Tab completes in the filter line (/): {example}; a bare word looks for that text{payload}. The names of this list: {names}."
+    " Pausing, filtering and quitting change only this screen.")
+_PAYLOAD = "; payload.connectorId == 1 looks into the message"
 
 
 class HelpScreen(ModalScreen[None]):
@@ -42,8 +43,13 @@ class HelpScreen(ModalScreen[None]):
                 table.add_row(Text(self._look.plain(shown), "bold"), Text(binding.description), Text(binding.id or "", "dim"))
         with VerticalScroll(can_focus=True):
             yield Static(Text(f"{self._pane.title}\n", "bold"), markup=False)
-            yield Static(Text(f"{self._pane.help_text}\n\n{_GENERAL}\n"), markup=False)
+            yield Static(Text(f"{self._pane.help_text}\n\n{self._filters()}\n"), markup=False)
             yield Static(table, markup=False)
+
+    def _filters(self) -> str:
+        words = self._pane.words
+        names = ", ".join(safe_text(name, 30) for name in words.fields) or "none yet"
+        return _GENERAL.format(example=safe_text(words.example, 60), payload=_PAYLOAD if words.payload else "", names=names)
 
     def action_scroll(self, lines: int) -> None:
         """A line down or up."""

@@ -1,5 +1,6 @@
 """Log: what the proxy itself has to say."""
 
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import ClassVar
 
@@ -14,6 +15,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ocpp_proxy.escape import safe_text
+from ocpp_proxy.fields import Filter, Vocabulary
+from ocpp_proxy.fields.lists import LOG, compile_items, texts_of
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.source import LogLine
 from ocpp_proxy_tui.ground import Ground
@@ -40,12 +43,29 @@ class LogLines(ScrollView, can_focus=True):
         super().__init__()
         self._look = look
         self.lines: list[LogLine] = []
+        self._every: list[LogLine] = []
+        self._passes: Callable[[LogLine], bool] = lambda line: True
         self._found = -1                    # the line a search is at
+
+    def narrow(self, passes: Callable[[LogLine], bool]) -> None:
+        """Show only the lines that pass."""
+        self._passes, every = passes, self._every
+        self.lines, self._every, self._found = [], [], -1
+        self.virtual_size = Size(0, 0)
+        self.add(every)
+        self.scroll_end(animate=False, immediate=True, force=True)
+
+    @property
+    def every(self) -> list[LogLine]:
+        """All lines, also those that do not pass."""
+        return self._every
 
     def add(self, fresh: list[LogLine]) -> None:
         """More lines; the view stays at the end if it is there, and on its lines when old ones go."""
-        at_end, gone = self.scroll_offset.y >= self.max_scroll_y, max(0, len(self.lines) + len(fresh) - KEPT)
-        self.lines = [*self.lines, *fresh][-KEPT:]
+        at_end = self.scroll_offset.y >= self.max_scroll_y
+        every, fresh = [*self._every, *fresh], [line for line in fresh if self._passes(line)]
+        gone = sum(map(self._passes, every[:-KEPT]))
+        self._every, self.lines = every[-KEPT:], [*self.lines, *fresh][gone:]
         self._found = max(-1, self._found - gone)
         widest = max((cell_len(self._text(line)) for line in fresh), default=0)
         self.virtual_size = Size(max(widest, self.virtual_size.width), len(self.lines))
@@ -96,6 +116,22 @@ class Log(Pane):
         self._asking = False
         self._asked_at = 0.0
 
+    @property
+    def words(self) -> Vocabulary:
+        """The names of a line."""
+        return LOG
+
+    async def narrow(self, where: Filter | None) -> None:
+        """Show only the lines that pass."""
+        await super().narrow(where)
+        self.query_one(LogLines).narrow(compile_items(where, LOG))
+
+    def values(self, field: str) -> Iterable[str]:
+        """The processes; texts are no values to choose from."""
+        known = LOG.fields[field]
+        every = self.query_one(LogLines).every if field == "process" else []
+        return {text for line in every for text in texts_of(line, known)}
+
     def compose(self) -> ComposeResult:
         """The lines."""
         yield LogLines(self.ground.look)
@@ -136,5 +172,7 @@ class Log(Pane):
         """How many there are."""
         if self._problem:
             return safe_text(self._problem, 300)
-        count = len(self.query_one(LogLines).lines)
-        return f"{count:,} line{'' if count == 1 else 's'}"
+        shown = self.query_one(LogLines)
+        count = len(shown.lines)
+        of = f" of {len(shown.every):,}" if self.where is not None else ""
+        return f"{count:,}{of} line{'' if count == 1 else 's'}"

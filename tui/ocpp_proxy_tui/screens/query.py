@@ -1,7 +1,9 @@
 """Query: the ready queries and SQL, the result as a table, and its export."""
 
+import contextlib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,14 +15,17 @@ from textual.containers import Horizontal
 from textual.widgets import TextArea
 
 from ocpp_proxy.escape import safe_text
+from ocpp_proxy.fields import Filter, Vocabulary, parse
+from ocpp_proxy.fields.lists import compile_items, of_table, texts_of
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.source import Table
 from ocpp_proxy_tui.ground import Ground
-from ocpp_proxy_tui.messages import Copy, Jump
+from ocpp_proxy_tui.messages import Copy, Jump, Renamed
 from ocpp_proxy_tui.screens.ask_text import AskText
 from ocpp_proxy_tui.screens.pane import Pane
 from ocpp_proxy_tui.widgets.table_view import Cell, TableRow, TableView
 
+VALUES = 2_000                              # rows whose values are offered for completion
 OWN = "sql"                                 # the entry for what one writes oneself
 FORMS = {".csv": "csv", ".md": "md", ".jsonl": "json", ".json": "json", ".txt": "text"}
 
@@ -60,6 +65,7 @@ class Query(Pane):
         self._table: Table | None = None
         self._entry = ""                    # of the ready ones, whose text is shown
         self._written: dict[str, str] = {}
+        self._words = of_table([], [])
         self._status = "choose a query, or write SQL"
 
     def compose(self) -> ComposeResult:
@@ -77,6 +83,24 @@ class Query(Pane):
         self._written = {name: "\n".join([name, *(one.strip() for one in parameters.split(", ") if one)])
                          for name, _, parameters in queries}
         self.ready.fill(["query", "answers"], [*rows, own])
+
+    @property
+    def words(self) -> Vocabulary:
+        """The columns of the result."""
+        return self._words
+
+    async def narrow(self, where: Filter | None) -> None:
+        """Show only the rows that pass."""
+        await super().narrow(where)
+        self._fill()
+
+    def values(self, field: str) -> Iterable[str]:
+        """What the rows have in a column."""
+        known = self.words.fields[field]
+        return {text for row in self._rows()[:VALUES] for text in texts_of(row, known)}
+
+    def _rows(self) -> list[list[Any]]:
+        return self._table.rows if self._table is not None else []
 
     async def enter(self) -> None:
         """The focus stays in the part it is in."""
@@ -171,7 +195,7 @@ class Query(Pane):
 
     def status(self) -> str:
         """Rows, or what went wrong."""
-        return self._status
+        return (f"{len(self.result.shown):,} of " if self.where is not None else "") + self._status
 
     @work(exclusive=True, group="query")
     async def _run_query(self, text: str) -> None:
@@ -186,11 +210,27 @@ class Query(Pane):
         self._table = table
         cut = ", more were cut" if table.cut else ""
         self._status = f"{len(table.rows):,} rows{cut}"
+        self._words = of_table(table.columns, table.rows)
         self.result.fill((), ())            # another result: its cursor and its order begin anew
-        self.result.fill([safe_text(name, 60) for name in table.columns],
-                         [TableRow(at, tuple(map(_cell, row))) for at, row in enumerate(table.rows)])
+        await self._take_filter()
         if self.has_focus_within:           # one may have gone elsewhere meanwhile
             self.result.focus()
+
+
+    async def _take_filter(self) -> None:
+        """A filter that the columns of the new result do not know is gone."""
+        where = None
+        with contextlib.suppress(ConfigError):
+            where = parse(self.where.text, self._words) if self.where is not None else None
+        await self.narrow(where)
+        self.post_message(Renamed())
+
+    def _fill(self) -> None:
+        if self._table is None:
+            return
+        passes = compile_items(self.where, self._words)
+        self.result.fill([safe_text(name, 60) for name in self._table.columns],
+                         [TableRow(at, tuple(map(_cell, row))) for at, row in enumerate(self._table.rows) if passes(row)])
 
 
 def _question(text: str) -> tuple[str, dict[str, str]]:

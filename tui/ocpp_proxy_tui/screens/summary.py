@@ -1,6 +1,6 @@
 """What the summary screens share: one question to the source, one table, asked again while it is live and visible."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -8,12 +8,15 @@ from textual import work
 from textual.app import ComposeResult
 
 from ocpp_proxy.escape import safe_text
+from ocpp_proxy.fields import Filter
+from ocpp_proxy.fields.lists import compile_items, texts_of
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy_tui.ground import Ground
 from ocpp_proxy_tui.screens.pane import Pane
 from ocpp_proxy_tui.widgets.table_view import TableRow, TableView
 
 AGAIN_SECONDS = 2.0                         # at least, between two questions to a live source
+VALUES = 2_000                              # items whose values are offered for completion
 SHARE = 10.0                                # and ten times as long as the answer took
 
 
@@ -32,6 +35,7 @@ class SummaryPane(Pane):
         self._identity = ""                 # the charger in scope
         self._busy = False
         self.problem = ""                   # why the last question got no answer
+        self._items: Sequence[Any] = ()     # the last answer, of which the table shows what passes
 
     def compose(self) -> ComposeResult:
         """The table."""
@@ -45,6 +49,20 @@ class SummaryPane(Pane):
         """An item as a row of the table."""
         raise NotImplementedError
 
+    def sought(self, item: Any) -> Any:
+        """What the filter looks at for an item."""
+        return item
+
+    async def narrow(self, where: Filter | None) -> None:
+        """Show only what passes; what is known is not asked for again."""
+        await super().narrow(where)
+        self._fill()
+
+    def values(self, field: str) -> Iterable[str]:
+        """What the items have of a field."""
+        known = self.words.fields[field]
+        return {text for item in self._items[:VALUES] for text in texts_of(self.sought(item), known)}
+
     def emptied(self) -> None:
         """There are no rows: what stands beside the table about one of them is to go."""
 
@@ -53,7 +71,7 @@ class SummaryPane(Pane):
         (self.part or self.table).focus()
 
     async def changed(self) -> None:
-        """Another charger: ask again, whatever is being asked now. The filter is for Traffic alone."""
+        """Another charger: ask again, whatever is being asked now."""
         if self.ground.scope.identity != self._identity:
             self._identity = self.ground.scope.identity
             self._stale, self._busy = True, False
@@ -73,7 +91,9 @@ class SummaryPane(Pane):
         """What went wrong, or how many there are."""
         if self.problem:
             return safe_text(self.problem, 300)
-        return "..." if self._stale else f"{len(self.table.shown):,} {self.noun}"
+        of = f" of {len(self._items):,}" if self.where is not None else ""
+        way = "; F: no filter" if self.where is not None and not self.table.shown else ""
+        return "..." if self._stale else f"{len(self.table.shown):,}{of} {self.noun}{way}"
 
     def load(self) -> None:
         """Ask now; an answer that is still to come does not count any more."""
@@ -90,6 +110,12 @@ class SummaryPane(Pane):
         self._busy, self._stale, self._asked_at = False, False, monotonic()    # not reached when another question came
         self._took = self._asked_at - began
         if items is not None:
-            self.table.fill(self.columns, [self.row(item) for item in items])
-            if not items:
-                self.emptied()
+            self._items = items
+            self._fill()
+
+    def _fill(self) -> None:
+        passes = compile_items(self.where, self.words)
+        shown = [item for item in self._items if passes(self.sought(item))]
+        self.table.fill(self.columns, [self.row(item) for item in shown])
+        if not shown:
+            self.emptied()

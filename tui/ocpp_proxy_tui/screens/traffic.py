@@ -3,7 +3,7 @@
 import asyncio
 import getpass
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,12 +15,14 @@ from textual.timer import Timer
 from textual.worker import Worker
 
 from ocpp_proxy.escape import safe_text
+from ocpp_proxy.fields import Filter
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.records import Line, Row
 from ocpp_proxy.source import Bookmark, View
 from ocpp_proxy_tui import texts
 from ocpp_proxy_tui.feed import Feed
-from ocpp_proxy_tui.ground import Ground
+from ocpp_proxy_tui.ground import Ground, Scope
+from ocpp_proxy_tui.known import Known
 from ocpp_proxy_tui.listing import Listing
 from ocpp_proxy_tui.messages import Copy, Narrow, ScopeTo
 from ocpp_proxy_tui.screens.ask_text import AskText
@@ -41,7 +43,6 @@ class Traffic(Pane):
     """The list above or beside the details. What comes never moves or changes what is being read."""
 
     title = "Traffic"
-    filterable = True
     help_text = (
         "One row for each exchange: a Call with its answer, milliseconds, the worst finding. t shows every frame instead:"
         " pings, closes, HTTP heads. space follows the newest row; any move of the cursor stops that, and what comes is"
@@ -81,6 +82,7 @@ class Traffic(Pane):
         self.feed: Feed | None = None
         self.list = TrafficList(ground)
         self.detail = Detail(ground)
+        self._known = Known(ground.links)
         self._whole: dict[View, Listing] = {}       # without a filter; they are kept
         self._detail_due = False
         self._shown_at = 0.0
@@ -118,6 +120,22 @@ class Traffic(Pane):
             if self._jump is not None and self.ground.scope.filter() is None:
                 jump, self._jump = self._jump, None
                 self.jump(*jump)
+
+    @property
+    def where(self) -> Filter | None:
+        """The filter of the scope, which is that of traffic."""
+        return self.ground.scope.where
+
+    async def narrow(self, where: Filter | None) -> None:
+        """Another filter: another list."""
+        scope = Scope(self.ground.scope.identity, where)
+        if scope != self.ground.scope:
+            self.ground.scope = scope
+            await self.changed()
+
+    def values(self, field: str) -> Iterable[str]:
+        """What is known of a field: the standards' names, the chargers that came."""
+        return self._known.values(field)
 
     def tick(self) -> None:
         """Paint what came."""
@@ -441,7 +459,7 @@ class Traffic(Pane):
             self._jump = msg_no, frame_id, number
             self._say("the filter was left: it hides this row")
             if self.ground.scope.where is not None:
-                self.post_message(Narrow("", instead=True))
+                self.post_message(Narrow("", instead=True, screen="Traffic"))
             if self.ground.scope.identity:
                 self.post_message(ScopeTo(""))
         elif self.view == "exchanges":

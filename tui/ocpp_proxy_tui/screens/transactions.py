@@ -1,7 +1,7 @@
 """Transactions: start and stop, energy, token, what is missing; of the one under the cursor power, energy, SoC and limit."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual import work
@@ -11,7 +11,8 @@ from textual.containers import Grid
 
 from ocpp_proxy.core.masking import veiled
 from ocpp_proxy.escape import safe_text
-from ocpp_proxy.fields import comparison, joined
+from ocpp_proxy.fields import Vocabulary, comparison, joined
+from ocpp_proxy.fields.lists import TRANSACTIONS
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.source import Charging, Sample
 from ocpp_proxy_tui.ground import Ground
@@ -66,6 +67,15 @@ class Transactions(SummaryPane):
     def on_resize(self) -> None:
         """Two charts where there is no room for four."""
         self.set_class(self.size.height < 28, "-small")
+
+    @property
+    def words(self) -> Vocabulary:
+        """The names of a transaction."""
+        return TRANSACTIONS
+
+    def values(self, field: str) -> Iterable[str]:
+        """What there is; of tokens only while they are shown."""
+        return () if field == "token" and not self._tokens else super().values(field)
 
     async def ask(self) -> Sequence[Charging]:
         """All transactions of the charger in scope."""

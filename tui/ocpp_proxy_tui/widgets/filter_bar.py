@@ -11,7 +11,7 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from ocpp_proxy.escape import safe_text
-from ocpp_proxy.fields import Filter, parse
+from ocpp_proxy.fields import LINES, Filter, Vocabulary, parse
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy_tui.completion import candidates, completed
 from ocpp_proxy_tui.look import Look
@@ -22,7 +22,10 @@ HISTORY = 100                               # filters, and searches, that can be
 
 
 class FilterBar(Vertical):
-    """One line to type into. As ``filter`` it posts ``Changed`` on Enter, as ``search`` it posts ``Search``."""
+    """One line to type into. As ``filter`` it posts ``Changed`` on Enter, as ``search`` it posts ``Search``.
+
+    It belongs to one list at a time (``turn``), whose names it knows; what was typed for each list is kept apart.
+    """
 
     DEFAULT_CSS = """
     FilterBar { height: auto; }
@@ -41,11 +44,11 @@ class FilterBar(Vertical):
     ]
 
     class Changed(Message):
-        """A valid filter was entered; None: the empty one."""
+        """A valid filter was entered (None: the empty one), in these words."""
 
-        def __init__(self, where: Filter | None) -> None:
+        def __init__(self, where: Filter | None, words: Vocabulary) -> None:
             super().__init__()
-            self.where = where
+            self.where, self.words = where, words
 
     class Search(Message):
         """A text was entered to be searched for."""
@@ -63,13 +66,14 @@ class FilterBar(Vertical):
         self._values, self._look = values, look
         self._purpose: Purpose = "filter"
         self._applied = ""                  # the filter that is on
-        self._history: dict[Purpose, list[str]] = {"filter": [], "search": []}
+        self.words: Vocabulary = LINES
+        self._histories: dict[str, list[str]] = {}
         self._at = 0                        # in the history of the purpose; its length: behind the newest
         self._begun = ""                    # what stood there before going back in the history
 
     def compose(self) -> ComposeResult:
         """The line and what it has to say."""
-        line = TypedLine(placeholder="/ filter: action == MeterValues and ms > 500", select_on_focus=False)
+        line = TypedLine(placeholder=f"/ filter: {self.words.example}", select_on_focus=False)
         line.suggester = _Completing(self._offers)
         yield line
         yield Static("", markup=False)
@@ -78,10 +82,22 @@ class FilterBar(Vertical):
     def _input(self) -> Input:
         return self.query_one(Input)
 
+    @property
+    def _history(self) -> list[str]:
+        return self._histories.setdefault(self.words.of if self._purpose == "filter" else "", [])
+
+    def turn(self, words: Vocabulary, where: Filter | None) -> None:
+        """Another list is seen: its names, and the filter that is on there. A text that is being typed is dropped."""
+        self.words, self._applied = words, where.text if where is not None else ""
+        if not self.is_mounted:
+            return
+        self._close()
+
     def begin(self, purpose: Purpose) -> None:
         """Open the line for typing."""
-        self._purpose, self._at = purpose, len(self._history[purpose])
-        self._input.placeholder = "search: any text of a row" if purpose == "search" else "/ filter"
+        self._purpose = purpose
+        self._at = len(self._history)
+        self._input.placeholder = "search: any text of a row" if purpose == "search" else f"/ filter: {self.words.example}"
         self._input.value = self._applied if purpose == "filter" else ""
         self._input.cursor_position = len(self._input.value)
         self.add_class("open")
@@ -122,7 +138,7 @@ class FilterBar(Vertical):
         if self._purpose == "filter":
             at = self._input.cursor_position
             before, behind = self._input.value[:at], self._input.value[at:]
-            text = completed(before, self._values)
+            text = completed(before, self._values, words=self.words)
             if behind.startswith(" "):
                 text = text.rstrip(" ") if text != before else text
             if text != before:
@@ -131,7 +147,7 @@ class FilterBar(Vertical):
 
     def action_recall(self, step: int) -> None:
         """An earlier or later filter, or search."""
-        history = self._history[self._purpose]
+        history = self._history
         if self._at == len(history):
             self._begun = self._input.value
         self._at = max(0, min(len(history), self._at + step))
@@ -139,13 +155,13 @@ class FilterBar(Vertical):
         self._input.cursor_position = len(self._input.value)
 
     def _remember(self, text: str) -> None:
-        history = self._history[self._purpose]
-        self._history[self._purpose] = [*(one for one in history if one != text), text][-HISTORY:]
+        self._history[:] = [*(one for one in self._history if one != text), text][-HISTORY:]
 
     def _offers(self, value: str) -> str | None:
         """What stands dim behind the cursor: the line with its last word completed in the first of the ways."""
-        found = candidates(value, self._values) if self._purpose == "filter" and value and not value.endswith(" ") else []
-        offer = _with(value, found[0]) if found else None
+        asked = self._purpose == "filter" and value and not value.endswith(" ")
+        found = candidates(value, self._values, self.words) if asked else []
+        offer = _with(value, found[0], self.words) if found else None
         return offer if offer is not None and safe_text(offer) == offer else None
 
     def _apply(self, text: str) -> None:
@@ -157,11 +173,12 @@ class FilterBar(Vertical):
         if text:
             self._remember(text)
         self._close()
-        self.post_message(self.Changed(where if text else None))
+        self.post_message(self.Changed(where if text else None, self.words))
 
     def _close(self) -> None:
         self.remove_class("open")
         self._input.value = self._applied
+        self._input.placeholder = f"/ filter: {self.words.example}"
         self._purpose = "filter"
         self._judge(self._applied)
 
@@ -170,12 +187,12 @@ class FilterBar(Vertical):
         hint, where = "", None
         if self._purpose == "filter" and text.strip():
             try:
-                where = parse(text)
+                where = parse(text, self.words)
             except ConfigError as error:
                 hint = str(error).split("\n", 1)[0]
         self.set_class(where is not None, "valid")
         self.set_class(bool(hint), "invalid")
-        fitting = candidates(text, self._values) if self._purpose == "filter" else []
+        fitting = candidates(text, self._values, self.words) if self._purpose == "filter" else []
         offers = "  ".join(safe_text(offer, 30) for offer in fitting[:12])
         self.query_one(Static).update(self._look.plain(
             safe_text(hint, 200) if hint and (entered or not offers) else offers))
@@ -194,6 +211,6 @@ class _Completing(Suggester):
         return self._offers(value)
 
 
-def _with(text: str, offer: str) -> str | None:
-    from_word = completed(text, lambda _: (), [offer])
+def _with(text: str, offer: str, words: Vocabulary) -> str | None:
+    from_word = completed(text, lambda _: (), [offer], words)
     return from_word if from_word.lower().startswith(text.lower()) and from_word != text else None
