@@ -55,11 +55,13 @@ class States:
         self.verdict: session.Verdict = session.PASS
         self.named = tuple(seat.name for seat in seats if _has_state(seat))
         self._seats = [seat for seat in seats if _has_state(seat)]
+        self._restored: list[Seat] = []
         self._wishes = wishes
         self._tell = tell
-        self._pending: list[Pending] = []
+        self.pending: list[Pending] = []
         self._awaited: Journey | None = None                # the message whose verdict was ``WAIT``
         self._failures = 0
+        self._asked = 0                                     # of those pending, how many are being stored
         for seat in seats:
             seat.keeps = self.keeps
 
@@ -73,13 +75,14 @@ class States:
     @property
     def waiting(self) -> bool:
         """Whether nothing may happen on the link until ``Onion.stored`` was called."""
-        return bool(self._pending)
+        return bool(self.pending)
 
     def rows(self) -> list[Row]:
-        """What is to be stored for that: of each plugin the State it kept last."""
+        """What is to be stored for that: of each plugin the State it kept last. ``take`` is about these."""
+        self._asked = len(self.pending)
         return list({
             one.seat.name: Row(one.seat.name, one.seat.kind.state_version, one.keeps[-1].body, one.seat.aside)
-            for one in self._pending
+            for one in self.pending
         }.values())
 
     def restore(self, found: Mapping[str, Stored], error: str = "") -> None:
@@ -89,8 +92,9 @@ class States:
                 self._failed(seat, f"its State cannot be read: {error}")
                 if seat.on_error != "pass":
                     self._tell(End(seat.name, "its State cannot be read"))
-            elif seat.name in found:
+            elif seat.name in found and seat not in self._restored:
                 restore(seat, found[seat.name])
+        self._restored = list(self._seats)
 
     def kept(
         self, seat: Seat, journey: Journey | None = None, decision: Any = None, running: Any = None,
@@ -100,16 +104,17 @@ class States:
             keeps, self.keeps[:] = list(self.keeps), []
             mine = [wish for wish in self._wishes if wish.seat is seat]
             self._wishes[:] = [wish for wish in self._wishes if wish.seat is not seat]
-            self._pending.append(Pending(seat, keeps, mine, journey, decision, running))
+            self.pending.append(Pending(seat, keeps, mine, journey, decision, running))
         return session.WAIT
 
     def awaited(self) -> None:
         """The message that just came waits for what was kept last."""
-        self._awaited = self._pending[-1].journey
+        self._awaited = self.pending[-1].journey
 
     def take(self, error: str) -> list[Pending]:
         """Those that waited, now that their rows are stored or (``error``) cannot be."""
-        pending, self._pending = self._pending, []
+        asked = self._asked or len(self.pending)
+        pending, self.pending, self._asked = self.pending[:asked], self.pending[asked:], 0
         for one in reversed(pending):
             if error:
                 one.seat.context.state = one.keeps[0].before

@@ -297,6 +297,8 @@ class Recorder:
         for worker, numbers in relay_numbers(self._instance):
             if numbers.get("in_gap"):
                 problems.append(f"spool: worker {worker} has no room and counts what it cannot keep")
+            if numbers.get("state_error"):
+                problems.append(f"state: worker {worker}: {numbers['state_error']}")
         if now - self._read_at > 5.0:
             problems.append(f"relay: nothing heard of it for {now - self._read_at:.0f} s")
         gauges = {name.removeprefix("ocpp_"): value for name, (_, value) in self._gauges().items()}

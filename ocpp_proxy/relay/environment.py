@@ -4,12 +4,14 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.seats import Chain, Limit, NoLimit
 from ocpp_proxy.model import TlsInfo
 from ocpp_proxy.relay import route, validity
+from ocpp_proxy.relay.choosing import Chooser
+from ocpp_proxy.relay.state_store import StateStore
 from ocpp_proxy.relay.turn import Turn
 from ocpp_proxy.wire.spool import Kind, NoteBody
 
@@ -52,6 +54,9 @@ class Environment:
         self.framing = False                # whether new tunnels may be switched to frame mode
         self.chain: Callable[[str, str], Chain | None] | None = None     # identity, subprotocol: the plugins of a link
         self.limit: Limit = NoLimit()       # of their hooks
+        self.chooser: Chooser | None = None     # where plugins can be switched while links are open
+        self.states: StateStore             # of their States
+        self.on_plugged: Callable[[Any], None] = lambda plugged: None      # a link has plugins, or a person's hands
         self.on_link_closed: Callable[[], None] = lambda: None
 
     def note(self, kind: str, text: str = "", link: int = 0, direction: int = 0, identity: str = "") -> None:

@@ -9,9 +9,10 @@ import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ocpp_proxy.core.session import PASS, Dropped, Effect, Made, Original, Session, Transform, Unseen, Verdict
+from ocpp_proxy.core.session import PASS, Drop, Dropped, Effect, Made, Original, Session, Transform, Unseen, Verdict, Watch
 from ocpp_proxy.relay.environment import Environment
-from ocpp_proxy.relay.leg import Leg
+from ocpp_proxy.relay.keeper import Gate
+from ocpp_proxy.relay.leg import KEEPING, Leg
 from ocpp_proxy.wire.deflate import Agreement, Inflater, InflaterState, agreement
 from ocpp_proxy.wire.frame_tracker import FrameTracker
 from ocpp_proxy.wire.frames import TEXT
@@ -52,10 +53,13 @@ class Framing:
     """One direction of a tunnel that may have to be changed: ``leg`` is where its bytes come from.
 
     With a ``transform`` it is in frame mode from the start. ``fed`` is called behind each chunk, ``unseen`` with the reason
-    when a message was not asked about: False keeps the chunk back (the link is being ended).
+    when a message was not asked about: False keeps the chunk back (the link is being ended). ``watch``: about control frames.
     """
 
-    __slots__ = ("_asked", "_base", "_held", "_session", "_timer", "_tracker", "_transform", "fed", "leg", "link", "unseen")
+    __slots__ = (
+        "_asked", "_base", "_held", "_session", "_timer", "_tracker", "_transform", "_waiting", "fed", "gate", "leg", "link",
+        "unseen", "watch",
+    )
 
     def __init__(self, link: Framed, leg: Leg, agreed: Agreement | None, transform: Transform | None = None) -> None:
         self.link = link
@@ -68,7 +72,10 @@ class Framing:
         self.unseen: Callable[[str], bool] = _seen
         self._asked: asyncio.Future[str] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self.watch: Watch | None = None
         self._held: tuple[int, ...] = ()        # records whose bytes have not left yet
+        self._waiting: tuple[bytes, list[Effect]] = (b"", [])   # a chunk with a message whose verdict is awaited
+        self.gate = Gate()
         if agreed is not None:
             takeover = agreed.station_takeover if leg.direction == STATION else agreed.csms_takeover
             self._begin(Inflater(InflaterState(takeover)))
@@ -79,6 +86,12 @@ class Framing:
     def framed(self) -> bool:
         """Whether the Session has taken over."""
         return self._session is not None
+
+    @property
+    def open(self) -> bool:
+        """Whether a message of ours can leave in this direction."""
+        session = self._session
+        return session is not None and not session.ended and not self.leg.got_eof and not self.leg.closed
 
     def switch(self, transform: Transform) -> "asyncio.Future[str]":
         """Ask ``transform`` about every message from the next boundary on; gives "" once it does, or why it cannot."""
@@ -112,8 +125,12 @@ class Framing:
     def receive(self, data: bytes) -> None:
         """Take a chunk of the direction (``Leg.reader``)."""
         leg = self.leg
+        if self.gate.closed:
+            leg.hold(KEEPING)
+            self.gate.later(self._again, data)
+            return
         if self._session is not None:
-            self._feed(self._session, data)
+            self._feed(self._session, data, self._session.feed(data))
             return
         size = self._follow(data)
         first = data[:size]
@@ -123,8 +140,24 @@ class Framing:
         if size < len(data):
             self.receive(data[size:])
 
-    def _feed(self, session: Session, data: bytes) -> None:
-        effects = session.feed(data)
+    def _again(self, data: bytes) -> None:
+        self.leg.release(KEEPING)
+        self.receive(data)
+
+    def resume(self, verdict: Verdict) -> None:
+        """Here is the verdict that was awaited."""
+        session, (data, effects) = self._session, self._waiting
+        assert session is not None
+        self._waiting = b"", []
+        self._feed(session, data, effects + session.resume(verdict))
+
+    def _feed(self, session: Session, data: bytes, effects: list[Effect]) -> None:
+        if session.stopped:
+            self._waiting = data, effects
+            return
+        if self.gate.closed:                    # a hook that was about no message kept a State
+            self.gate.later(self._feed, session, data, effects)
+            return
         leg, turn = self.leg, self.link.env.turn
         if len(effects) == 1 and type(effects[0]) is Original:      # the usual case: it leaves as it came
             self._held = (turn.writer.seq + len(turn.entries) + 1,)
@@ -160,8 +193,11 @@ class Framing:
     def _begin(self, inflater: Inflater | None) -> None:
         self._base = self.leg.offset
         self._session = Session(
-            self._ask, masked=self.leg.direction == STATION, inflater=inflater, entropy=os.urandom,
+            self._ask, masked=self.leg.direction == STATION, inflater=inflater, entropy=os.urandom, watch=self._watch,
         )
+
+    def _watch(self, opcode: int, payload: bytes) -> Drop | None:
+        return self.watch(opcode, payload) if self.watch is not None else None
 
     def _ask(self, text: bytes, at: int, opcode: int) -> Verdict:
         return self._transform(text, at, opcode)

@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 from ocpp_proxy.relay.spool import MAX_RECORDS
 from ocpp_proxy.relay.turn import EARLY_BYTES, Turn
 
-TURN, PEER, HELD, ENDING = 1, 2, 4, 8       # reasons to stop reading
+TURN, PEER, HELD, ENDING, KEEPING = 1, 2, 4, 8, 16       # reasons to stop reading
 TURN_BYTES = 64 << 10
 KEEP_IDLE, KEEP_INTERVAL, KEEP_COUNT = 60, 15, 4
 USER_TIMEOUT_MS = (KEEP_IDLE + KEEP_INTERVAL * KEEP_COUNT) * 1000

@@ -6,6 +6,7 @@ leg. While ``phase`` (the HTTP phase) is there it is asked first.
 
 import asyncio
 from collections.abc import Callable
+from time import time_ns
 from typing import Any, Protocol
 
 from ocpp_proxy.model import TlsInfo
@@ -33,8 +34,8 @@ class Link:
     """A link. ``how`` and ``first``: the first end that happened, and whose it was (None: ours)."""
 
     __slots__ = (
-        "admission", "csms", "env", "first", "framing", "how", "listener", "number", "opened", "phase", "plugged", "remote",
-        "station", "station_tls",
+        "admission", "csms", "env", "first", "framing", "how", "identity", "listener", "number", "opened", "phase", "plugged",
+        "protocol", "remote", "since_ns", "station", "station_tls", "taking",
     )
 
     def __init__(self, env: Environment, number: int, remote: str, listener: str) -> None:
@@ -51,6 +52,9 @@ class Link:
         self.how = ""
         self.first: int | None = None
         self.opened = False
+        self.identity = self.protocol = ""          # once it is a tunnel
+        self.since_ns = 0                           # when it became one
+        self.taking: asyncio.Future[str] | None = None      # it is being put under plugins
         self.admission: asyncio.Task[None] | None = None    # until the station leg is attached
         env.links[number] = self
 
@@ -72,6 +76,7 @@ class Link:
         station, csms = self.station, self.csms
         assert csms is not None
         self.phase = None
+        self.identity, self.protocol, self.since_ns = identity, protocol, time_ns()
         station.reader = csms.reader = None
         station.forward, csms.forward = csms.transport.write, station.transport.write
         chain = self.env.chain(identity, protocol) if self.env.chain is not None else None
@@ -86,8 +91,17 @@ class Link:
             self.plugged.begin()
         station.release(HELD)
 
+    def _later(self, call: Callable[..., None], *arguments: Any) -> bool:
+        """Whether this has to wait for plugins' States; it is done then."""
+        if self.plugged is None or not self.plugged.keeper.gate.closed:
+            return False
+        self.plugged.keeper.gate.later(call, *arguments)
+        return True
+
     def fin(self, leg: Leg) -> None:
         """Pass a FIN on, behind everything that came before it."""
+        if self._later(self.fin, leg):
+            return
         self._ended("fin", leg.direction)
         self._release(leg)
         self.env.turn.flush()
@@ -108,6 +122,8 @@ class Link:
 
     def gone(self, leg: Leg, how: str) -> None:
         """A connection is over: pass that on, and finish when both are."""
+        if self._later(self.gone, leg, how):
+            return
         if not leg.got_eof or how != "fin":
             self._ended(how, leg.direction)
         if how == "vanished":
@@ -132,6 +148,8 @@ class Link:
 
     def shut(self, how: str) -> None:
         """End it from our side: FIN to both, behind what is buffered."""
+        if self._later(self.shut, how):
+            return
         self._ended(how, None)
         if self.phase is not None:
             self.phase.stop()

@@ -5,18 +5,20 @@ What a plugin did goes into the spool before anything of it is sent: DISP and OU
 
 import os
 from asyncio import TimerHandle
+from collections.abc import Callable, Sequence
 from time import monotonic_ns, time_ns
 from typing import Protocol
 
 from ocpp_proxy.api import Closing
 from ocpp_proxy.core.acts import Action, End, Leave, Remark
-from ocpp_proxy.core.onion import Onion
-from ocpp_proxy.core.seats import Chain, Limit, Told
+from ocpp_proxy.core.hands import Hands
+from ocpp_proxy.core.seats import Chain, Installed, Limit, Told
 from ocpp_proxy.core.services import Lost
 from ocpp_proxy.core.session import Transform, Verdict
 from ocpp_proxy.model import Side
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.framing import Framing
+from ocpp_proxy.relay.keeper import Keeper
 from ocpp_proxy.wire.spool import CSMS, SIDES, STATION, Disposition, ForeignFinding, Kind, LossBody
 
 _PLACES = {Side.STATION: STATION, Side.CSMS: CSMS}
@@ -39,7 +41,7 @@ class PluggedLink(Protocol):
 class Plugged:
     """The plugins of one link."""
 
-    __slots__ = ("_base", "_due", "_ending", "_strict", "_timer", "_told_unseen", "link", "onion")
+    __slots__ = ("_base", "_due", "_ending", "_strict", "_timer", "_told_unseen", "keeper", "link", "onion")
 
     def __init__(self, link: PluggedLink, chain: Chain, identity: str, limit: Limit) -> None:
         self.link = link
@@ -50,9 +52,10 @@ class Plugged:
         self._strict = any(one.on_error != "pass" for one in chain.installed)
         self._told_unseen: set[str] = set()
         longest = int(link.env.config.call_seconds * 1e9)
-        self.onion = Onion(
-            chain.installed, identity, chain.version, os.urandom, limit=limit, longest_ns=longest, now_ns=self._now(),
+        self.onion = Hands(
+            chain.installed, identity, chain.version, os.urandom, limit=limit, longest_ns=longest, now_ns=self.now(),
         )
+        self.keeper = Keeper(link.env.states, self.onion, identity, self.now, self.settle)
 
     def transforms(self) -> tuple[Transform, Transform]:
         """What the two directions ask about each message."""
@@ -61,12 +64,38 @@ class Plugged:
     def begin(self) -> None:
         """The directions are there."""
         for framing in self.link.framing:
-            framing.fed, framing.unseen = self.settle, self._unseen
+            framing.fed, framing.unseen, framing.gate = self.settle, self._unseen, self.keeper.gate
+        self.keeper.load()
+        self.link.env.on_plugged(self)
         self.settle()
+
+    def reseat(self, installed: Sequence[Installed]) -> None:
+        """Have these plugins from now on; States of those that come are read first."""
+        before = set(self.onion.states.named)
+        self._strict = any(one.on_error != "pass" for one in installed)
+        self.onion.reseat(installed, self.now())
+        if not before.issuperset(self.onion.states.named):
+            self.keeper.load()
+        self.settle()
+
+    def reseat_when_free(self, installed: Sequence[Installed]) -> None:
+        """``reseat``, once what has to be stored is stored."""
+        if self.keeper.gate.closed:
+            self.keeper.gate.later(self.reseat_when_free, installed)
+        else:
+            self.reseat(installed)
+
+    def act(self, deed: Callable[[Hands, int], object]) -> None:
+        """Let a person act on it, given the time; once what has to be stored is stored."""
+        if self.keeper.gate.closed:
+            self.keeper.gate.later(self.act, deed)
+        else:
+            deed(self.onion, self.now())
+            self.settle()
 
     def ended(self, direction: int) -> None:
         """No more bytes come in that direction."""
-        self.onion.ended(SIDES[direction], self._now())
+        self.onion.ended(SIDES[direction], self.now())
         self.settle()
 
     def close(self, first: int | None, how: str) -> None:
@@ -74,11 +103,17 @@ class Plugged:
         if self._timer is not None:
             self._timer.cancel()
         self._ending = True
-        self.onion.close(Closing(SIDES[first] if first is not None else None, how), self._now())
-        self.settle()
+        self.onion.close(Closing(SIDES[first] if first is not None else None, how), self.now())
+        self.keeper.last(self._not_kept)
+        self._act()
 
     def settle(self) -> None:
-        """Do what the plugins want done besides their verdicts; look at the clock again when something is due."""
+        """Do what the plugins want done besides their verdicts, unless a State has to be stored first."""
+        if not self.keeper.busy():
+            self._act()
+
+    def _act(self) -> None:
+        """Do it; look at the clock again when something is due."""
         onion = self.onion
         while onion.actions:
             self._ledger()
@@ -90,27 +125,29 @@ class Plugged:
             self._due = due
             if self._timer is not None:
                 self._timer.cancel()
-            wait = max(0, due - self._now()) / 1e9
+            wait = max(0, due - self.now()) / 1e9
             self._timer = self.link.env.loop.call_later(wait, self._tick) if due else None
 
-    def _now(self) -> int:
+    def now(self) -> int:
         """A clock that never goes back, at the time of day when the link began."""
         return self._base + monotonic_ns()
 
     def _tick(self) -> None:
         self._timer = None
         self._due = 0
-        self.onion.tick(self._now())
-        self.settle()
+        if not self.keeper.gate.closed:         # else the next ``settle`` looks at the clock
+            self.onion.tick(self.now())
+            self.settle()
 
     def _transform(self, sender: Side) -> Transform:
-        receive, now, actions = self.onion.receive, self._now, self.onion.actions
+        receive, now, actions = self.onion.receive, self.now, self.onion.actions
+        states = self.onion.states
 
         def transform(text: bytes, at: int, opcode: int) -> Verdict:
             verdict = receive(sender, text, at, now(), opcode)
             if actions:
                 self._ledger()
-            return verdict
+            return self.keeper.verdict(verdict, self.link.framing[_PLACES[sender]]) if states.pending else verdict
 
         return transform
 
@@ -133,6 +170,9 @@ class Plugged:
         if self._strict:
             self._do(End("", f"a message cannot be shown to the plugins: {reason}"))
         return not self._strict
+
+    def _not_kept(self, why: str) -> None:
+        self._do(Told("plugin-state", "error", "proxy", f"what a plugin kept at the end of the link is not stored: {why}"))
 
     def _do(self, action: Action) -> None:
         link = self.link

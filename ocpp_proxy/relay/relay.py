@@ -15,6 +15,7 @@ from ocpp_proxy.relay import tls
 from ocpp_proxy.relay.accept import Acceptor, raise_descriptor_limit
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.spool import Entry, SpoolWriter
+from ocpp_proxy.relay.state_store import StateStore
 from ocpp_proxy.relay.turn import Turn
 from ocpp_proxy.relay.validity import chain_text, file_chain
 from ocpp_proxy.wire.spool import Kind
@@ -47,6 +48,7 @@ class Stats(Struct):
     turn_longest_ns: int
     turn_p999_ns: int
     spool_limit: int                        # bytes; the recorder makes room when half of it is used
+    state_error: str = ""                   # why plugins' States cannot be stored; empty: they can
 
 
 class Relay:
@@ -64,6 +66,8 @@ class Relay:
         self.turn.on_failure = self._not_sent
         listeners = [(str(found[0]), int(found[1])) for found in (sock.getsockname() for sock in sockets)]
         self.env = Environment(config, loop, self.turn, listeners)
+        state = Path(config.state) if config.state else folder / "plugins.sqlite"
+        self.env.states = StateStore(state, f"{worker}-{self.writer.incarnation:016x}", loop)
         if self.env.upstream.secure:
             upstream_tls = tls.upstream_context(config.tls)
         self.env.server_tls, self.env.upstream_tls = server_tls, upstream_tls
@@ -97,6 +101,7 @@ class Relay:
             self._timer.cancel()
         self.turn.add(Kind.BEAT, 0, 0, 0, b"")
         self.turn.close()
+        self.env.states.close()
         self._write_stats()
         self.writer.close()
 
@@ -144,7 +149,7 @@ class Relay:
         return Stats(
             os.getpid(), writer.incarnation, time.time_ns(), len(env.links), len(env.half_open), env.accepted, env.refused,
             env.failed_writes, writer.seq, writer.written_bytes, writer.gaps, writer.lost_records, writer.lost_bytes,
-            writer.in_gap, sum(turn.buckets), turn.longest_ns, turn.quantile_ns(0.999), writer.limit,
+            writer.in_gap, sum(turn.buckets), turn.longest_ns, turn.quantile_ns(0.999), writer.limit, env.states.error,
         )
 
     def _write_stats(self) -> None:

@@ -144,7 +144,8 @@ def test_a_state_that_cannot_be_stored_lets_the_message_pass_and_is_forgotten(ac
     assert not [act for act in under.actions if isinstance(act, Leave)]
     assert under.receive(Side.STATION, call("Change", "2"), 20, 3) is session.WAIT
     under.stored("", 4)
-    assert under.states.verdict == session.Replace(b'[2,"2","Change",{"count":1}]', "", "quiet")
+    changed: session.Verdict = session.Replace(b'[2,"2","Change",{"count":1}]', "", "quiet")
+    assert under.states.verdict == changed
 
 
 @pytest.mark.parametrize(("on_error", "ends"), [("drop", 0), ("close", 1)])

@@ -1,0 +1,238 @@
+"""The file with the States of plugins: SQLite in a thread of its own, so that only the link that waits for a commit waits.
+
+What several links want stored at the same time goes into one transaction. The newest link of an identity has its lease:
+what an older one still wants to store is refused, also when it is a link of another process on the same file.
+"""
+
+import asyncio
+import contextlib
+import os
+import queue
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct, field
+
+from ocpp_proxy.core.keeping import Row, Stored
+from ocpp_proxy.model import ConfigError
+
+APPLICATION = 0x4F50_5053                   # "OPPS", in the header of the file
+SCHEMA = 1
+HUNG_SECONDS = 5.0                          # a commit that takes longer has failed, for those who wait for it
+LOCKED_SECONDS = 3.0                        # how long another process may hold the file
+MOST_JOBS = 256                             # in one transaction
+MOST_WAITING = 4096                         # jobs that wait for the thread
+TAKEN_OVER = "a newer connection of this charger has taken over"
+HUNG = f"the file does not answer within {HUNG_SECONDS:g} s"
+OVERFLOW = f"more than {MOST_WAITING} wait for the file"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS state (
+    plugin TEXT NOT NULL, identity TEXT NOT NULL, version INTEGER NOT NULL, epoch INTEGER NOT NULL, body BLOB NOT NULL,
+    changed_ns INTEGER NOT NULL, PRIMARY KEY (plugin, identity)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state_before (
+    plugin TEXT NOT NULL, identity TEXT NOT NULL, version INTEGER NOT NULL, epoch INTEGER NOT NULL, body BLOB NOT NULL,
+    changed_ns INTEGER NOT NULL, PRIMARY KEY (plugin, identity, version)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lease (identity TEXT PRIMARY KEY, worker TEXT NOT NULL, epoch INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_LEASE = """
+INSERT INTO lease VALUES (?1, ?2, 1) ON CONFLICT (identity) DO UPDATE SET worker = ?2, epoch = epoch + 1 RETURNING epoch
+"""
+_ASIDE = "INSERT OR REPLACE INTO state_before SELECT * FROM state WHERE plugin = ? AND identity = ?"
+_STORE = "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?)"
+
+
+class Opened(Struct):
+    """What is there for a link: the States by plugin, and the epoch of its lease; or why not."""
+
+    error: str = ""
+    epoch: int = 0
+    found: dict[str, Stored] = field(default_factory=dict)
+
+
+class Job(Struct, eq=False):
+    """Something to be done in the thread. ``rows`` None: take the lease and read. ``over``: nobody waits for it any more."""
+
+    identity: str
+    names: Sequence[str]
+    rows: Sequence[Row] | None
+    epoch: int
+    done: Callable[[Opened], object]
+    timer: asyncio.TimerHandle | None = None
+    over: bool = False
+
+
+class StateStore:
+    """Made and called in the loop's thread, where ``done`` is called, too. ``worker`` names this process in the leases.
+
+    ``error``: why the last transaction failed; empty when the file is well.
+    """
+
+    def __init__(self, path: Path, worker: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.path = path
+        self.error = ""
+        self.refused = 0                    # jobs for which there was no room
+        self._worker = worker
+        self._loop = loop
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._hung = False
+        self._thread: threading.Thread | None = None
+        self._database: sqlite3.Connection | None = None
+
+    # ---- in the loop ----
+
+    def open(self, identity: str, names: Sequence[str], done: Callable[[Opened], object]) -> None:
+        """A link of that charger opens: takes the lease from any older one, and reads the States of these plugins."""
+        self._ask(Job(_text(identity), names, None, 0, done))
+
+    def keep(self, identity: str, epoch: int, rows: Sequence[Row], done: Callable[[str], object]) -> None:
+        """Store these States; ``done`` gets "" once they are on the disk, or why they are not."""
+        self._ask(Job(_text(identity), (), rows, epoch, lambda opened: done(opened.error)))
+
+    def later(self, done: Callable[[str], object], error: str) -> None:
+        """Answer a ``keep`` that cannot be asked for."""
+        self._loop.call_soon(done, error)
+
+    def close(self, seconds: float = HUNG_SECONDS) -> None:
+        """Finish what waits and let the file go; what takes longer is left behind."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join(seconds)
+            self._thread = None
+
+    def _ask(self, job: Job) -> None:
+        if self._hung or self._waiting >= MOST_WAITING:
+            self.refused += not self._hung
+            self._loop.call_soon(job.done, Opened(HUNG if self._hung else OVERFLOW))
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="state", daemon=True)
+            self._thread.start()
+        job.timer = self._loop.call_later(HUNG_SECONDS, self._late, job)
+        self._waiting += 1
+        self._jobs.put(job)
+
+    def _late(self, job: Job) -> None:
+        """The disk hangs. Whatever comes until it answers fails at once."""
+        self._hung, self.error = True, HUNG
+        job.over = True
+        job.done(Opened(HUNG))
+
+    def _answered(self, jobs: list[Job], answers: list[Opened], error: str) -> None:
+        self._hung, self.error = False, error
+        self._waiting -= len(jobs)
+        for job, answer in zip(jobs, answers, strict=True):
+            if job.timer is not None:
+                job.timer.cancel()
+            if not job.over:
+                job.over = True
+                job.done(answer)
+
+    # ---- in the thread ----
+
+    def _work(self) -> None:
+        last = False
+        while not last:
+            jobs = [self._jobs.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(jobs) < MOST_JOBS and jobs[-1] is not None:
+                    jobs.append(self._jobs.get_nowait())
+            last = jobs[-1] is None
+            wanted = [job for job in jobs if job is not None]
+            if wanted:
+                answers, error = self._transact(wanted)
+                with contextlib.suppress(RuntimeError):     # the loop is closed: nobody waits
+                    self._loop.call_soon_threadsafe(partial(self._answered, wanted, answers, error))
+        if self._database is not None:
+            self._database.close()
+
+    def _transact(self, jobs: list[Job]) -> tuple[list[Opened], str]:
+        """All jobs in one transaction; when it fails, all of them have failed."""
+        try:
+            database = self._database = self._database or connect(self.path)
+            database.execute("BEGIN IMMEDIATE")
+            answers = [self._do(database, job) for job in jobs]
+            database.execute("COMMIT")
+            return answers, ""
+        except (sqlite3.Error, OSError, ConfigError) as error:
+            why = f"{self.path}: {error}" if not isinstance(error, ConfigError) else str(error)
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.rollback()
+            with contextlib.suppress(sqlite3.Error):
+                self._database.close()      # the next one begins with a fresh look at the file
+            self._database = None
+        return [Opened(why)] * len(jobs), why
+
+    def _do(self, database: sqlite3.Connection, job: Job) -> Opened:
+        if job.over:
+            return Opened(HUNG)
+        if job.rows is None:
+            epoch: int = database.execute(_LEASE, (job.identity, self._worker)).fetchone()[0]
+            found = {}
+            for name in job.names:
+                row = database.execute(
+                    "SELECT version, body FROM state WHERE plugin = ? AND identity = ?", (name, job.identity),
+                ).fetchone()
+                if row is not None:
+                    found[name] = Stored(*row)
+            return Opened("", epoch, found)
+        held = database.execute("SELECT worker, epoch FROM lease WHERE identity = ?", (job.identity,)).fetchone()
+        if held != (self._worker, job.epoch):
+            return Opened(TAKEN_OVER)
+        for row in job.rows:
+            if row.aside:
+                database.execute(_ASIDE, (row.plugin, job.identity))
+            database.execute(_STORE, (row.plugin, job.identity, row.version, job.epoch, row.body, time.time_ns()))
+        return Opened()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file, or make it (0600). Raises ``ConfigError`` when it is not ours, ``OSError`` or ``sqlite3.Error``."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    facts = os.fstat(fd)
+    os.close(fd)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
+        raise ConfigError(f"state {path}: belongs to another user or is no file; give another one with `state`")
+    if facts.st_mode & 0o077:
+        raise ConfigError(f"state {path}: is open to other users; run: chmod 600 {path}")
+    database = sqlite3.connect(path, timeout=LOCKED_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(database, path)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection, path: Path) -> None:
+    try:
+        mark: int = database.execute("PRAGMA application_id").fetchone()[0]
+        known: int = database.execute("PRAGMA user_version").fetchone()[0]
+        tables = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise ConfigError(f"state {path}: {error}: not one of ours; give another one with `state`") from error
+    if (mark != APPLICATION and (mark or tables)) or known > SCHEMA:
+        made = "a newer version of ocpp-proxy" if mark == APPLICATION else "another program"
+        raise ConfigError(f"state {path}: was made by {made}; give another one with `state`")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    if not tables:
+        database.executescript(
+            f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {SCHEMA}; {_TABLES} COMMIT;"
+        )
+
+
+def _text(identity: str) -> str:
+    """An identity as SQLite takes it: no lone surrogates."""
+    return identity.encode("utf-8", "backslashreplace").decode()
