@@ -17,7 +17,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec import Struct, structs
 
-from ocpp_proxy.api import Plugin
+from ocpp_proxy.api import Observer, Plugin
 from ocpp_proxy.checks import Settings
 from ocpp_proxy.config import Config, LinkRule
 from ocpp_proxy.core import matching
@@ -29,6 +29,8 @@ from ocpp_proxy.spec.versions import version_of
 
 GROUP = "ocpp_proxy.plugins"
 ON_ERROR = "on_error"
+Kind = type[Plugin] | type[Observer]
+_SEES = ("see", "end")                      # what an observer overrides
 
 
 class Described(Struct, frozen=True):
@@ -58,8 +60,8 @@ def is_file(word: str) -> bool:
     return word.endswith(".py") or "/" in word
 
 
-def load(word: str) -> type[Plugin]:
-    """The class of a plugin, by name or file. Raises ``PluginError``, which says what, where and how to go on."""
+def load(word: str) -> Kind:
+    """The class of a plugin or observer, by name or file. Raises ``PluginError``, which says what, where and how to go on."""
     if is_file(word):
         return _from_file(Path(word))
     point = known().get(word)
@@ -80,7 +82,7 @@ def unknown(word: str) -> str:
     return f"plugin {word}: there is none of that name: {hint}"
 
 
-def _from_file(path: Path) -> type[Plugin]:
+def _from_file(path: Path) -> Kind:
     where = f"plugin {path}"
     if not path.is_file():
         raise PluginError(f"{where}: no such file")
@@ -96,27 +98,42 @@ def _from_file(path: Path) -> type[Plugin]:
         line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
         raise PluginError(f"{where}{line}: cannot be loaded: {type(error).__name__}: {error}") from error
     own = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == private]
-    found = [kind for kind in own if issubclass(kind, Plugin) and not kind.__name__.startswith("_")]
+    found = [kind for kind in own if issubclass(kind, Plugin | Observer) and not kind.__name__.startswith("_")]
     if len(found) != 1:
         names = ", ".join(kind.__name__ for kind in found) or "none"
-        raise PluginError(f"{where}: has to define one subclass of ocpp_proxy.api.Plugin, but has {names};"
+        raise PluginError(f"{where}: has to define one subclass of ocpp_proxy.api.Plugin or Observer, but has {names};"
                           " names that begin with _ do not count")
     return _checked(found[0], where)
 
 
-def _checked(found: Any, where: str) -> type[Plugin]:
-    if not isinstance(found, type) or not issubclass(found, Plugin):
-        raise PluginError(f"{where}: is no subclass of ocpp_proxy.api.Plugin")
+def _checked(found: Any, where: str) -> Kind:
+    if not isinstance(found, type) or not issubclass(found, Plugin | Observer):
+        raise PluginError(f"{where}: is no subclass of ocpp_proxy.api.Plugin or Observer")
     if not issubclass(found.Options, Struct):
         raise PluginError(f"{where}: Options has to be a msgspec.Struct")
     if ON_ERROR in found.Options.__struct_fields__:
         raise PluginError(f"{where}: Options may not name {ON_ERROR}, which every plugin has")
+    if issubclass(found, Observer):
+        return found
+    _check_state(found, where)
     strange = [name for name in vars(found) if name.startswith("on_") and name not in HOOKS]
     if strange:
         close = get_close_matches(strange[0], HOOKS, 1)
         hint = f"did you mean {close[0]}?" if close else "hooks are " + ", ".join(HOOKS)
         raise PluginError(f"{where}: {strange[0]} is no hook: {hint}")
     return found
+
+
+def _check_state(kind: type[Plugin], where: str) -> None:
+    """A State has to be storable, and to exist before anything was kept."""
+    if not issubclass(kind.State, Struct):
+        raise PluginError(f"{where}: State has to be a msgspec.Struct")
+    if type(kind.state_version) is not int or not 0 < kind.state_version < 1 << 31:
+        raise PluginError(f"{where}: state_version has to be a whole number from 1 on")
+    try:
+        msgspec.msgpack.encode(kind.State())
+    except Exception as error:              # foreign code
+        raise PluginError(f"{where}: State() fails, every field needs a default: {type(error).__name__}: {error}") from error
 
 
 def configured(word: str, options: Mapping[str, Any]) -> tuple[Installed, frozenset[str]]:

@@ -163,7 +163,9 @@ class Supervisor:
         stack.callback(os.close, instances.lock(folder))
         instances.point_to(folder)
         self._log = LogFile(folder)
-        settings = structs.replace(config, capture=structs.replace(config.capture, path=capture))
+        settings = structs.replace(
+            config, capture=structs.replace(config.capture, path=capture), state=instances.state_path(config, capture),
+        )
         instances.write_private(folder / "config.json", msgspec.json.encode(settings))
         known = Instance(
             name=folder.name, pid=os.getpid(), folder=str(folder), listen=tuple(entry.address for entry in listeners),

@@ -80,6 +80,9 @@ BAD = {
     GOOD + "\nclass Other(Mine): pass": "but has Mine, Other",
     GOOD.replace("on_call", "on_cal"): "on_cal is no hook: did you mean on_call?",
     GOOD.replace("speed:", "on_error:"): "Options may not name on_error",
+    GOOD + "\nMine.State = dict": "State has to be a msgspec.Struct",
+    GOOD + "\nclass Needs(Struct):\n    a: int\nMine.State = Needs": "State() fails, every field needs a default: TypeError",
+    GOOD + "\nMine.state_version = 0": "state_version has to be a whole number from 1 on",
     "raise SystemError": "cannot be loaded: SystemError",
 }
 

@@ -79,6 +79,13 @@ def capture_path(config: Config) -> str:
     return str(Path(config.capture.path).expanduser().absolute() if config.capture.path else state_folder() / "captures")
 
 
+def state_path(config: Config, capture: str) -> str:
+    """The absolute path of the file with plugins' States: beside the capture, without one in the state folder."""
+    if config.state:
+        return str(Path(config.state).expanduser().absolute())
+    return str((Path(capture).parent if capture else state_folder()) / "plugins.sqlite")
+
+
 def instance_name(capture: str, port: int) -> str:
     """The same capture has the same name again; without a capture it is the port."""
     return hashlib.sha256(os.fsencode(os.path.realpath(capture))).hexdigest()[:12] if capture else f"live-{port}"

@@ -1,6 +1,6 @@
 """Answers chosen Calls in the proxy: always, or only when the other side does not in time."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ocpp_proxy.api import PASS, Answer, Ask, Call, CallResult, Context, Decision, Plugin, Reply, Side, Verdict
 
-NOW = "$now"
+NOW, TRANSACTION = "$now", "$transactionId"
 
 
 class AutoReply(Plugin):
@@ -19,12 +19,19 @@ class AutoReply(Plugin):
     class Options(Struct, frozen=True, forbid_unknown_fields=True):
         """``answers``: action -> payload of its answer; the text ``$now`` in it becomes the time (UTC, RFC 3339).
 
+        The text ``$transactionId`` becomes a number that counts up from ``first_transaction``, per charger and over restarts.
         ``sender``: whose Calls. ``after_seconds``: 0: at once; else the other side is asked first and has so long.
         """
 
         answers: dict[str, dict[str, Any]] = {}
         sender: Literal["station", "csms"] = "station"
         after_seconds: float = 0.0
+        first_transaction: int = 1
+
+    class State(Struct, frozen=True):
+        """``given``: how many transaction ids."""
+
+        given: int = 0
 
     def on_call(self, context: Context, sender: Side, call: Call) -> Decision:
         """Answer what is to be answered."""
@@ -47,12 +54,16 @@ class AutoReply(Plugin):
 
 def _made(answer: Any, context: Context) -> CallResult:
     moment = datetime.fromtimestamp(context.now_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return CallResult.of(_filled(answer, moment))
+    number = context.options.first_transaction + context.state.given
+    filled, numbered = _filled(answer, {NOW: moment}), _filled(answer, {NOW: moment, TRANSACTION: number})
+    if numbered != filled:
+        context.keep(AutoReply.State(context.state.given + 1))
+    return CallResult.of(numbered)
 
 
-def _filled(value: Any, moment: str) -> Any:
+def _filled(value: Any, words: Mapping[str, Any]) -> Any:
     if isinstance(value, dict):
-        return {key: _filled(item, moment) for key, item in value.items()}
+        return {key: _filled(item, words) for key, item in value.items()}
     if isinstance(value, list):
-        return [_filled(item, moment) for item in value]
-    return moment if value == NOW else value
+        return [_filled(item, words) for item in value]
+    return words.get(value, value) if isinstance(value, str) else value

@@ -50,6 +50,13 @@ def test_the_capture_path(clean: None) -> None:
     assert instance.capture_path(Config(capture=CaptureConfig(path="x", off=True))) == ""
 
 
+def test_states_lie_beside_the_capture(clean: None) -> None:
+    state = "/home/me/.local/state/ocpp-proxy/plugins.sqlite"
+    assert instance.state_path(Config(), instance.capture_path(Config())) == instance.state_path(Config(), "") == state
+    assert instance.state_path(Config(), "/var/x/c.duckdb") == "/var/x/plugins.sqlite"
+    assert instance.state_path(Config(state="~/s.sqlite"), "/var/x/c.duckdb") == "/home/me/s.sqlite"
+
+
 def test_a_private_folder_is_made_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = instance.private_folder(tmp_path / "base" / "one")
     assert oct(folder.stat().st_mode)[-3:] == oct(folder.parent.stat().st_mode)[-3:] == "700"

@@ -42,3 +42,31 @@ def test_the_other_side_is_asked_first() -> None:
 def test_for_the_csms() -> None:
     play(AutoReply, '< [2,"1","Reset",{}]\n=> [3,"1",{"status":"Rejected"}]',
          options={"answers": {"Reset": {"status": "Rejected"}}, "sender": "csms"})
+
+
+def test_transaction_ids_count_up_from_where_the_charger_was() -> None:
+    """One for each answer that has one; an answer of the other side takes none."""
+    options = {"answers": {"StartTransaction": {"transactionId": "$transactionId", "idTagInfo": {"status": "Accepted"}},
+                           "Heartbeat": {"currentTime": "x"}}, "first_transaction": 1000}
+    talk = """
+        > [2,"1","StartTransaction",{}]
+        <= [3,"1",{"transactionId":%d,"idTagInfo":{"status":"Accepted"}}]
+        > [2,"2","Heartbeat",{}]
+        <= [3,"2",{"currentTime":"x"}]
+        > [2,"3","StartTransaction",{}]
+        <= [3,"3",{"transactionId":%d,"idTagInfo":{"status":"Accepted"}}]
+    """
+    played = play(AutoReply, talk % (1000, 1001), options=options)
+    assert played.state == {"autoreply": AutoReply.State(2)}
+    assert play(AutoReply, talk % (1002, 1003), options=options, state=played.state).state == {"autoreply": AutoReply.State(4)}
+    late = play(AutoReply, """
+        > [2,"1","StartTransaction",{}]
+        => [2,"$1","StartTransaction",{}]
+        < [3,"$1",{"transactionId":7}]
+        <= [3,"1",{"transactionId":7}]
+        > [2,"2","StartTransaction",{}]
+        => [2,"$2","StartTransaction",{}]
+        +5s
+        <= [3,"2",{"transactionId":1000,"idTagInfo":{"status":"Accepted"}}]
+    """, options={**options, "after_seconds": 5})
+    assert late.state == {"autoreply": AutoReply.State(1)}
