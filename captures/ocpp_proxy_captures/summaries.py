@@ -12,7 +12,7 @@ from typing import Any
 
 from ocpp_proxy.core.curve import Told, curve
 from ocpp_proxy.core.meter import read
-from ocpp_proxy.core.seen_chargers import LENGTH, boot_of, by_place, loads, place_of, status_of
+from ocpp_proxy.core.seen_chargers import LENGTH, boot_of, by_place, loads, place_of, rate, status_of
 from ocpp_proxy.core.seen_findings import group, ranked
 from ocpp_proxy.core.seen_transactions import reason_of
 from ocpp_proxy.source import Charger, Charging, FindingGroup, FoundAt, Sample
@@ -41,12 +41,12 @@ class Summaries(ABC):
         out = []
         for identity in sorted(links.keys() | traffic.keys()):
             status, opened_ns, protocol, remote, connections, is_open, outage_ns = links.get(identity, _NO_LINK)
-            messages, errors, lately, guessed = traffic.get(identity, (0, 0, 0, None))
+            messages, errors, lately, guessed, age_us = traffic.get(identity, (0, 0, 0, None, 0))
             p95_us, unanswered = answers.get(identity, (None, 0))
             out.append(Charger(
                 identity, "refused" if status != 101 else "open" if is_open else "closed", protocol or guessed or "",
                 remote or "", by_place(connectors.get(identity, {})), opened_ns,
-                max(seen.get(identity, (0,))[0] * 1000, opened_ns), messages, lately / 5,
+                max(seen.get(identity, (0,))[0] * 1000, opened_ns), messages, rate(lately, age_us),
                 None if p95_us is None else p95_us / 1000, errors + unanswered, max(0, connections - 1), outage_ns / 1e9,
                 *boots.get(identity, ("", "", "")), *found.get(identity, (0, -1)),
             ))

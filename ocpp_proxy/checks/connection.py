@@ -6,10 +6,11 @@ from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.registry import Hit, Hits, at, rule
 from ocpp_proxy.model import Frame, Opcode, Severity, Side
 from ocpp_proxy.records import LinkClosed
-from ocpp_proxy.wire.frames import FAULTS
+from ocpp_proxy.wire.envelope import MAX_INLINE
+from ocpp_proxy.wire.frames import CAP, FAULTS
 
 AFTER_HOLE = frozenset({"partial", "resync", "gap", "undecodable"})
-_FRAME_FAULTS = frozenset(FAULTS) - AFTER_HOLE - {"too_large", "text_utf8", "close_reason_utf8"}
+_FRAME_FAULTS = frozenset(FAULTS) - AFTER_HOLE - {"too_large", "bomb", "text_utf8", "close_reason_utf8"}
 
 
 def after_hole(context: Context, hit: Hit) -> bool:
@@ -34,6 +35,17 @@ def bad_frame(context: Context) -> Hits:
         yield Hit("a compressed message that cannot be inflated", blame=at(context.sender), cause="inflate")
 
 
+def _over(frame: Frame | None) -> str:
+    """What is said of a message that is too large to be decoded, with its size as far as the wire says it."""
+    header = frame.raw if frame is not None else b""
+    if frame is not None and "bomb" in frame.faults:
+        size = f"{len(frame.payload):,} bytes on the wire"
+        return f"a compressed message of over {CAP >> 20} MiB of text ({size}): it is not decoded"
+    width = {126: 2, 127: 8}.get(header[1] & 127, 0) if len(header) > 1 else 0
+    size = f" of {int.from_bytes(header[2:2 + width], 'big'):,} bytes" if width and len(header) >= 2 + width else ""
+    return f"a message{size}: over {CAP >> 20} MiB it is stored, not decoded"
+
+
 def other_code(context: Context, hit: Hit) -> bool:
     """A Close for another reason."""
     return isinstance(hit.fact, int) and hit.fact != 1009
@@ -54,9 +66,11 @@ def too_large(context: Context) -> Hits:
                       fact=code)
     elif context.event == "frame":
         if _faults(frame) & {"too_large", "bomb"}:
-            yield Hit("a message over the analyzer's cap: it is stored, not decoded", blame=at(context.sender), cause="cap")
-    elif "size" in context.notes:
-        yield Hit("a payload over the analyzer's cap: it is stored, not decoded", blame=at(context.sender), cause="cap")
+            yield Hit(_over(frame), blame=at(context.sender), cause="cap")
+    elif "size" in context.notes and context.message is not None:
+        size = f"{len(context.message.payload):,} bytes"
+        yield Hit(f"a payload of {size}: over {MAX_INLINE >> 20} MiB it is stored, not validated", blame=at(context.sender),
+                  cause="cap")
 
 
 @rule(

@@ -25,6 +25,7 @@ CONNECTORS = 100                            # of a charger, the last to report
 LENGTH = 100                                # characters kept of a text
 STEP_NS = 10_000_000_000                    # the rate counts in steps of ten seconds
 STEPS = 30                                  # five minutes
+YOUNG_US = 10_000_000                       # of a charger that is younger the rate is over ten seconds
 P95 = 0.95
 
 
@@ -39,6 +40,8 @@ class _Charger(Struct):
     outage_ns: int = 0
     seen_ns: int = 0
     messages: int = 0
+    first_us: int = 1 << 62
+    last_us: int = 0
     steps: dict[int, int] = field(default_factory=dict)
     latencies: "array[int]" = field(default_factory=lambda: array("q"))
     answers: int = 0
@@ -121,6 +124,8 @@ class SeenChargers:
         charger.messages += 1
         charger.protocol = message.protocol or charger.protocol
         _step(charger, message.time_ns // STEP_NS)
+        time_us = message.time_ns // 1000
+        charger.first_us, charger.last_us = min(charger.first_us, time_us), max(charger.last_us, time_us)
         if message.mtype in (4, 5):
             charger.errors += 1
         elif message.mtype == 2:
@@ -217,6 +222,11 @@ def by_place(connectors: dict[str, str]) -> dict[str, str]:
     return dict(sorted((item for item in newest if item[1]), key=lambda item: [int(part) for part in item[0].split("/")]))
 
 
+def rate(lately: int, age_us: int) -> float:
+    """Messages a minute: of those of the last five minutes, over as much of them as there is between first and last message."""
+    return lately * 60e6 / min(max(age_us, YOUNG_US), STEPS * STEP_NS // 1000)
+
+
 def quantile(values: "array[int]", share: float) -> float:
     """The continuous quantile, between the two values next to it; of at least one value."""
     ordered = sorted(values)
@@ -254,7 +264,8 @@ def _told(identity: str, one: _Charger, due_ns: int) -> Charger:
     return Charger(
         identity, "refused" if one.refused else "open" if one.up else "closed", (link.protocol if link else "") or one.protocol,
         link.remote if link else "", by_place(one.connectors), link.opened_ns if link else 0,
-        max(one.seen_ns, link.opened_ns if link else 0), one.messages, sum(one.steps.values()) / (STEPS * STEP_NS / 60e9),
+        max(one.seen_ns, link.opened_ns if link else 0), one.messages,
+        rate(sum(one.steps.values()), one.last_us - one.first_us),
         quantile(one.latencies, P95) / 1000 if one.latencies else None, one.errors + late, max(0, one.connections - 1),
         one.outage_ns / 1e9, *one.boot, one.findings, one.level,
     )

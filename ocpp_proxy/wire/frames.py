@@ -26,11 +26,11 @@ FAULTS = {
     "close_payload_1": "a Close frame with one byte of payload", "close_code_bad": "a Close code that may not be sent",
     "close_reason_utf8": "a Close reason that is not UTF-8", "text_utf8": "a text message that is not UTF-8",
     "after_close": "a data frame behind a Close frame",
-    "too_large": "a frame over the cap: kept in raw pieces, its message is not decoded",
+    "too_large": f"a message of over {CAP >> 20} MiB: kept in raw pieces, not decoded",
     "unreadable": "a declared length nobody can mean: the rest of the direction is kept raw",
     "partial": "the bytes of a frame that did not arrive whole",
     "resync": "the first frame after a hole in the capture",
-    "bomb": "a compressed message that inflates beyond the cap: its text is cut",
+    "bomb": f"a compressed message that inflates to more than {CAP >> 20} MiB: its text is cut",
     "inflate": "a compressed message that cannot be inflated",
     "undecodable": "a compressed message behind a hole or fault that took the window away",
 }

@@ -1,6 +1,7 @@
 """What the analyser makes of frames: messages, exchanges, transactions, guesses; order, numbers, hostile input."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -78,6 +79,24 @@ def test_hostile_payloads_become_a_message_and_a_finding(text: bytes, code: str)
     out = play(feed.records)
     assert len(messages(out)) == 2
     assert code in codes(out)
+
+
+@pytest.mark.parametrize(("frame", "told", "rows"), [
+    ({"sent": b'[2,"1","DataTransfer",{"data":"' + b"x" * (2 << 20) + b'"}]'},
+     "a payload of 2,097,163 bytes: over 1 MiB it is stored, not validated", [("DataTransfer", "1")]),
+    ({"sent": b"", "raw": b"\x81\xff" + (5_000_000).to_bytes(8, "big") + b"1234[", "faults": ("too_large",), "fin": False},
+     "a message of 5,000,000 bytes: over 4 MiB it is stored, not decoded", []),
+    ({"sent": b"x", "faults": ("too_large",)}, "a message: over 4 MiB it is stored, not decoded", []),
+    ({"sent": b"z" * 4711, "text": b"[2,", "faults": ("bomb",)},
+     "a compressed message of over 4 MiB of text (4,711 bytes on the wire): it is not decoded", []),
+])
+def test_what_is_too_large_to_decode_is_told_once_with_its_size(frame: Any, told: str, rows: list[tuple[str, str]]) -> None:
+    feed = feed_16()
+    feed.station(**frame)
+    out = play(feed.records)
+    assert [(finding.code, finding.message) for finding in findings(out)] == [("T18", told)]
+    assert [(message.action, message.message_id) for message in messages(out)] == rows
+
 
 
 # ---- exchanges ----

@@ -46,7 +46,7 @@ def test_a_charger() -> None:
     assert charger.remote == "192.168.8.57:4711"
     assert (charger.vendor, charger.model, charger.firmware) == ("V", "M", "1.2")
     assert list(charger.connectors.items()) == [("1", "Charging"), ("2", "Faulted")]
-    assert (charger.messages, charger.rate, charger.errors, charger.p95_ms) == (10, 2.0, 1, 10.0)
+    assert (charger.messages, charger.rate, charger.errors, charger.p95_ms) == (10, 60.0, 1, 10.0)    # in its first ten seconds
     assert (charger.opened_ns, charger.last_seen_ns) == (START, START + 9 * SECOND // 100)
 
 
