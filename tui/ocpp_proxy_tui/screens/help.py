@@ -16,7 +16,7 @@ from ocpp_proxy_tui.look import Look
 from ocpp_proxy_tui.screens.pane import Pane
 
 _GENERAL = (
-    "Tab completes in the filter line (/): {example}; a bare word looks for that text{payload}. The names of this list: {names}."
+    "Tab completes in the filter line (/): {example}; a bare word looks for that text{payload}. Names of this list: {names}."
     " Pausing, filtering and quitting change only this screen.")
 _PAYLOAD = "; payload.connectorId == 1 looks into the message"
 
