@@ -18,6 +18,7 @@ def tui(
     settings: Annotated[str | None, opt("--settings", "FILE", "Keys, theme, speed; default tui.toml.")] = None,
     hz: Annotated[float | None, opt("--hz", "N", "Repaints a second at most; default 10, over SSH 5.", min=0.2, max=60)] = None,
     ascii: Annotated[bool, opt("--ascii", None, "Only ASCII characters of our own.")] = False,
+    read_only: Annotated[bool, opt("--read-only", None, "Nothing that acts on traffic, also where it is allowed.")] = False,
     theme: Annotated[str | None, opt("--theme", "NAME", "ocpp, ocpp-light, ansi-dark, nord ...")] = None,
 ) -> None:
     """See traffic, chargers, findings, transactions on one screen. Without a terminal: the lines of `tail`."""
@@ -25,4 +26,4 @@ def tui(
 
     from ocpp_proxy.cli.viewing import view
 
-    raise typer.Exit(asyncio.run(view(source, filter, settings, hz, ascii, theme)))
+    raise typer.Exit(asyncio.run(view(source, filter, settings, hz, ascii, theme, read_only)))

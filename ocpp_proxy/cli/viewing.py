@@ -18,6 +18,7 @@ PATIENCE_SECONDS = 10.0                     # a recorder that died is back by th
 
 async def view(
     text: str | None, first_filter: str | None, settings_file: str | None, hz: float | None, ascii: bool, theme: str | None,
+    read_only: bool = False,
 ) -> int:
     """Show the source until the user quits; the exit code. Raises ``ConfigError``, ``CaptureError``, ``ConnectionError``."""
     where = parse(first_filter) if first_filter else None
@@ -33,6 +34,7 @@ async def view(
     settings.hz = hz if hz is not None else settings.hz
     settings.ascii = settings.ascii or ascii
     settings.theme = theme or settings.theme
+    settings.read_only = settings.read_only or read_only
     source = await _open(text)
     try:
         return await show(source, settings, saved, render, first_filter or "")

@@ -197,4 +197,16 @@ LOG = vocabulary("log", (
     _time("time", "when", "ts", attribute="time_ns"),
 ), "level != info and process == relay")
 
-LISTS = (CHARGERS, FINDINGS, TRANSACTIONS, LOG)
+HELD = vocabulary("held messages", (
+    _text("identity", "the charger's identity", "station", "charger"),
+    _text("side", "who sent it", choices=("station", "csms")),
+    _number("mtype", "2 CALL, 3 CALLRESULT, 4 CALLERROR, 6 SEND", "type"),
+    _text("action", "of the Call"),
+    _text("message_id", "its id", "id"),
+    _text("by", "the plugin that holds it, or intercept", "plugin"),
+    _text("reason", "why it is held"),
+    _text("text", "all of it", "message"),
+    _time("since", "when it came", "time", attribute="since_ns"),
+), "side == station and action == BootNotification")
+
+LISTS = (CHARGERS, FINDINGS, TRANSACTIONS, LOG, HELD)

@@ -20,6 +20,7 @@ from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.source import Source
 from ocpp_proxy_tui import keys, themes
 from ocpp_proxy_tui.ground import Ground, Render, Scope
+from ocpp_proxy_tui.hands import Hands, actor_of
 from ocpp_proxy_tui.look import AsciiScrollBar, Look
 from ocpp_proxy_tui.messages import Copy, Jump, Narrow, ScopeTo
 from ocpp_proxy_tui.screens.all import BOUND, PANES
@@ -45,6 +46,9 @@ class ProxyApp(App[None]):
         Binding("N", "again(False)", "one found before", show=False, id="app.previous"),
         Binding("F", "clear_filter", "no filter", show=False, id="app.clear_filter"),
         Binding("u", "unscope", "all chargers", show=False, id="app.unscope"),
+        Binding("i", "inject", "send a Call", show=False, id="app.inject"),
+        Binding("I", "intercept", "hold messages", show=False, id="app.intercept"),
+        Binding("D", "disconnect", "end the link", show=False, id="app.disconnect"),
         Binding("question_mark", "help", "help", key_display="?", id="app.help"),
         Binding("colon", "command_palette", "commands", show=False, id="app.commands"),
         Binding("q,Q", "quit", "quit", key_display="q", id="app.quit"),
@@ -58,8 +62,10 @@ class ProxyApp(App[None]):
         self.ground.scope = Scope("", parse(first_filter) if first_filter else None)
         self._view, self._first_filter = view, first_filter
         self._searched = ""
-        self._drawn: tuple[tuple[int, str, str, str, bool] | None, str | None] = (None, None)
-        self._panes = [make(self.ground) for make in PANES]
+        self._drawn: tuple[tuple[object, ...] | None, str | None] = (None, None)
+        self.ground.acting = actor_of(source, settings.read_only)
+        self._hands = Hands(self, self.ground)
+        self._panes = [make(self.ground) for make in (PANES if self.ground.acting is not None else PANES[:-1])]
         self._active = self._panes[0]
         self.set_class(settings.ascii, "-ascii")
         ScrollBar.renderer = AsciiScrollBar if settings.ascii else ScrollBarRender
@@ -127,8 +133,12 @@ class ProxyApp(App[None]):
         if not self.is_running or self.screen is not self.screen_stack[0]:
             return
         self._active.tick()
+        for pane in self._panes:
+            if pane is not self._active:
+                pane.beat()
         source = self.ground.source
-        head = (self.size.width, self._active.title, self.ground.scope.identity, source.title, source.live)
+        head = (self.size.width, self._active.title, self.ground.scope.identity, source.title, source.live,
+                *(pane.badge for pane in self._panes))
         status = self._active.status()
         if head != self._drawn[0]:          # most ticks change neither line
             self._draw_tabs()
@@ -143,7 +153,8 @@ class ProxyApp(App[None]):
         for at, pane in enumerate(self._panes, 1):
             short = pane.title[:4] if width >= 60 else ""
             title = pane.title if width >= 80 or pane is self._active else short
-            tabs.append(f" {at} {title} " if title else f" {at} ", "reverse bold" if pane is self._active else "")
+            label = " ".join(part for part in (str(at), title, pane.badge) if part)
+            tabs.append(f" {label} ", "reverse bold" if pane is self._active else "bold" if pane.badge else "")
         scope = safe_text(self.ground.scope.identity, 30)
         rest = f"{'*' if ascii else '●'} " if self.ground.source.live else ""
         room = width - tabs.cell_len - 2
@@ -158,7 +169,14 @@ class ProxyApp(App[None]):
     # -- filter, scope, search -------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """`/` and Ctrl+F come before all others: what is typed right behind them is the filter. Not inside a text."""
+        """`/` and Ctrl+F come before all others: what is typed right behind them is the filter. Not inside a text.
+
+        Where one may only look, there are no keys to act.
+        """
+        if action in ("inject", "intercept", "disconnect"):
+            return self.ground.acting is not None
+        if action == "pane":
+            return parameters[0] in range(len(self._panes))
         return action not in ("filter", "search") or not (
             isinstance(self.focused, Input | TextArea) or isinstance(self.screen, ModalScreen))
 
@@ -251,6 +269,23 @@ class ProxyApp(App[None]):
         """A key as the footer and the help write it: in ASCII mode by its name, not by an arrow."""
         shown = super().get_key_display(binding)
         return shown if shown.isascii() or not self.ground.look.ascii else binding.key
+
+    # -- acting by hand --------------------------------------------------------------------------------------------
+
+    @work(group="acts")
+    async def action_inject(self) -> None:
+        """Send a Call to the charger at hand."""
+        await self._hands.inject(self._active.charger)
+
+    @work(group="acts")
+    async def action_intercept(self) -> None:
+        """Hold messages."""
+        await self._hands.intercept(self.ground.scope.identity, self._active.at_hand)
+
+    @work(group="acts")
+    async def action_disconnect(self) -> None:
+        """End the link of the charger at hand."""
+        await self._hands.disconnect(self._active.charger)
 
     # -- help, commands --------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ocpp_proxy.fields import Filter, of_charger
 from ocpp_proxy.model import Link
-from ocpp_proxy.source import Bookmark, Source, Table
+from ocpp_proxy.source import Acting, Bookmark, Source, Table
 from ocpp_proxy_tui.look import Look
 from ocpp_proxy_tui.settings import Settings
 
@@ -30,6 +30,7 @@ class Ground:
     """Shared by the whole application; made once by ``app``.
 
     ``render`` writes a table as the command line does: its lines, escaped, as ``text``, ``json``, ``csv`` or ``md``.
+    ``acting``: the source as what can be acted on, None where one may only look.
     """
 
     source: Source
@@ -39,3 +40,4 @@ class Ground:
     links: dict[int, Link] = field(default_factory=dict)
     bookmarks: dict[int, Bookmark] = field(default_factory=dict)    # by msg_no
     scope: Scope = field(default_factory=Scope)
+    acting: Acting | None = None

@@ -18,6 +18,7 @@ from ocpp_proxy.model import ConfigError
 
 class Settings(Struct, forbid_unknown_fields=True):
     """Settings of the terminal UI. ``hz``: repaints a second at most (0: 10, over SSH 5). ``rows``: kept in memory when live.
+    ``read_only``: nothing that acts on traffic.
 
     ``keys`` maps an action (``traffic.follow``; the help lists them) to keys, comma between several.
     """
@@ -27,6 +28,7 @@ class Settings(Struct, forbid_unknown_fields=True):
     theme: str = "ocpp"
     ascii: bool = False
     follow: bool = True
+    read_only: bool = False
     columns: list[str] = field(default_factory=list)    # of the traffic list, in order; empty: by width
     detail: str = "tree"
     keys: dict[str, str] = field(default_factory=dict)

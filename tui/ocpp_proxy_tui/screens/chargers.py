@@ -40,6 +40,11 @@ class Chargers(SummaryPane):
         """The names of a charger."""
         return CHARGERS
 
+    @property
+    def charger(self) -> str:
+        """Of the row under the cursor."""
+        return str(self.table.current.key) if self.table.current is not None else super().charger
+
     async def ask(self) -> Sequence[Charger]:
         """All chargers."""
         return await self.ground.source.chargers()

@@ -44,6 +44,24 @@ class Pane(Widget):
         """Show only what passes."""
         self._where = where
 
+    @property
+    def charger(self) -> str:
+        """The identity of the charger at hand: of the row under the cursor, or the one in scope; empty: none."""
+        return self.ground.scope.identity
+
+    @property
+    def at_hand(self) -> str:
+        """A filter of messages that says what one is looking at, to begin an intercept with."""
+        return self.where.text if self.where is not None and self.words is LINES else ""
+
+    @property
+    def badge(self) -> str:
+        """What stands behind the title in its tab."""
+        return ""
+
+    def beat(self) -> None:
+        """As often as ``tick``, but while another screen is seen."""
+
     def values(self, field: str) -> Iterable[str]:
         """Values its list has of a field, for the completion of filters."""
         return ()

@@ -126,6 +126,18 @@ class Traffic(Pane):
         """The filter of the scope, which is that of traffic."""
         return self.ground.scope.where
 
+    @property
+    def charger(self) -> str:
+        """Of the row under the cursor."""
+        row = self.list.row() if self.list.listing is not None else None
+        return row.identity if row is not None and row.identity else super().charger
+
+    @property
+    def at_hand(self) -> str:
+        """The filter, else what the cell under the cursor says."""
+        column, row = self.list.column(), self.list.row() if self.list.listing is not None else None
+        return super().at_hand or (column.where(row) if column is not None and row is not None else None) or ""
+
     async def narrow(self, where: Filter | None) -> None:
         """Another filter: another list."""
         scope = Scope(self.ground.scope.identity, where)

@@ -77,6 +77,11 @@ class Transactions(SummaryPane):
         """What there is; of tokens only while they are shown."""
         return () if field == "token" and not self._tokens else super().values(field)
 
+    @property
+    def charger(self) -> str:
+        """Of the row under the cursor."""
+        return str(self.table.current.key[0]) if self.table.current is not None else super().charger
+
     async def ask(self) -> Sequence[Charging]:
         """All transactions of the charger in scope."""
         return await self.ground.source.transactions(self.ground.scope.identity)

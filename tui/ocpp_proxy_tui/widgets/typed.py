@@ -12,8 +12,10 @@ from ocpp_proxy.escape import safe_text
 class TypedLine(Input):
     """An ``Input`` that shows ``?`` for each character that is not to reach the terminal as it is. Its value keeps them."""
 
-    def __init__(self, value: str = "", *, placeholder: str = "", select_on_focus: bool = True) -> None:
-        super().__init__(value, placeholder=placeholder, select_on_focus=select_on_focus, highlighter=_Veiled())
+    def __init__(
+        self, value: str = "", *, placeholder: str = "", select_on_focus: bool = True, id: str | None = None,
+    ) -> None:
+        super().__init__(value, placeholder=placeholder, select_on_focus=select_on_focus, highlighter=_Veiled(), id=id)
 
 
 class _Veiled(Highlighter):
