@@ -1,11 +1,74 @@
-"""``python -m ocpp_proxy.cli.relay_worker``: the relay process with plugins, which are loaded here."""
+"""``python -m ocpp_proxy.cli.relay_worker``: the relay process, with who loads plugins here.
+
+Where nothing can be changed, what that takes (rules, schemas, filters) is loaded only once a reload names a plugin.
+"""
 
 import contextlib
 import sys
+from typing import Any
 
-from ocpp_proxy.plugins import chains
+from ocpp_proxy.config import Config
+from ocpp_proxy.core.hands import Matches
+from ocpp_proxy.core.seats import Chain
 from ocpp_proxy.relay import worker
+from ocpp_proxy.relay.choosing import Chooser
+from ocpp_proxy.source import PluginState
 from ocpp_proxy.wire.frames import use_xor
+
+
+class Asleep:
+    """``relay.choosing.Chooser`` of a proxy without plugins, until it has some."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._awake: Chooser | None = None
+
+    def _wake(self) -> Chooser:
+        if self._awake is None:
+            self._awake = awake(self._config)
+        return self._awake
+
+    def chain(self, identity: str, protocol: str) -> Chain | None:
+        """As ``Chooser.chain``."""
+        return self._awake.chain(identity, protocol) if self._awake is not None else None
+
+    def version(self, protocol: str) -> str:
+        """As ``Chooser.version``."""
+        return self._wake().version(protocol)
+
+    def matcher(self, text: str) -> Matches:
+        """As ``Chooser.matcher``."""
+        return self._wake().matcher(text)
+
+    def switch(self, plugin: str, on: bool, identity: str, options: Any, who: str) -> None:
+        """As ``Chooser.switch``."""
+        self._wake().switch(plugin, on, identity, options, who)
+
+    def reload(self, config: Config | None) -> tuple[list[str], list[str]]:
+        """As ``Chooser.reload``."""
+        return self._wake().reload(config)
+
+    def stale(self) -> bool:
+        """As ``Chooser.stale``."""
+        return self._awake is not None and self._awake.stale()
+
+    def states(self) -> list[PluginState]:
+        """As ``Chooser.states``."""
+        return list(self._awake.states()) if self._awake is not None else []
+
+
+def awake(config: Config) -> Chooser:
+    """Who loads plugins and chooses among them. Raises ``PluginError``."""
+    from ocpp_proxy.cli.choosing import Choosing
+
+    return Choosing(config)
+
+
+def chooser(config: Config) -> Chooser:
+    """Who chooses the plugins of links, as far as there is something to choose."""
+    if config.allow_inject or config.enable or any(rule.plugins for rule in config.links):
+        return awake(config)
+    return Asleep(config)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -14,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         from websockets.speedups import apply_mask
 
         use_xor(apply_mask)
-    return worker.main(arguments, chains)
+    return worker.main(arguments, chooser)
 
 
 if __name__ == "__main__":

@@ -51,12 +51,13 @@ class Matches(Protocol):
 
 
 class Breakpoint(Struct, eq=False):
-    """Messages that pass are held. ``reason`` stands in the capture; ``held`` counts."""
+    """Messages that pass are held, while it is ``live``. ``reason`` stands in the capture; ``held`` counts."""
 
     number: int
     where: Matches
     reason: str = ""
     held: int = 0
+    live: bool = True
 
 
 class HeldHere(Struct, frozen=True):
@@ -103,7 +104,7 @@ class Armed:
         left = since_ns + self.call_ns - min(2_000_000_000, self.call_ns // 4) - context.now_ns
         if left > 0:
             for point in self.points:
-                if point.where.passes(context.identity, context.versions[sender], sender, message, call):
+                if point.live and point.where.passes(context.identity, context.versions[sender], sender, message, call):
                     point.held += 1
                     return Hold(left / 1e9, reason=point.reason)
         return PASS
@@ -242,10 +243,10 @@ class Hands(Onion):
         """The messages that are held, by breakpoints and by plugins."""
         return [_shown(held) for held in self._held]
 
-    def held_message(self, number: int) -> tuple[Message, bool] | None:
-        """A message that is held, and whether it is an answer; None: it is not (any more)."""
+    def held_message(self, number: int) -> Message | None:
+        """A message that is held; None: it is not (any more)."""
         found = next((held for held in self._held if held.number == number), None)
-        return None if found is None else (found.journey.message, found.journey.call is not None)
+        return found.journey.message if found is not None else None
 
     def decide(self, number: int, verdict: Replace | Drop | Reply | None, who: str, now_ns: int) -> bool:
         """A person decides about one; None: it goes on as it is. False: it is not held any more.

@@ -6,6 +6,7 @@ What a plugin did goes into the spool before anything of it is sent: DISP and OU
 import os
 from asyncio import TimerHandle
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic_ns, time_ns
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from ocpp_proxy.core.acts import Action, End, Leave, Remark
 from ocpp_proxy.core.hands import Hands
 from ocpp_proxy.core.seats import Chain, Installed, Limit, Told
 from ocpp_proxy.core.services import Lost
-from ocpp_proxy.core.session import Transform, Verdict
+from ocpp_proxy.core.session import Drop, Transform, Verdict
 from ocpp_proxy.model import Side
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.framing import Framing
@@ -65,6 +66,7 @@ class Plugged:
         """The directions are there."""
         for framing in self.link.framing:
             framing.fed, framing.unseen, framing.gate = self.settle, self._unseen, self.keeper.gate
+            framing.watch = partial(self._watch, SIDES[framing.leg.direction])
         self.keeper.load()
         self.link.env.on_plugged(self)
         self.settle()
@@ -150,6 +152,13 @@ class Plugged:
             return self.keeper.verdict(verdict, self.link.framing[_PLACES[sender]]) if states.pending else verdict
 
         return transform
+
+    def _watch(self, sender: Side, opcode: int, payload: bytes) -> Drop | None:
+        if not self.onion.controls:
+            return None
+        dropped = self.onion.control(sender, opcode, payload, self.now())
+        self._ledger()
+        return dropped
 
     def _ledger(self) -> None:
         """Losses are written before anything of the hook that named them leaves."""

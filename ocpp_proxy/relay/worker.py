@@ -15,21 +15,20 @@ from pathlib import Path
 import msgspec
 
 from ocpp_proxy.config import Config
-from ocpp_proxy.core.seats import Chain
 from ocpp_proxy.model import ConfigError, PluginError
+from ocpp_proxy.relay.acts import Acts
+from ocpp_proxy.relay.choosing import Chooser
+from ocpp_proxy.relay.commands import Commands
 from ocpp_proxy.relay.relay import Relay
 from ocpp_proxy.relay.watchdog import Watchdog
 
 ORPHAN_DRAIN = 1.0                          # seconds for the links once the supervisor has died
 
 
-Chains = Callable[[str, str], Chain | None]
-
-
-def main(arguments: list[str] | None = None, plugins: Callable[[Config], Chains] | None = None) -> int:
+def main(arguments: list[str] | None = None, plugins: Callable[[Config], Chooser] | None = None) -> int:
     """``python -m ocpp_proxy.relay``: run until SIGTERM or until the supervisor is gone; gives the exit code.
 
-    ``plugins`` loads those of the configuration, and gives who chooses a link's by identity and subprotocol.
+    ``plugins`` loads those of the configuration, and gives who chooses a link's; without it nobody can act on links.
     """
     parser = argparse.ArgumentParser("python -m ocpp_proxy.relay", description="One relay worker; started by the supervisor.")
     parser.add_argument("--instance", type=Path, required=True, help="instance folder with config.json")
@@ -39,19 +38,19 @@ def main(arguments: list[str] | None = None, plugins: Callable[[Config], Chains]
     given = parser.parse_args(arguments)
     try:
         config = msgspec.json.decode((given.instance / "config.json").read_bytes(), type=Config)
-        chains = plugins(config) if plugins is not None else None
+        chooser = plugins(config) if plugins is not None else None
         sockets = [socket.socket(fileno=int(fd)) for fd in given.listen_fds.split(",")]
-        return _run(config, given.instance, sockets, given.worker, given.alive_fd, chains)
+        return _run(config, given.instance, sockets, given.worker, given.alive_fd, chooser)
     except (ConfigError, PluginError, OSError, ValueError) as error:
         print(f"ocpp-proxy relay: {error}", file=sys.stderr)
         return 2
 
 
 def _run(
-    config: Config, folder: Path, sockets: list[socket.socket], worker: int, alive_fd: int, chains: Chains | None,
+    config: Config, folder: Path, sockets: list[socket.socket], worker: int, alive_fd: int, chooser: Chooser | None,
 ) -> int:
     with asyncio.Runner(loop_factory=fast_loop) as runner:
-        return runner.run(_serve(config, folder, sockets, worker, alive_fd, chains))
+        return runner.run(_serve(config, folder, sockets, worker, alive_fd, chooser))
 
 
 def fast_loop() -> asyncio.AbstractEventLoop:
@@ -64,7 +63,7 @@ def fast_loop() -> asyncio.AbstractEventLoop:
 
 
 async def _serve(
-    config: Config, folder: Path, sockets: list[socket.socket], worker: int, alive_fd: int, chains: Chains | None,
+    config: Config, folder: Path, sockets: list[socket.socket], worker: int, alive_fd: int, chooser: Chooser | None,
 ) -> int:
     loop = asyncio.get_running_loop()
     drain: asyncio.Future[float] = loop.create_future()
@@ -83,14 +82,19 @@ async def _serve(
     if alive_fd >= 0:
         loop.add_reader(alive_fd, orphaned)
     relay = Relay(config, folder, sockets, worker)
-    watchdog = Watchdog() if chains is not None else None
-    if watchdog is not None:
-        relay.env.chain, relay.env.limit = chains, watchdog
+    watchdog, commands = None, None
+    if chooser is not None:
+        watchdog = relay.env.limit = Watchdog()
+        commands = Commands(folder, Acts(relay.env, chooser, folder), worker, relay.writer.incarnation)
+        commands.start()
     relay.start()
     gc.collect()
     gc.freeze()                             # what lives now lives to the end; a turn of 500 records is no reason to collect
     gc.set_threshold(50_000, 20, 100)
-    await relay.stop(await drain)
+    seconds = await drain
+    if commands is not None:
+        await commands.stop()
+    await relay.stop(seconds)
     if watchdog is not None:
         watchdog.close()                    # a timer that fires while Python ends would kill the process
     return 0

@@ -1,0 +1,256 @@
+"""Which plugins a link has, in the relay process: those of the configuration, changed by hand and by files that change.
+
+``relay.choosing.Chooser``. What cannot be loaded changes nothing: what was loaded before goes on, and the error is told.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, structs
+
+from ocpp_proxy.checks import Settings
+from ocpp_proxy.config import Config
+from ocpp_proxy.core.hands import Matches
+from ocpp_proxy.core.matching import matcher
+from ocpp_proxy.core.seats import HOOKS, Chain, Installed, hooks_of
+from ocpp_proxy.core.single import Single
+from ocpp_proxy.core.watching import Watcher
+from ocpp_proxy.model import ConfigError, Finding, PluginError, Side
+from ocpp_proxy.plugins import configured, describe, either, is_file, name_of, rule_of
+from ocpp_proxy.source import PluginState
+from ocpp_proxy.spec.versions import version_of
+
+LIVE = ("enable", "links", "plugins", "rules", "call_seconds")      # settings that a running proxy takes over
+MOST_SWITCHED = 256
+Options = Mapping[str, Any]
+
+
+class Loaded(Struct):
+    """A plugin with one set of options; None: an observer. ``stamp``: of its file when it was read, empty: it has none."""
+
+    word: str
+    options: Options
+    installed: Installed | None
+    versions: frozenset[str]
+    stamp: tuple[int, ...]
+
+
+class Switched(Struct, frozen=True):
+    """What a person switched. ``options`` None: those configured."""
+
+    word: str
+    on: bool
+    identity: str
+    options: Options | None
+    who: str
+
+
+class Judge:
+    """The rules for single messages, exchanged without the plugins noticing."""
+
+    def __init__(self, config: Config) -> None:
+        self.take(config)
+
+    def take(self, config: Config) -> None:
+        """Judge by these settings from now on."""
+        self._single = Single(Settings(call_seconds=config.call_seconds, severities=config.rules))
+
+    def __call__(self, version: str, sender: Side, message: Any, action: str, now_ns: int) -> Sequence[Finding]:
+        """As ``core.services.Judging``."""
+        return self._single(version, sender, message, action, now_ns)
+
+
+class Choosing:
+    """See the module. Raises ``PluginError`` where the configuration names what cannot be loaded."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._judge: Judge | None = None
+        self._loaded: dict[tuple[str, bytes], Loaded] = {}
+        self._switched: list[Switched] = []
+        self._errors: dict[str, str] = {}
+        for word in _words(config):
+            self._load(word, _options(config, word))
+
+    # ---- links ----
+
+    def chain(self, identity: str, protocol: str) -> Chain | None:
+        """The plugins of a link; None: it has none."""
+        version = version_of(protocol)
+        wanted = self._wanted(identity, version)
+        if not wanted:
+            return None
+        found = [self._loaded[_key(word, options)] for word, options in wanted.values()]
+        installed = tuple(
+            one.installed for one in found if one.installed is not None and (not one.versions or version in one.versions))
+        return Chain(installed, version) if installed else None
+
+    def version(self, protocol: str) -> str:
+        """The OCPP version of a subprotocol; empty: unknown."""
+        return version_of(protocol)
+
+    def matcher(self, text: str) -> Matches:
+        """A filter of messages in flight. Raises ``ConfigError``."""
+        return matcher(text)
+
+    def _wanted(self, identity: str, version: str) -> dict[str, tuple[str, Options]]:
+        """By name, in order: the plugins of a link and their options."""
+        config = self._config
+        rule = rule_of(config, identity, version)
+        words = [*config.enable, *(rule.plugins if rule is not None else ())]
+        wanted = {name_of(word): (word, _options(config, word)) for word in words}
+        for switched in self._switched:
+            name = name_of(switched.word)
+            if not fnmatchcase(identity, switched.identity):
+                continue
+            if not switched.on:
+                wanted.pop(name, None)
+            elif name not in wanted or switched.options is not None:
+                wanted[name] = (switched.word, _given(config, switched))
+        return wanted
+
+    # ---- changes ----
+
+    def switch(self, plugin: str, on: bool, identity: str, options: Any, who: str) -> None:
+        """Enable or disable a plugin from now on. Raises ``ConfigError``, ``PluginError``."""
+        if options is not None and not isinstance(options, dict):
+            raise ConfigError(f"plugin {plugin}: options are an object of names and values")
+        name = name_of(plugin)
+        switched = Switched(plugin, on, identity, options, who)
+        if on:
+            configured(plugin, _given(self._config, switched))      # refuses observers
+            self._load(plugin, _given(self._config, switched))
+        elif name not in (known := {state.name for state in self.states()}):
+            close = get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"enabled: {', '.join(sorted(known)) or 'none'}"
+            raise ConfigError(f"plugin {name}: it is enabled nowhere: {hint}")
+        kept = [one for one in self._switched
+                if name_of(one.word) != name or (one.identity != identity and identity != "*")]
+        if len(kept) >= MOST_SWITCHED:
+            raise ConfigError(f"{MOST_SWITCHED} plugins are switched already; put that into the configuration and reload it")
+        self._switched = [*kept, switched]
+        self._forget()
+
+    def reload(self, config: Config | None) -> tuple[list[str], list[str]]:
+        """As ``Chooser.reload``."""
+        changed, failed = list[str](), list[str]()
+        for key, one in list(self._loaded.items()):
+            stamp = _stamp(one.word)
+            if stamp == one.stamp:
+                continue
+            name = name_of(one.word)
+            try:
+                del self._loaded[key]
+                self._load(one.word, one.options)
+                changed.append(f"plugin {name}: read again")
+            except PluginError as error:
+                self._loaded[key] = structs.replace(one, stamp=stamp)
+                self._errors[name] = str(error)
+                failed.append(f"{error}; the one before goes on")
+        if config is not None:
+            self._take(config, changed, failed)
+        return changed, failed
+
+    def _take(self, config: Config, changed: list[str], failed: list[str]) -> None:
+        before = self._config
+        differs = [name for name in Config.__struct_fields__ if getattr(config, name) != getattr(before, name)]
+        live = [name for name in differs if name in LIVE]
+        try:
+            for word in _words(config):
+                self._load(word, _options(config, word))
+        except PluginError as error:
+            failed.append(f"{error}; the configuration before goes on")
+            return
+        self._config = structs.replace(before, **{name: getattr(config, name) for name in live})
+        if self._judge is not None:
+            self._judge.take(self._config)
+        self._forget()
+        if live:
+            changed.append(f"changed: {', '.join(live)}")
+
+    def stale(self) -> bool:
+        """Whether a plugin file has changed since it was read."""
+        return any(_stamp(one.word) != one.stamp for one in list(self._loaded.values()) if one.stamp)
+
+    def states(self) -> list[PluginState]:
+        """The plugins that are enabled somewhere."""
+        rows = [(word, "*", "config") for word in self._config.enable]
+        rows += [(word, rule.match.identity, "config") for rule in self._config.links for word in rule.plugins]
+        for switched in self._switched:
+            name = name_of(switched.word)
+            if not switched.on:
+                rows = [row for row in rows if name_of(row[0]) != name or switched.identity not in ("*", row[1])]
+            elif (name, switched.identity) not in {(name_of(word), identity) for word, identity, _ in rows}:
+                rows.append((switched.word, switched.identity, switched.who))
+        return [self._state(*row) for row in dict.fromkeys(rows)]
+
+    # ---- what is loaded ----
+
+    def _load(self, word: str, options: Options) -> None:
+        key = _key(word, options)
+        if key in self._loaded:
+            return
+        stamp = _stamp(word)
+        found = either(word, options)
+        if self._judge is None:
+            self._judge = Judge(self._config)
+        if isinstance(found, Watcher):      # it sits in the recorder
+            self._loaded[key] = Loaded(word, options, None, frozenset(), stamp)
+        else:
+            self._loaded[key] = Loaded(word, options, structs.replace(found[0], judge=self._judge), found[1], stamp)
+        self._errors.pop(name_of(word), None)
+
+    def _forget(self) -> None:
+        """Let go of what nobody names any more."""
+        config = self._config
+        named = {_key(word, _options(config, word)) for word in _words(config)}
+        named |= {_key(one.word, _given(config, one)) for one in self._switched if one.on}
+        for key in self._loaded.keys() - named:
+            del self._loaded[key]
+        for one in self._switched:
+            if one.on and _key(one.word, _given(config, one)) not in self._loaded:
+                self._load(one.word, _given(config, one))
+
+    def _state(self, word: str, identity: str, by: str) -> PluginState:
+        name = name_of(word)
+        found = next((one for one in self._loaded.values() if one.word == word), None)
+        kind: Any = found.installed.make if found is not None and found.installed is not None else None
+        hooks = tuple(hook for hook in HOOKS if hook in hooks_of(kind)) if kind is not None else ()
+        version = kind.version if kind is not None else ""
+        return PluginState(name, describe_origin(word), identity, by, version, hooks, error=self._errors.get(name, ""))
+
+
+def describe_origin(word: str) -> str:
+    """Where a plugin comes from: its file, or package and object."""
+    return word if is_file(word) else describe(word).origin
+
+
+def _words(config: Config) -> Iterator[str]:
+    yield from dict.fromkeys([*config.enable, *(word for rule in config.links for word in rule.plugins)])
+
+
+def _options(config: Config, word: str) -> Options:
+    return config.plugins.get(name_of(word), {})
+
+
+def _given(config: Config, switched: Switched) -> Options:
+    return switched.options if switched.options is not None else _options(config, switched.word)
+
+
+def _key(word: str, options: Options) -> tuple[str, bytes]:
+    return word, msgspec.json.encode(options)
+
+
+def _stamp(word: str) -> tuple[int, ...]:
+    """When a plugin's file was changed; empty: it is none, or is gone."""
+    if not is_file(word):
+        return ()
+    try:
+        facts = Path(word).stat()
+    except OSError:
+        return (0,)
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino

@@ -1,0 +1,329 @@
+"""What a person does to the links of this worker. Every deed is an AUDIT record before anything of it is sent.
+
+All raise ``ConfigError`` or ``PluginError`` with a text for the person; what was refused stands in the audit, too.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from ocpp_proxy.api import Answer, Call, CallError, CallResult, Drop, Message, Replace, Reply, Send
+from ocpp_proxy.config import Config
+from ocpp_proxy.core.hands import HAND, Breakpoint, Hands, Outcome
+from ocpp_proxy.core.seats import Chain, words
+from ocpp_proxy.model import ConfigError, PluginError
+from ocpp_proxy.relay.choosing import Chooser
+from ocpp_proxy.relay.environment import Environment
+from ocpp_proxy.relay.link import Link
+from ocpp_proxy.relay.plugged import Plugged
+from ocpp_proxy.relay.take_over import take_over
+from ocpp_proxy.source import PluginState
+from ocpp_proxy.wire import command
+from ocpp_proxy.wire.command import Breaking, Came, HeldList, Holding, OpenLink
+from ocpp_proxy.wire.spool import STATION, AuditBody, Disposition, ForeignFinding, Kind
+
+GONE = "this link is over"
+NOT_HELD = "it is not held any more"
+SPARE_SECONDS = 5.0                     # how long an answer is waited for behind its time
+MOST_REASONS = 20
+
+
+class Acts:
+    """See the module. ``folder``: of the instance, where ``config.json`` lies."""
+
+    def __init__(self, env: Environment, chooser: Chooser, folder: Path) -> None:
+        self._env = env
+        self._chooser = chooser
+        self._file = folder / "config.json"
+        self._read_at = self._stamp()
+        self._points: tuple[tuple[Breaking, Breakpoint], ...] = ()
+        env.chooser, env.chain, env.on_plugged = chooser, self.chain, self._begun
+        env.framing = env.framing or env.config.allow_inject
+
+    # ---- links ----
+
+    def chain(self, identity: str, protocol: str) -> Chain | None:
+        """The plugins of a new link; with none of them where a breakpoint waits for it."""
+        chain = self._chooser.chain(identity, protocol)
+        return chain or (Chain((), self._chooser.version(protocol)) if self._points_of(identity) else None)
+
+    def find(self, identity: str) -> list[OpenLink]:
+        """The links of a charger."""
+        version = self._chooser.version
+        return [OpenLink(link.number, identity, version(link.protocol), link.since_ns) for link in self._links()
+                if link.identity == identity]
+
+    def _links(self) -> Iterator[Link]:
+        """Links that are tunnels."""
+        for link in list(self._env.links.values()):
+            if isinstance(link, Link) and link.since_ns and not link.how:
+                yield link
+
+    def _link(self, number: int) -> Link:
+        found = next((link for link in self._links() if link.number == number), None)
+        if found is None:
+            raise ConfigError(GONE)
+        return found
+
+    def _audit(self, who: str, action: str, detail: str = "", outcome: str = "", link: int = 0) -> None:
+        body = AuditBody(words(who), action, words(detail), words(outcome))
+        self._env.turn.body(Kind.AUDIT, STATION, link, body)
+
+    async def _taken(self, link: Link, who: str, action: str, detail: str) -> Plugged:
+        try:
+            return await take_over(link)
+        except ConfigError as error:
+            self._audit(who, action, detail, f"refused: {error}", link.number)
+            raise
+
+    # ---- breakpoints ----
+
+    @property
+    def points(self) -> tuple[Breaking, ...]:
+        """The breakpoints, with what they have held here."""
+        return tuple(structs.replace(said, held=point.held) for said, point in self._points)
+
+    async def arm(self, asked: command.Arm) -> list[str]:
+        """Have these breakpoints from now on; on which links they are not, and why."""
+        before = {said.number: (said, point) for said, point in self._points}
+        self._points = tuple(before.get(said.number) or (said, self._point(said)) for said in asked.points)
+        if asked.action:
+            self._audit(asked.who, asked.action, asked.detail)
+        reasons = list[str]()
+        waiting = list[Link]()
+        for link in self._links():
+            if link.plugged is not None:
+                link.plugged.act(self._arming(link.identity))
+            elif self._points_of(link.identity):
+                waiting.append(link)
+        for done in await asyncio.gather(*(take_over(link) for link in waiting), return_exceptions=True):
+            if isinstance(done, BaseException):
+                reasons.append(str(done))
+        if reasons:
+            self._audit(asked.who, asked.action or "intercept", asked.detail, "; ".join(reasons[:MOST_REASONS]))
+        return reasons
+
+    def _point(self, said: Breaking) -> Breakpoint:
+        return Breakpoint(said.number, self._chooser.matcher(said.filter), f"intercept {said.number} of {said.who}")
+
+    def _points_of(self, identity: str) -> list[Breakpoint]:
+        return [point for said, point in self._points if fnmatchcase(identity, said.identity)]
+
+    def _arming(self, identity: str) -> Callable[[Hands, int], None]:
+        return lambda onion, now_ns: onion.arm(self._points_of(identity), now_ns)
+
+    def _begun(self, plugged: Plugged) -> None:
+        link = plugged.link
+        if isinstance(link, Link) and (points := self._points_of(link.identity)):
+            plugged.onion.arm(points, plugged.now())
+
+    def alone(self, alone: bool) -> None:
+        """Without a hub nobody could decide: nothing more is held by breakpoints, what is held goes on in its time."""
+        for _, point in self._points:
+            point.live = not alone
+
+    # ---- what is held ----
+
+    def held(self) -> HeldList:
+        """All messages that are held."""
+        out = list[Holding]()
+        version = self._chooser.version
+        for link in self._links():
+            if link.plugged is None or not link.plugged.onion.holds:
+                continue
+            out += [Holding(
+                link.number, one.number, link.identity, version(link.protocol), one.side, one.mtype, one.action, one.message_id,
+                one.text, one.since_ns, one.until_ns, one.by, one.reason,
+            ) for one in link.plugged.onion.held()]
+        return HeldList(tuple(out), self.points)
+
+    async def settle(self, asked: command.Settle) -> None:
+        """Decide about one."""
+        link = self._link(asked.link)
+        if link.plugged is None:
+            raise ConfigError(NOT_HELD)
+        await self._deed(link.plugged, lambda onion, now_ns: self._settle(link, onion, asked, now_ns))
+
+    def _settle(self, link: Link, onion: Hands, asked: command.Settle, now_ns: int) -> None:
+        found = onion.held_message(asked.number)
+        if found is None:
+            raise ConfigError(NOT_HELD)
+        verdict = _verdict(asked, found)
+        message_id = getattr(found, "message_id", "")
+        self._audit(asked.who, asked.do, f"{type(found).__name__} {message_id}", link=link.number)
+        onion.decide(asked.number, verdict, asked.who, now_ns)
+
+    async def _deed(self, plugged: Plugged, deed: Callable[[Hands, int], None]) -> None:
+        """Do it, once the link is free for it; raises what it raises."""
+        done: asyncio.Future[ConfigError | None] = self._env.loop.create_future()
+
+        def act(onion: Hands, now_ns: int) -> None:
+            refused = None
+            try:
+                deed(onion, now_ns)
+            except ConfigError as error:
+                refused = error
+            if not done.done():
+                done.set_result(refused)
+
+        plugged.act(act)
+        async with asyncio.timeout(SPARE_SECONDS):
+            refused = await done
+        if refused is not None:
+            raise refused
+
+    # ---- Calls by hand, and the end ----
+
+    async def inject(self, asked: command.Inject) -> Came:
+        """Send a Call, and wait for what comes of it."""
+        link = self._link(asked.link)
+        detail = f"{asked.action} to {asked.to}"
+        plugged = await self._taken(link, asked.who, "inject", detail)
+        if not all(framing.open for framing in link.framing):
+            self._audit(asked.who, "inject", detail, "refused: the link is closing", link.number)
+            raise ConfigError(f"charger {link.identity}: the link is closing")
+        came: asyncio.Future[Outcome] = self._env.loop.create_future()
+        message = (Send if asked.send else Call)(asked.payload, asked.action)
+
+        def done(outcome: Outcome) -> None:
+            self._audit(asked.who, "inject", f"{detail} {outcome.message_id}", outcome.reason or outcome.what, link.number)
+            if not came.done():
+                came.set_result(outcome)
+
+        def inject(onion: Hands, now_ns: int) -> None:
+            self._audit(asked.who, "inject", detail, link=link.number)
+            onion.inject(asked.to, message, asked.who, asked.seconds, done, now_ns)
+
+        plugged.act(inject)
+        try:
+            async with asyncio.timeout(asked.seconds + SPARE_SECONDS):
+                outcome = await came
+        except TimeoutError:
+            return Came("timeout", "")
+        if outcome.what == "refused":
+            raise ConfigError(f"charger {link.identity}: {outcome.reason}")
+        return _came(outcome)
+
+    async def disconnect(self, asked: command.Disconnect) -> None:
+        """End a link."""
+        link = self._link(asked.link)
+        detail = "reset" if asked.reset else f"code {asked.code}" if asked.code else "fin"
+        plugged = await self._taken(link, asked.who, "disconnect", detail) if asked.code and not asked.reset else None
+        self._audit(asked.who, "disconnect", detail, link=link.number)
+        if plugged is not None:
+            await self._deed(plugged, lambda onion, now_ns: onion.close_frames(asked.code.to_bytes(2, "big"), asked.who))
+        turn = self._env.turn
+        turn.body(Kind.DISP, STATION, link.number, Disposition((), "disconnected", HAND, words(asked.who)))
+        turn.flush()
+        (link.abort if asked.reset else link.shut)("error")
+
+    # ---- plugins ----
+
+    def plugins(self) -> list[PluginState]:
+        """The plugins, and on how many links they sit now."""
+        sits, off = Counter[str](), Counter[str]()
+        for link in self._links():
+            for seat in link.plugged.onion.seats if link.plugged is not None else ():
+                sits[seat.name] += 1
+                off[seat.name] += seat.off
+        return [structs.replace(state, links=sits[state.name], off=off[state.name]) for state in self._chooser.states()]
+
+    async def switch(self, asked: command.Switch) -> list[str]:
+        """Enable or disable a plugin; on which open links it could not be."""
+        action = "enable" if asked.on else "disable"
+        detail = f"{asked.plugin} for {asked.identity}"
+        options = msgspec.json.decode(asked.options) if asked.options else None
+        try:
+            self._chooser.switch(asked.plugin, asked.on, asked.identity, options, asked.who)
+        except (ConfigError, PluginError) as error:
+            self._audit(asked.who, action, detail, f"refused: {error}")
+            raise
+        self._audit(asked.who, action, detail)
+        return await self._reseat(asked.who, action, detail)
+
+    async def reload(self, who: str) -> list[str]:
+        """Read the configuration and the plugin files again; what changed, and what could not be."""
+        self._read_at = self._stamp()
+        failed = list[str]()
+        config: Config | None = None
+        try:
+            config = msgspec.json.decode(self._file.read_bytes(), type=Config)
+        except (OSError, msgspec.DecodeError) as error:
+            failed = [f"{self._file}: {error}"]
+        changed, refused = self._chooser.reload(config)
+        failed += refused
+        if config is not None:
+            self._env.config = structs.replace(
+                self._env.config, call_seconds=config.call_seconds, enable=config.enable, links=config.links,
+                plugins=config.plugins, rules=config.rules)
+        self._audit(who, "reload", "", "; ".join(changed + failed))
+        for text in failed:
+            finding = ForeignFinding("plugin-reload", "error", "proxy", words(text))
+            self._env.turn.body(Kind.FINDING, STATION, 0, finding)
+        return changed + failed + await self._reseat(who, "reload", "")
+
+    def stale(self) -> bool:
+        """Whether the configuration or a plugin file changed since it was read. Blocks: for a thread."""
+        return self._stamp() != self._read_at or self._chooser.stale()
+
+    async def _reseat(self, who: str, action: str, detail: str) -> list[str]:
+        """Give every open link the plugins that it is to have now; where not, and why."""
+        reasons = [reason for reason in await asyncio.gather(*map(self._chain, list(self._links()))) if reason]
+        if reasons:
+            self._audit(who, action, detail, "; ".join(reasons[:MOST_REASONS]))
+        return reasons
+
+    async def _chain(self, link: Link) -> str:
+        chain = self.chain(link.identity, link.protocol)
+        wanted = chain.installed if chain is not None else ()
+        if wanted == (link.plugged.onion.installed if link.plugged is not None else ()):
+            return ""
+        try:
+            plugged = await take_over(link)
+        except ConfigError as error:
+            return str(error)
+        if not link.how:
+            plugged.reseat_when_free(wanted)
+        return ""
+
+    def _stamp(self) -> Sequence[int]:
+        try:
+            facts = self._file.stat()
+        except OSError:
+            return ()
+        return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+
+def _verdict(asked: command.Settle, message: Message) -> Replace | Drop | Reply | None:
+    match asked.do:
+        case "release":
+            return None
+        case "drop":
+            return Drop(asked.who)
+        case "edit":
+            if isinstance(message, CallError):
+                code, description = asked.code or message.code, asked.description or message.description
+                return Replace(structs.replace(message, payload=asked.payload, code=code, description=description), asked.who)
+            return Replace(structs.replace(message, payload=asked.payload), asked.who)
+        case "reply" if isinstance(message, Call):
+            answer: Answer = CallResult(asked.payload)
+            if asked.code:
+                answer = CallError(asked.payload, asked.code, asked.description)
+            return Reply(answer, asked.who)
+        case "reply":
+            raise ConfigError("only a Call can be answered; edit or drop this message instead")
+    raise ConfigError(f"{asked.do}: release, drop, edit or reply is wanted")
+
+
+def _came(outcome: Outcome) -> Came:
+    answer: Any = outcome.answer
+    if answer is None:
+        return Came(outcome.what, outcome.message_id, took_ns=outcome.took_ns)
+    code, description = (answer.code, answer.description) if isinstance(answer, CallError) else ("", "")
+    return Came(outcome.what, outcome.message_id, answer.payload, code, description, outcome.took_ns)

@@ -1,0 +1,35 @@
+"""Who chooses the plugins of links in this worker: a protocol, because loading plugins is not the relay's business."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ocpp_proxy.config import Config
+from ocpp_proxy.core.hands import Matches
+from ocpp_proxy.core.seats import Chain
+from ocpp_proxy.source import PluginState
+
+
+class Chooser(Protocol):
+    """The plugins of a configuration, and what was switched since. All raise ``ConfigError`` or ``PluginError``."""
+
+    def chain(self, identity: str, protocol: str) -> Chain | None:
+        """The plugins of a link, by identity and subprotocol; None: it has none."""
+
+    def version(self, protocol: str) -> str:
+        """The OCPP version of a subprotocol; empty: unknown."""
+
+    def matcher(self, text: str) -> Matches:
+        """A filter of messages in flight."""
+
+    def switch(self, plugin: str, on: bool, identity: str, options: Any, who: str) -> None:
+        """Enable or disable a plugin for the chargers that match, from now on. ``options`` None: those configured."""
+
+    def reload(self, config: Config | None) -> tuple[list[str], list[str]]:
+        """Take another configuration (None: keep it) and changed plugin files: what changed, and what could not be loaded and
+        stays as it was. Raises nothing."""
+
+    def stale(self) -> bool:
+        """Whether a plugin file has changed since it was loaded. May block: called in a thread."""
+
+    def states(self) -> Sequence[PluginState]:
+        """The plugins that are enabled somewhere."""
