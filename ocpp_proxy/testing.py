@@ -9,6 +9,8 @@ A conversation is text, one event or expectation a line (empty lines and ``#`` l
     +10s                            so much time goes by
     ! throttle-withheld             this finding is raised
     ~ dropped $.a.b                 this loss is told (its reason stands in ``Played.losses``)
+    > *ping hello                   a control frame: *ping, *pong or *close, and its text
+    => *ping hello                  and it reaches the CSMS
     x                               the plugin ends the link
     end                             the station ends the link
 
@@ -37,6 +39,9 @@ from ocpp_proxy.core.single import Single
 START_NS = 1_800_000_000_000_000_000
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _ARROWS = {Side.STATION: "=>", Side.CSMS: "<="}
+_OPCODES = {"ping": 9, "pong": 10, "close": 8}
+_NAMES = {opcode: name for name, opcode in _OPCODES.items()}
+_CONTROL = re.compile(r"\*(ping|pong|close)(?: (.*))?")
 _JUDGE = Single(Settings())
 
 
@@ -81,6 +86,9 @@ class Stage:
             text = text.replace(f'"{name}"', f'"{own}"')
         data = text.encode()
         self._at += len(data)
+        if found := _CONTROL.fullmatch(text):
+            self._control(sender, _OPCODES[found[1]], (found[2] or "").encode(), data)
+            return
         verdict = self.onion.receive(sender, data, self._at, self._now_ns)
         self._store()
         if verdict is session.WAIT:
@@ -107,6 +115,13 @@ class Stage:
         self.onion.close(Closing(Side.STATION, "fin"), self._now_ns)
         self._collect()
 
+    def _control(self, sender: Side, opcode: int, payload: bytes, data: bytes) -> None:
+        dropped = self.onion.control(sender, opcode, payload, self._now_ns) if self.onion.controls else None
+        self._ledger()
+        if dropped is None:
+            self._left(sender, data)
+        self._collect()
+
     def _ledger(self) -> None:
         """Losses are told before anything leaves."""
         lost = [action for action in self.onion.actions if isinstance(action, Lost)]
@@ -129,7 +144,8 @@ class Stage:
         for action in actions:
             match action:
                 case Leave():
-                    self._left(action.sender, action.text)
+                    mark = f"*{_NAMES[action.opcode]} ".encode() if action.opcode in _NAMES else b""
+                    self._left(action.sender, (mark + action.text).strip())
                 case Told():
                     self.played.findings.append((action.code, action.message))
                     self.said.append(f"! {action.code}")

@@ -12,9 +12,10 @@ from msgspec import structs
 from ocpp_proxy.core.link_state import Direction, MadeFrom, OpenMessage, Seen, Told
 from ocpp_proxy.model import Frame
 from ocpp_proxy.records import FrameSeen, Note, Source
-from ocpp_proxy.wire.frames import BINARY, CONTINUATION, WireFrame
+from ocpp_proxy.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, WireFrame
 from ocpp_proxy.wire.spool import Disposition
 
+CONTROLS = (CLOSE, PING, PONG)
 INFLATED = "inflated"           # the same text left, only no longer compressed: nothing became of the message
 MOST_TOLD = 256                 # verdicts of messages that have not come yet
 MOST_MADE = 64                  # messages remembered for what is made from them
@@ -52,6 +53,11 @@ def settle(
     first, ids, notes = len(out) - len(wires), begun, list[Note]()
     for place, wire, end in _ends(direction, wires):
         seen = out[first + place]
+        if wire.opcode in CONTROLS and end in direction.told and isinstance(seen, FrameSeen):
+            judged = direction.told.pop(end)                # a control frame, perhaps inside a message that goes on
+            out[first + place] = FrameSeen(structs.replace(seen.frame, verdict=judged.what))
+            notes.append(_note(judged, direction, link_id, stamp, seen.frame.frame_id))
+            continue
         if not 0 <= wire.opcode <= BINARY or not isinstance(seen, FrameSeen):
             continue
         ids = [*(ids if wire.opcode == CONTINUATION else ()), seen.frame.frame_id]

@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from types import GeneratorType
 from typing import Any
 
-from ocpp_proxy.api import PASS, Answer, Ask, Call, Closing, Drop, Hold, Pass, Replace, Reply, Send
+from ocpp_proxy.api import PASS, Answer, Ask, Call, Closing, Drop, Hold, Malformed, Pass, Replace, Reply, Send
 from ocpp_proxy.core import keeping, session
-from ocpp_proxy.core.acts import Action, End, Leave, Remark
+from ocpp_proxy.core.acts import End, Leave, Remark
 from ocpp_proxy.core.lanes import EXPIRES_NS, QUIET_NS, Asked, Held, Journey, Lane, Open, Room, Stop, Waiting
-from ocpp_proxy.core.own_ids import OwnIds
-from ocpp_proxy.core.plugin_text import read, write
-from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Now, Seat, Wish, words
+from ocpp_proxy.core.plugin_text import doubtful, malformed, read, write
+from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Seat, words
 from ocpp_proxy.core.services import named
+from ocpp_proxy.core.ways import Ways
 from ocpp_proxy.model import Side
 
 TICK_NS = 1_000_000_000
@@ -27,7 +27,7 @@ MOST_WISHES = 64                            # messages that plugins may send bec
 HELD = "held"
 
 
-class Onion:
+class Onion(Ways):
     """``installed``: in the order of the configuration. ``longest_ns``: the most a message is held.
 
     ``actions``: what is to be done besides the verdicts, in order; who calls takes them and empties the list.
@@ -37,12 +37,9 @@ class Onion:
         self, installed: Sequence[Installed], identity: str, version: str, entropy: Callable[[int], bytes], *,
         limit: Limit | None = None, longest_ns: int = 30_000_000_000, now_ns: int = 0,
     ) -> None:
-        self.actions: list[Action] = []
-        self._now = Now(now_ns)
+        super().__init__(entropy, now_ns)
         self.room = Room(self.actions.append)
-        self._ids = OwnIds(entropy)
         self._longest_ns = longest_ns
-        self._wishes: list[Wish] = []
         versions = {Side.STATION: version, Side.CSMS: version}
         self._new_seat: Callable[[int, Installed], Seat] = lambda index, one: Seat(
             index, one, identity, versions, self._wishes, self.actions.append, limit or NoLimit(), self._now, entropy)
@@ -52,29 +49,24 @@ class Onion:
         for seat in self.seats:
             if seat.strikes and seat.on_error != "pass":
                 self.actions.append(End(seat.name, "the plugin could not be made"))
-        self._lanes = {Side.STATION: Lane(), Side.CSMS: Lane()}
         self._held: list[Held] = []
         self._asks: list[Asked] = []
         self._todo: deque[tuple[Asked, Answer | None]] = deque()
         self._tick_ns = now_ns + TICK_NS
         self._lay(self.seats)
 
-    def _lay(self, seats: Sequence[Seat]) -> None:
-        """From now on messages go through these, in this order from station to CSMS."""
-        calls = tuple((seat, None) for seat in seats if seat.on_call or seat.on_answer)
-        sends = tuple((seat, None) for seat in seats if seat.on_send)
-        self._calls: dict[Side, tuple[Stop, ...]] = {Side.STATION: calls, Side.CSMS: calls[::-1]}
-        self._sends: dict[Side, tuple[Stop, ...]] = {Side.STATION: sends, Side.CSMS: sends[::-1]}
-        self._tickers = [seat for seat in seats if "on_tick" in seat.hooks]
-
     # ---- what happens ----
 
     def receive(self, sender: Side, text: bytes, at: int, now_ns: int, opcode: int = 1) -> session.Verdict:
         """A whole message came; ``at``: where it ends in the direction. Gives what becomes of it."""
+        self._now.ns = now_ns
         message = read(text)
+        if self._mends and (message is None or doubtful(message)) and malformed(text):
+            outcome = self._go(Journey(sender, Malformed(text), "", self._broken[sender], text, at, opcode))
+            if message is None or outcome is not session.PASS:
+                return self._event(outcome)
         if message is None:
             return session.PASS
-        self._now.ns = now_ns
         kind = type(message)
         if kind is Call:
             outcome = self._call(sender, message, text, at, opcode)
@@ -88,6 +80,10 @@ class Onion:
             outcome = self._answer(sender, message, call, text, at, opcode)
             if lane.queue or lane.waiting:
                 self._freed(lane)
+        return self._event(outcome)
+
+    def _event(self, outcome: session.Verdict) -> session.Verdict:
+        """All hooks about what came are through."""
         if outcome is session.WAIT:
             self.states.awaited()
         if self._wishes or self._todo:
@@ -187,17 +183,12 @@ class Onion:
                 self.states.kept(seat)
         self._wishes.clear()
 
-    def is_own(self, message_id: str) -> bool:
-        """Whether a message id is one of a plugin's Call on this link."""
-        return self._ids.is_own(message_id)
-
     # ---- a message on its way ----
 
     def _go(self, journey: Journey) -> session.Verdict:
         """Let the plugins that are left decide."""
-        path = journey.path
-        while journey.step < len(path):
-            seat, saw = path[journey.step]
+        while journey.step < len(journey.path):         # another path, once a broken text is repaired
+            seat, saw = journey.path[journey.step]
             journey.step += 1
             if seat.off:
                 if seat.on_error != "drop":
@@ -219,6 +210,8 @@ class Onion:
             return PASS
         if type(message) is Send:
             return seat.call("on_send", seat.plugin.on_send, seat.context, journey.sender, message)
+        if type(message) is Malformed:
+            return seat.call("on_malformed", seat.plugin.on_malformed, seat.context, journey.sender, message)
         assert type(message) is Call
         if seat.on_answer is not None:
             journey.seen.append((seat, message))
@@ -239,6 +232,8 @@ class Onion:
         match decision:
             case Pass():
                 return None
+            case Replace() if type(journey.message) is Malformed:
+                return self._mended(journey, seat, decision)
             case Replace():
                 journey.message, journey.changed = named(decision.message, journey.message_id), True
                 journey.plugin, journey.reason = seat.name, words(decision.reason)
@@ -400,12 +395,6 @@ class Onion:
                 self._own(wish.seat, wish.side, wish.message, wish.reason, self._now.ns + self._longest_ns)
             elif wishes == MOST_WISHES + 1:
                 wish.seat.fail(f"sends more than {MOST_WISHES} messages because of one event")
-
-    def _unexpected(self, message_id: str) -> session.Verdict:
-        """An answer nobody waits for: of ours it goes nowhere, any other passes (its Call was before us)."""
-        if self._ids.is_own(message_id):
-            return session.Drop("answer to a Call of the proxy that nobody waits for")
-        return session.PASS
 
     # ---- the way out ----
 

@@ -5,11 +5,14 @@ Only what is an OCPP-J message of an ordinary shape is shown to plugins; everyth
 
 import re
 
-from ocpp_proxy.api import Call, CallError, CallResult, Message, Send
+import msgspec
+
+from ocpp_proxy.api import Call, CallError, CallResult, Malformed, Message, Send
 from ocpp_proxy.wire.ocppj import canonical_prefix, decode
 
 _ID = rb'"([^"\\\x00-\x1f\x7f-\xff]{1,36})"'
 _CANONICAL = re.compile(rb'\[(?:2,' + _ID + rb',"([A-Za-z0-9]{1,64})"|3,' + _ID + rb"),(?=\{)").match
+_skip = msgspec.json.Decoder(msgspec.Raw).decode
 _STRANGE = frozenset((
     "id_not_string", "id_null", "payload_null", "payload_not_object", "shape", "size", "depth", "utf8",
     "surrogate",
@@ -43,11 +46,30 @@ def _odd(text: bytes) -> Call | CallResult | CallError | Send | None:
     return None
 
 
+def doubtful(message: Message) -> bool:
+    """Whether the payload may be no JSON: a quick look, ``malformed`` of the text says for sure."""
+    if not message.payload.isascii():
+        return True
+    try:
+        _skip(message.payload)
+    except (msgspec.MsgspecError, RecursionError):
+        return True
+    return False
+
+
+def malformed(text: bytes) -> bool:
+    """Whether a text is no OCPP-J message: no JSON, no array of an ordinary shape, a type that does not exist."""
+    seen = decode(text)
+    return not seen.mtype or not _STRANGE.isdisjoint(seen.faults)
+
+
 def write(message: Message, message_id: str) -> bytes:
     """The text of a message under an id of the engine's. Raises ``TypeError`` or ``ValueError`` when its values are none."""
     if type(message.payload) is not bytes:
         raise TypeError(f"the payload is {type(message.payload).__name__}, not bytes")
     match message:
+        case Malformed():
+            return message.payload
         case Call():
             start = canonical_prefix(2, message_id, _word(message.action))
         case CallResult():

@@ -20,6 +20,7 @@ from ocpp_proxy.api import (
     Drop,
     Hold,
     Loss,
+    Malformed,
     Message,
     NotJson,
     Pass,
@@ -356,7 +357,12 @@ _ANSWERS = (CallResult, CallError)
 
 
 def _unlike(given: Any, message: Message) -> str:
-    fitting = _ANSWERS if type(message) in _ANSWERS else (type(message),)
+    if type(message) is Malformed:
+        fitting: tuple[type, ...] = (Malformed, Call, CallResult, CallError, Send)
+        if type(given) in fitting[1:] and not (isinstance(given.message_id, str) and given.message_id):
+            return f"replaced a Malformed by a {type(given).__name__} without a message_id"
+    else:
+        fitting = _ANSWERS if type(message) in _ANSWERS else (type(message),)
     if type(given) not in fitting:
         return f"replaced a {type(message).__name__} by a {type(given).__name__}"
     return _unwritable(given)

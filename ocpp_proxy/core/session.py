@@ -10,8 +10,9 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from ocpp_proxy.wire.deflate import CAP, Inflater
-from ocpp_proxy.wire.frames import BINARY, CONTINUATION, RAW, TEXT, FrameReader, WireFrame, unmask
+from ocpp_proxy.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, RAW, TEXT, FrameReader, WireFrame, unmask
 
+CONTROLS = (CLOSE, PING, PONG)
 MAX_MESSAGE = 1 << 20           # larger messages pass unseen
 
 
@@ -43,6 +44,8 @@ PASS, WAIT = Pass(), Wait()
 Verdict = Pass | Replace | Drop | Wait
 Transform = Callable[[bytes, int, int], Verdict]
 """Asked with the text of a message, where it ends (as ``Made.at``), and its opcode."""
+Watch = Callable[[int, bytes], Drop | None]
+"""Asked with opcode and payload of a control frame."""
 
 
 class Original(Struct, frozen=True, gc=False):
@@ -98,18 +101,20 @@ class Session:
     """Frames of one direction, from a message boundary on.
 
     ``masked``: the sender is the station, so what we make is masked too, with keys from ``entropy``. ``inflater``: of this
-    direction, fed from its first byte on, or None where no compression was agreed.
+    direction, fed from its first byte on, or None where no compression was agreed. ``watch``: asked about control frames.
     """
 
     __slots__ = (
         "_at", "_behind", "_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_reader", "_size", "_stopped",
-        "_streaming", "_transform", "_waiting", "diverged",
+        "_streaming", "_transform", "_waiting", "diverged", "watch",
     )
 
     def __init__(
         self, transform: Transform, *, masked: bool, inflater: Inflater | None, entropy: Callable[[int], bytes],
+        watch: Watch | None = None,
     ) -> None:
         self._transform = transform
+        self.watch = watch
         self._masked = masked
         self._inflater = inflater
         self._entropy = entropy
@@ -225,6 +230,11 @@ class Session:
 
     def _beside(self, frame: WireFrame, out: list[Effect]) -> None:
         """A control frame, or bytes no reader can read. Inside an open message the order is kept: the message streams on."""
+        if self.watch is not None and frame.opcode in CONTROLS and not frame.raw:
+            drop = self.watch(frame.opcode, frame.payload)
+            if drop is not None:
+                out.append(Dropped(drop.reason, self._at, drop.plugin))
+                return
         if self._open and not self._must_rewrite():
             self._stream("control_inside" if frame.opcode != RAW and not frame.raw else "unreadable", out)
         out.append(Original(frame.wire))

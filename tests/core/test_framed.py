@@ -23,7 +23,10 @@ def marking(text: bytes, at: int, opcode: int) -> Verdict:
 def through(relay: Relay, stream: bytes, size: int, compressed: bool = False) -> None:
     """What the relay appends for a station's bytes in frame mode, in chunks of ``size``."""
     inflater = Inflater(InflaterState(True)) if compressed else None
-    session = Session(marking, masked=True, inflater=inflater, entropy=lambda count: bytes(count))
+    session = Session(
+        marking, masked=True, inflater=inflater, entropy=lambda count: bytes(count),
+        watch=lambda opcode, payload: Drop("quiet") if payload == b"drop" else None,
+    )
     base = relay.offsets[1, STATION]
     for at in range(0, len(stream), size):
         data = stream[at : at + size]
@@ -161,3 +164,20 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [frame.verdict for frame in received[:3]] == ["", "replaced", "replaced"]       # the first was forgotten
     assert [frame.cause for frame in made[:3]] == [(), (), (received[2].frame_id,)]
     assert made[3].cause == (received[3].frame_id, received[4].frame_id, received[-1].frame_id)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["at once", "restarted at every record"])
+@pytest.mark.parametrize("size", [1, 9, 10_000])
+def test_a_dropped_control_frame_is_marked_and_the_message_around_it_is_still_linked(size: int, restart: bool) -> None:
+    relay = Relay()
+    relay.tunnel(1)
+    first, second = wire_frame(b"change ", opcode=1, fin=False, mask=MASK), wire_frame(b"this", opcode=0, mask=MASK)
+    quiet, loud = wire_frame(b"drop", opcode=9, mask=MASK), wire_frame(b"hello", opcode=9, mask=MASK)
+    through(relay, first + quiet + second + loud, size)
+    out = assembled(relay.records, restart)
+    pings = [record.frame for record in out if isinstance(record, records.FrameSeen) and record.frame.opcode is Opcode.PING]
+    assert [(frame.payload, frame.verdict) for frame in pings] == [(b"drop", "dropped"), (b"hello", "")]
+    one, two, made = data_frames(out)
+    assert (one.verdict, two.verdict, made.verdict, made.payload) == ("", "replaced", "modified", b"CHANGED this")
+    assert made.cause == (one.frame_id, two.frame_id)
+    assert f"marker: dropped: quiet (frame {pings[0].frame_id})" in told(out)

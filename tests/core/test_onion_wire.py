@@ -28,7 +28,7 @@ from ocpp_proxy.api import (
 from ocpp_proxy.core.acts import Leave
 from ocpp_proxy.core.onion import Onion
 from ocpp_proxy.core.seats import Installed
-from ocpp_proxy.core.session import Session
+from ocpp_proxy.core.session import Session, Watch
 from ocpp_proxy.core.session import Verdict as Outcome
 from ocpp_proxy.wire.deflate import Inflater, InflaterState
 from tests.core.test_session import chunks, entropy, leaving, texts, wire
@@ -73,7 +73,7 @@ class Wire:
         self.out = {Side.STATION: b"", Side.CSMS: b""}
         self.sessions = {
             side: Session(
-                self._asking(side), masked=side is Side.STATION, entropy=entropy,
+                self._asking(side), masked=side is Side.STATION, entropy=entropy, watch=self._watching(side),
                 inflater=Inflater(InflaterState(True)) if compressed and side is Side.STATION else None,
             ) for side in Side
         }
@@ -83,6 +83,9 @@ class Wire:
             return self.onion.receive(side, text, at, self.now_ns, opcode)
 
         return ask
+
+    def _watching(self, side: Side) -> Watch:
+        return lambda opcode, payload: self.onion.control(side, opcode, payload, self.now_ns)
 
     def feed(self, side: Side, data: bytes) -> None:
         self.out[side] += leaving(self.sessions[side].feed(data))

@@ -12,11 +12,29 @@ import pytest
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
-from ocpp_proxy.api import PASS, Ask, Call, CallResult, Closing, Context, Decision, Drop, Hold, Plugin, Replace, Reply, Side
+from ocpp_proxy.api import (
+    PASS,
+    Ask,
+    Call,
+    CallResult,
+    Closing,
+    Context,
+    Control,
+    Decision,
+    Drop,
+    Hold,
+    Malformed,
+    Pass,
+    Plugin,
+    Replace,
+    Reply,
+    Side,
+)
 from ocpp_proxy.core.assemble import Assembler, Ids
 from ocpp_proxy.core.seats import Chain, Installed, OnError
 from ocpp_proxy.core.session import MAX_MESSAGE
 from ocpp_proxy.model import Frame as ModelFrame
+from ocpp_proxy.model import Opcode as FrameOpcode
 from ocpp_proxy.records import FrameSeen, Note, PluginFinding, Source
 from ocpp_proxy.relay.watchdog import Watchdog
 from ocpp_proxy.wire.spool import CSMS, STATION, Kind
@@ -56,6 +74,12 @@ class Scripted(Plugin):
             case "Ask":
                 return self.ask(call)
         return PASS
+
+    def on_malformed(self, context: Context, sender: Side, text: Malformed) -> Decision:
+        return Replace(Malformed(text.payload.replace(b":]", b":null")), "mended") if b":]" in text.payload else PASS
+
+    def on_control(self, context: Context, sender: Side, frame: Control) -> Pass | Drop:
+        return Drop("quiet") if b"drop" in frame.payload else PASS
 
     def ask(self, call: Call) -> Decision:
         answer = yield Ask(Side.STATION, Call.of("GetConfiguration", {}), 5)
@@ -332,5 +356,41 @@ def test_the_csms_side_goes_through_them_in_reverse(tmp_path: Path) -> None:
             await station.send(call("Any"))
             assert await reads(csms, 1) == [b'[2,"1","Any",{"by":"ab"}]']
             assert of(theatre.records(), Kind.OUT, direction=CSMS) and of(theatre.records(), Kind.OUT, direction=STATION)
+
+    play(body())
+
+
+def control(opcode: int, payload: bytes, masked: bool) -> bytes:
+    return bytes((0x80 | opcode, (0x80 if masked else 0) | len(payload))) + (bytes(4) if masked else b"") + payload
+
+
+def test_a_broken_text_leaves_repaired_and_both_are_in_the_capture(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with stage(tmp_path) as theatre:
+            plug(theatre, Scripted)
+            station, csms, _ = await tunnel(theatre, False)
+            await station.send(message(b'[2,"1","Replace",{"a":]}]', None, True))
+            assert await reads(csms, 1) == [b'[2,"1","Replace",{"a":null}]']
+            replaced, made = (frame for frame in frames(theatre).values() if frame.verdict)
+            assert (replaced.verdict, replaced.payload) == ("replaced", b'[2,"1","Replace",{"a":]}]')
+            assert (made.verdict, made.cause) == ("modified", (replaced.frame_id,))
+
+    play(body())
+
+
+def test_pings_are_dropped_and_a_dropped_close_is_answered_and_ends_the_link(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with stage(tmp_path) as theatre:
+            plug(theatre, Scripted)
+            station, csms, _ = await tunnel(theatre, False)
+            await station.send(control(9, b"drop", True) + control(9, b"pass", True))
+            assert await csms.read(10) == control(9, b"pass", True)
+            await csms.send(control(8, b"\x03\xe8drop", False))
+            echo = await csms.rest()
+            assert (echo[:2], csms.ended) == (bytes((0x88, 0x86)), "fin")        # masked: in the station's place
+            assert await station.rest() == b"" and station.ended == "fin"
+            judged = [(frame.opcode, frame.verdict) for frame in frames(theatre).values() if frame.verdict]
+            assert judged == [(FrameOpcode.PING, "dropped"), (FrameOpcode.CLOSE, "dropped"), (FrameOpcode.CLOSE, "injected")]
+            assert any("its Close was dropped" in record.text for record in seen(theatre) if isinstance(record, Note))
 
     play(body())

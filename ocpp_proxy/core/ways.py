@@ -1,0 +1,140 @@
+"""Which plugins a message meets, in which order; and what meets them that is no message: broken texts, control frames.
+
+Station -> CSMS is the order of the configuration, back it is reversed. A text that a plugin repairs goes on, as the message it
+is then, through those behind that plugin.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from ocpp_proxy.api import PASS, Call, Control, Drop, Malformed, Pass, Replace, Send
+from ocpp_proxy.core import session
+from ocpp_proxy.core.acts import Action, End, Leave
+from ocpp_proxy.core.lanes import Journey, Lane, Stop
+from ocpp_proxy.core.own_ids import OwnIds
+from ocpp_proxy.core.plugin_text import read
+from ocpp_proxy.core.seats import FAILED, Now, Seat, Wish, words
+from ocpp_proxy.model import Opcode, Side
+
+_CONTROLS: dict[int, Literal[Opcode.CLOSE, Opcode.PING, Opcode.PONG]] = {
+    8: Opcode.CLOSE, 9: Opcode.PING, 10: Opcode.PONG,
+}
+CLOSE = 8
+
+
+class Ways(ABC):
+    """The part of ``core.onion`` that knows the ways."""
+
+    def __init__(self, entropy: Callable[[int], bytes], now_ns: int) -> None:
+        self.actions: list[Action] = []
+        self._now = Now(now_ns)
+        self._ids = OwnIds(entropy)
+        self._wishes: list[Wish] = []
+        self._lanes = {Side.STATION: Lane(), Side.CSMS: Lane()}
+
+    def _lay(self, seats: Sequence[Seat]) -> None:
+        """From now on messages go through these, in this order from station to CSMS."""
+        self._calls = _both([seat for seat in seats if seat.on_call or seat.on_answer])
+        self._sends = _both([seat for seat in seats if seat.on_send])
+        self._broken = _both([seat for seat in seats if "on_malformed" in seat.hooks])
+        self._controls = _both([seat for seat in seats if "on_control" in seat.hooks])
+        self._tickers = [seat for seat in seats if "on_tick" in seat.hooks]
+        self._mends = bool(self._broken[Side.STATION])
+
+    @property
+    def controls(self) -> bool:
+        """Whether ``control`` is to be asked at all."""
+        return bool(self._controls[Side.STATION])
+
+    def is_own(self, message_id: str) -> bool:
+        """Whether a message id is one of a plugin's Call on this link."""
+        return self._ids.is_own(message_id)
+
+    @abstractmethod
+    def _freed(self, lane: Lane) -> None:
+        """An answer came: who waited for that may go."""
+
+    @abstractmethod
+    def _settle(self) -> None:
+        """Do what hooks wished for."""
+
+    def _unexpected(self, message_id: str) -> session.Verdict:
+        """An answer nobody waits for: of ours it goes nowhere, any other passes (its Call was before us)."""
+        if self._ids.is_own(message_id):
+            return session.Drop("answer to a Call of the proxy that nobody waits for")
+        return session.PASS
+
+    # ---- broken texts ----
+
+    def _mended(self, journey: Journey, seat: Seat, verdict: Replace) -> session.Verdict | None:
+        """A plugin put something in the place of a broken text; as ``Onion._decide``.
+
+        When that is a message, it meets the plugins behind, and an answer is the answer to its Call.
+        """
+        message = verdict.message
+        if isinstance(message, Malformed):
+            message = read(message.payload) or message
+        journey.message, journey.changed = message, True
+        journey.plugin, journey.reason = seat.name, words(verdict.reason)
+        if isinstance(message, Malformed):
+            return None
+        journey.message_id, journey.step = message.message_id, 0
+        sender = journey.sender
+        if isinstance(message, Call | Send):
+            path = (self._calls if isinstance(message, Call) else self._sends)[sender]
+        else:
+            lane = self._lanes[sender.other]
+            journey.call = lane.pop(message.message_id)
+            if journey.call is None:
+                unexpected = self._unexpected(message.message_id)
+                if isinstance(unexpected, session.Drop):
+                    return unexpected
+            path = tuple(journey.call.seen[::-1]) if journey.call is not None else ()
+            if lane.queue or lane.waiting:
+                self._freed(lane)
+        onward = sender is Side.STATION
+        journey.path = [stop for stop in path if (stop[0].index > seat.index) == onward and stop[0] is not seat]
+        return None
+
+    # ---- control frames ----
+
+    def control(self, sender: Side, opcode: int, payload: bytes, now_ns: int) -> session.Drop | None:
+        """A ping, pong or Close came; None: it goes on. One that is dropped meets no other plugin.
+
+        Behind a Close its sender says nothing more, so a link whose Close is dropped ends: we answer the Close in the other
+        side's place, and both connections end.
+        """
+        self._now.ns = now_ns
+        frame = Control(_CONTROLS[opcode], payload)
+        dropped = None
+        for seat, _ in self._controls[sender]:
+            dropped = self._asked_about(seat, sender, frame)
+            if dropped is not None:
+                break
+        if dropped is not None and opcode == CLOSE:
+            self.actions.append(Leave(sender.other, payload, "injected", dropped.plugin, "answers the Close", opcode=CLOSE))
+            self.actions.append(End(dropped.plugin, "its Close was dropped"))
+        self._settle()
+        return dropped
+
+    def _asked_about(self, seat: Seat, sender: Side, frame: Control) -> session.Drop | None:
+        if seat.off:
+            return session.Drop("the plugin is switched off", seat.name) if seat.on_error == "drop" else None
+        decision = seat.call("on_control", seat.plugin.on_control, seat.context, sender, frame)
+        if seat.keeps:
+            decision = seat.fail("keeps a State in on_control: a control frame cannot wait for that")
+        if decision is PASS or type(decision) is Pass:
+            return None
+        if type(decision) is Drop:
+            return session.Drop(words(decision.reason), seat.name)
+        if decision is not FAILED:
+            seat.fail(f"gave {type(decision).__name__} for a control frame, which passes or is dropped")
+        if seat.on_error == "close":
+            self.actions.append(End(seat.name, "the plugin failed"))
+        return None if seat.on_error == "pass" else session.Drop("the plugin failed", seat.name)
+
+
+def _both(seats: Sequence[Seat]) -> dict[Side, tuple[Stop, ...]]:
+    stops: tuple[Stop, ...] = tuple((seat, None) for seat in seats)
+    return {Side.STATION: stops, Side.CSMS: stops[::-1]}
