@@ -61,8 +61,8 @@ async def _settled(app: ProxyApp, pilot: Pilot[None]) -> None:
     """Wait until nothing changes any more: what is asked of the source has come and is painted."""
     deadline = time.monotonic() + _SECONDS
     before, same = "", 0
-    while same < 4 and time.monotonic() < deadline:
-        await pilot.pause(0.15)
+    while same < 3 and time.monotonic() < deadline:
+        await pilot.pause(0.1)
         await app.workers.wait_for_complete()
         now = app.export_screenshot()
         same = same + 1 if now == before else 0

@@ -95,7 +95,7 @@ def _run(folder: Path, arguments: list[str], keys: list[str]) -> bytes:
         for key in keys:
             for one in ([key] if len(key) == 1 or key.startswith("\x1b") else key):
                 os.write(fd, one.encode())
-            _read(fd, seen, 0.7)
+            _read(fd, seen, 0.5)
         os.write(fd, b"q")
         _read(fd, seen, 10.0, b"\x1b[?1049l")
     finally:
@@ -110,7 +110,7 @@ def _read(fd: int, seen: bytearray, seconds: float, until: bytes = b"") -> None:
     """Read until a text has come, or what is being painted has come to rest."""
     deadline, start = time.monotonic() + seconds, len(seen)
     while time.monotonic() < deadline:
-        ready, _, _ = select.select([fd], [], [], 0.25)
+        ready, _, _ = select.select([fd], [], [], 0.12)
         if not ready:
             if not until and len(seen) > start:
                 return
