@@ -7,10 +7,12 @@ from ocpp_proxy.cli.line_json import finding_object
 from ocpp_proxy.cli.open_source import open_source
 from ocpp_proxy.cli.printing import MARKS, ascii_json, stamp, talk
 from ocpp_proxy.cli.settings import Settings
+from ocpp_proxy.cli.suggesting import Suggester, advice, told_of
 from ocpp_proxy.cli.tailing import all_lines
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields.registry import findings_of
 from ocpp_proxy.model import Finding, Severity
+from ocpp_proxy.records import Found
 from ocpp_proxy.source import Source
 
 SHOWN = 5                                   # examples of one rule and charger; --json has all
@@ -22,27 +24,32 @@ FAULT = {
 
 async def check(text: str | None, settings: Settings, json: bool) -> int:
     """Print the findings of a source; 1 when one is an error or worse, else 0."""
-    source = await open_source(text)
+    source, suggester = await open_source(text), Suggester()
     try:
-        findings = await (stored(source) if source.live else judged(source, settings))
+        findings = await (stored(source, suggester) if source.live else judged(source, settings, suggester.see))
     finally:
         await source.close()
     if json:
         for finding in findings:
-            print(ascii_json(finding_object(finding)))
+            names = suggester.repaired.get(told_of(finding), ())
+            print(ascii_json({**finding_object(finding), "quirks": list(names)}))
     else:
-        for line in report(findings):
+        for line in [*report(findings), *advice(findings, suggester.repaired)]:
             print(line)
     talk(f"{len(findings)} findings" if findings else "no findings")
     return 1 if any(finding.severity >= Severity.ERROR for finding in findings) else 0
 
 
-async def stored(source: Source) -> list[Finding]:
+async def stored(source: Source, suggester: Suggester) -> list[Finding]:
     """The findings of a running proxy: it has judged already, with the same rules."""
     found: dict[int, Finding] = {}
     async for page in all_lines(source):
         for line in page:
-            found.update((finding.finding_id, finding) for finding in findings_of(line))
+            suggester.see(line.record)
+            for finding in findings_of(line):
+                if finding.finding_id not in found and not isinstance(line.record, Found):
+                    suggester.found(finding)
+                found[finding.finding_id] = finding
     return list(found.values())
 
 

@@ -5,7 +5,7 @@ the user sets now comes first. Findings that rest on masked values cannot be mad
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct, structs
@@ -48,6 +48,7 @@ class Judged(Struct):
 
 
 Told = tuple[object, ...]
+See = Callable[[Record], None]
 
 
 class Hidden(Struct):
@@ -58,16 +59,16 @@ class Hidden(Struct):
     held: dict[Told, Finding]
 
 
-async def judged(source: Source, merged: Merged) -> list[Finding]:
-    """The findings of a file: the rules run over its records, the very code that runs live."""
+async def judged(source: Source, merged: Merged, see: See | None = None) -> list[Finding]:
+    """The findings of a file: the rules run over its records, the very code that runs live. ``see`` is shown all of it."""
     facts = facts_of(source)
     live = recorded(facts, source.title)
     then, now = wanted(live, None), wanted(live, merged)
-    again = await _judge(source, then)
+    again = await _judge(source, then, see if now == then else None)
     if not again.frames or not facts:
-        return again.findings if now == then else (await _judge(source, now)).findings
+        return again.findings if now == then else (await _judge(source, now, see)).findings
     hidden = difference(again, await _stored(source), facts.get("rules_version") == RULE_SET)
-    fresh = again if now == then else await _judge(source, now)
+    fresh = again if now == then else await _judge(source, now, see)
     return carried(fresh.findings, hidden, REGISTRY.severities(now), now.severities)
 
 
@@ -151,7 +152,7 @@ def _cause(finding: Finding) -> Told:
     return finding.code, finding.blame, finding.identity, _INDEX.sub("[]", finding.path)
 
 
-async def _judge(source: Source, settings: Settings) -> Judged:
+async def _judge(source: Source, settings: Settings, see: See | None = None) -> Judged:
     analyser = Analyser(settings, Ids(), None)
     found: dict[int, Finding] = {}
     result = Judged([], set(), set())
@@ -162,6 +163,8 @@ async def _judge(source: Source, settings: Settings) -> Judged:
             result.frames.add(record.frame.frame_id)
         analyser.feed(record, out)
         for seen in out:
+            if see is not None:
+                see(seen)
             if isinstance(seen, Found):
                 found[seen.finding.finding_id] = seen.finding
             elif masked and isinstance(seen, MessageSeen):

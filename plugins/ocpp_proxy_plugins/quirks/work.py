@@ -1,0 +1,83 @@
+"""One message under repair: where its values are, what was done to them, and who is told."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ocpp_proxy.api import Context, Loss, Message
+from ocpp_proxy_plugins.quirks.stamps import Stamps
+
+MOST = 2000                                 # places that one repair changes in one message
+MOST_LOST = 100                             # losses told of one message
+Place = tuple[Any, Any, str]                # holder, key, JSON path
+
+
+class Work:
+    """One message under repair. ``value``: its payload, changed in place. ``notes``: what was done, for the capture."""
+
+    def __init__(
+        self, context: Context, message: Message, value: Any, stamps: Stamps, transactions: dict[int, int], profile: str,
+    ) -> None:
+        self.context = context
+        self.message = message
+        self.value = value
+        self.stamps = stamps
+        self.transactions = transactions
+        self.profile = profile
+        self.notes: dict[str, None] = {}
+        self._lost = 0
+
+    def note(self, path: str, what: str) -> None:
+        """Say what was changed where."""
+        self.notes[f"{path[2:] or 'payload'} {what}"] = None
+
+    def lose(self, path: str, what: Loss) -> None:
+        """Say that something is not carried as it came: for the capture, and for the loss ledger."""
+        self.note(path, what)
+        self._lost += 1
+        if self._lost <= MOST_LOST:
+            self.context.lost(path, f"quirk profile {self.profile}", what)
+
+    @property
+    def told(self) -> str:
+        """What was done, in few words."""
+        told = list(self.notes)
+        return "; ".join(told[:5]) + (f" and {len(told) - 5} more" if len(told) > 5 else "")
+
+
+def places(value: Any, path: str) -> list[Place]:
+    """The places that a path names and that exist, at most ``MOST``."""
+    deep = path.startswith("**.")
+    steps = (path[3:] if deep else path).replace("[]", ".[]").lstrip(".").split(".")
+    starts = list(inside(value, "$")) if deep else [(value, "$")]
+    found: list[Place] = []
+    for start, at in starts:
+        for holder, key, where in _walk(start, steps, at):
+            found.append((holder, key, where))
+            if len(found) >= MOST:
+                return found
+    return found
+
+
+def _walk(value: Any, steps: list[str], at: str) -> Iterator[Place]:
+    step, rest = steps[0], steps[1:]
+    pairs: list[tuple[Any, str]] = []
+    if step == "[]" and isinstance(value, list):
+        pairs = [(index, f"{at}[{index}]") for index in range(len(value))]
+    elif isinstance(value, dict) and step in value:
+        pairs = [(step, f"{at}.{step}")]
+    for key, where in pairs:
+        if rest:
+            yield from _walk(value[key], rest, where)
+        else:
+            yield value, key, where
+
+
+def inside(value: Any, at: str) -> Iterator[tuple[Any, str]]:
+    """All objects of a payload. msgspec decodes no deeper than Python recurses."""
+    if isinstance(value, dict):
+        yield value, at
+        for name, inner in value.items():
+            yield from inside(inner, f"{at}.{name}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from inside(inner, f"{at}[{index}]")
