@@ -16,14 +16,14 @@ from textual.widgets import Input, Static
 from ocpp_proxy.core.by_hand import pretty
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import ConfigError, Side
-from ocpp_proxy.spec import forms
+from ocpp_proxy.spec import forms, schemas
 from ocpp_proxy.spec.forms import Blank
 from ocpp_proxy_tui.lending import in_editor
 from ocpp_proxy_tui.look import Look
 from ocpp_proxy_tui.widgets.detail_help import sentence
 from ocpp_proxy_tui.widgets.typed import TypedLine
 
-_KEYS = "up, down: fields   Ctrl+N: next value   Ctrl+T: all fields   Ctrl+O: JSON in the editor   Ctrl+S: send   Esc: leave"
+_KEYS = "Ctrl+N next value  Ctrl+T all fields  Ctrl+O editor  Ctrl+S send  Esc leave"
 NAMES = 44                                  # cells of a field's name
 
 
@@ -96,7 +96,7 @@ class CommandForm(ModalScreen[Order | None]):
         """Say what is made of nothing."""
         if self._free:
             self._written = {}
-            note = "it has no fields" if (self.order.action, False) in forms.schemas.messages(self.order.version) else \
+            note = "it has no fields" if (self.order.action, False) in schemas.messages(self.order.version) else \
                 "no schema is known of it: Ctrl+O writes its JSON"
             self.query_one("#form-help", Static).update(note)
         self._draw()
@@ -197,6 +197,6 @@ def _line(blank: Blank, at: int) -> TypedLine:
     hint = ", ".join(values) or " ".join(part for part in (blank.help.type, blank.help.format) if part)
     if blank.help.type == "array":
         hint = "a, b, c"
-    line = TypedLine("", placeholder=hint, id=f"field-{at}")
+    line = TypedLine("", placeholder=hint, select_on_focus=False, id=f"field-{at}")
     line.suggester = SuggestFromList(values, case_sensitive=False) if values else None
     return line

@@ -64,7 +64,7 @@ class HeldMessages(SummaryPane):
         Binding("e", "write(False)", "edit", id="held.edit"),
         Binding("R", "write(True)", "reply", id="held.reply"),
         Binding("E", "error", "reply with an error", show=False, id="held.error"),
-        Binding("O", "unintercept", "end the intercept", id="held.unintercept"),
+        Binding("O", "unintercept", "end the intercept", show=False, id="held.unintercept"),
         Binding("y", "copy", "copy the message", show=False, id="held.copy"),
         Binding("tab", "other", "next part", show=False, id="held.other"),
         Binding("escape", "back", "back to the list", show=False, id="held.back"),
