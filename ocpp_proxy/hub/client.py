@@ -18,6 +18,7 @@ from ocpp_proxy.source import Bookmark, Charger, Charging, FindingGroup, FoundAt
 T = TypeVar("T")
 
 __all__ = ["LiveSource", "answers", "find_instances"]
+_NO_TOKEN = "no token, or a wrong one: set OCPP_PROXY_TOKEN to the one in the instance.json of this proxy"
 
 
 class LiveSource:
@@ -182,11 +183,18 @@ class _Request:
         try:
             response: aiohttp.ClientResponse = await self._request.__aenter__()
         except (aiohttp.ClientError, OSError) as error:
-            raise CaptureError(f"{self._title}: it does not answer ({error}); is it still running?") from error
+            raise CaptureError(f"{self._title}: it does not answer ({_reason(error)}); is it still running?") from error
         return response
 
     async def __aexit__(self, *error: object) -> None:
         await self._request.__aexit__(*error)
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no connection, without the library's words around it."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    strerror = getattr(cause, "strerror", None)
+    return str(strerror or cause)
 
 
 def _text(where: Filter | None) -> str:
@@ -208,4 +216,6 @@ async def _checked(response: aiohttp.ClientResponse) -> bytes:
         text = str(msgspec.json.decode(body)["error"])
     except (msgspec.DecodeError, KeyError, TypeError):
         text = f"HTTP {response.status}"
+    if response.status == 401:
+        raise ConfigError(_NO_TOKEN)
     raise ConfigError(text) if response.status in (400, 401, 403, 404) else CaptureError(text)

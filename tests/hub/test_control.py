@@ -278,11 +278,28 @@ def test_on_tcp_only_the_token_opens_and_no_web_page_gets_in(tmp_path: Path) -> 
                 async with aiohttp.ClientSession() as session, session.get(base + path, headers=headers) as response:
                     assert response.status == status, (headers, path)
         wrong = LiveSource(base.removeprefix("http://"), "wrong")
-        with pytest.raises(ConfigError, match="token"):
+        with pytest.raises(ConfigError, match="set OCPP_PROXY_TOKEN"):
             await wrong.links()
         await wrong.close()
 
     served(tmp_path, during, address="127.0.0.1:0")
+
+
+def test_nothing_that_answers_is_told_in_our_words(tmp_path: Path) -> None:
+    async def ask(control: str) -> str:
+        source = LiveSource(control)
+        try:
+            with pytest.raises(CaptureError) as caught:
+                await source.links()
+        finally:
+            await source.close()
+        return str(caught.value)
+
+    path = tmp_path / "gone.sock"
+    assert asyncio.run(ask(str(path))).endswith("it does not answer (No such file or directory); is it still running?")
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))               # bound, but nobody listens any more
+        assert asyncio.run(ask(str(path))).endswith("it does not answer (Connection refused); is it still running?")
 
 
 @pytest.mark.parametrize(("value", "host", "good"), [
