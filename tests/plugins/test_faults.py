@@ -7,9 +7,12 @@ import pytest
 from ocpp_proxy_plugins.faults import Faults, Kind
 
 from ocpp_proxy.api import Side
+from ocpp_proxy.model import ConfigError
 from ocpp_proxy.testing import Stage, play
 
 BEAT = '[2,"1","Heartbeat",{}]'
+OTHER = '[2,"2","Authorize",{}]'
+LONG = '[2,"1","Heartbeat",{"x":"' + "x" * 1992 + '"}]'
 CASES: dict[Kind, str] = {
     "delay": f"> {BEAT}\n+1.9s\n+0.1s\n=> {BEAT}",
     "drop": f"> {BEAT}",
@@ -22,6 +25,22 @@ CASES: dict[Kind, str] = {
         < [3,"$1",{{}}]
     """,
     "error": f"> {BEAT}\n<= [4,\"1\",\"InternalError\",\"made by the proxy\",{{}}]",
+    "reorder": f"> {BEAT}\n+1s\n> {OTHER}\n=> {OTHER}\n+1s\n=> {BEAT}",
+    "bandwidth": f"> {LONG}\n+1.9s\n+0.1s\n=> {LONG}\n> {LONG}\n> {LONG}\n+3.9s\n=> {LONG}\n+0.1s\n=> {LONG}",
+    "corrupt": f'> {BEAT}\n=> [2,"1","Heartbeat",\x05}}]',
+    "half_open": f"""
+        > {BEAT}
+        ! faults-half-open
+        < *ping x
+        > *pong
+        < {OTHER}
+        > [2,]
+        +2s
+        > {OTHER}
+        => {OTHER}
+        < *ping x
+        <= *ping x
+    """,
     "disconnect": f"> {BEAT}\nx",
     "reset": f"> {BEAT}\nx",
 }
@@ -50,13 +69,50 @@ def test_an_answer_becomes_an_error_and_a_send_is_dropped() -> None:
     play(Faults, '> [6,"1","NotifyPeriodicEventStream",{}]', options=rules(kind="drop", message="send"), version="2.1")
 
 
-def test_jitter_reorders() -> None:
-    stage = Stage([Faults], options=rules(kind="delay", seconds=1, jitter_seconds=5))
+def order(kind: Kind) -> list[int]:
+    stage = Stage([Faults], options=rules(kind=kind, seconds=1, jitter_seconds=5))
     for number in range(12):
         stage.send(Side.STATION, f'[2,"{number}","Heartbeat",{{}}]')
     stage.wait(6)
-    left = [int(text.split('"')[1]) for _, text in stage.played.sent]
+    return [int(text.split('"')[1]) for _, text in stage.played.sent]
+
+
+def test_reorder_reorders_and_delay_does_not() -> None:
+    left = order("reorder")
     assert sorted(left) == list(range(12)) and left != sorted(left)
+    assert order("delay") == list(range(12))
+
+
+def test_corrupt_changes_so_many_bytes_of_the_payload_and_no_other() -> None:
+    before = '{"vendorId":"abcdefghijklmnopqrstuvwxyz"}'
+    for seed in range(20):
+        stage = Stage([Faults], options={**rules(kind="corrupt", bytes=5), "seed": seed})
+        stage.send(Side.STATION, f'[2,"1","DataTransfer",{before}]')
+        (_, text), = stage.played.sent
+        assert text.startswith('[2,"1","DataTransfer",') and text.endswith("]") and text.isascii()
+        after = text[len('[2,"1","DataTransfer",'):-1]
+        assert sum(one != other for one, other in zip(before, after, strict=True)) == 5
+
+
+def test_where_says_more_than_the_action() -> None:
+    one, two = (f'[2,"{number}","StatusNotification",{{"connectorId":{number}}}]' for number in (1, 2))
+    play(Faults, f"> {one}\n> {two}\n=> {two}", options=rules(kind="drop", where="connector == 1"))
+    play(Faults, f"> {BEAT}\n=> {BEAT}\n< [3,\"1\",{{}}]", options=rules(
+        kind="drop", message="answer", where="action == Heartbeat and side == csms"))
+
+
+def test_pings_are_dropped_and_half_open_lasts_for_ever() -> None:
+    play(Faults, f"> *ping a\n< *ping b\n<= *ping b\n> {BEAT}\n=> {BEAT}",
+         options=rules(kind="drop", message="control", sender="station"))
+    play(Faults, f"> {BEAT}\n! faults-half-open\n+9999s\n> {OTHER}\n< {OTHER}\n> *ping",
+         options={"rules": [{"kind": "half_open", "seconds": 0}]})
+
+
+def test_bandwidth_counts_each_direction_by_itself() -> None:
+    answer = f'[3,"2",{{"x":"{"y" * 992}"}}]'
+    play(Faults, f"< {OTHER}\n+0.1s\n<= {OTHER}\n> {LONG}\n> {answer}\n+2s\n=> {LONG}\n+1s\n=> {answer}",
+         options=rules(kind="bandwidth", message="any"))
+
 
 
 def dropped(seed: int, identity: str) -> list[bool]:
@@ -76,5 +132,13 @@ def test_the_same_seed_makes_the_same_choices() -> None:
 
 
 def test_a_wrong_rule_is_refused() -> None:
-    with pytest.raises(msgspec.ValidationError):
-        play(Faults, "", options=rules(kind="explode"))
+    for values, said in (
+        ({"kind": "explode"}, "explode"), ({"kind": "drop", "probability": 2}, "from 0 to 1"),
+        ({"kind": "delay", "seconds": -1}, "0 or more"),
+        ({"kind": "bandwidth", "bytes_per_second": 0}, "more than 0"),
+        ({"kind": "delay", "message": "control"}, "can only be dropped"),
+    ):
+        with pytest.raises(msgspec.ValidationError, match=said):
+            play(Faults, "", options=rules(**values))
+    with pytest.raises(ConfigError, match=r"Faults.rules\[0\].where: filter, column 1: ms is known only later"):
+        play(Faults, "", options=rules(kind="drop", where="ms > 5"))

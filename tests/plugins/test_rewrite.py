@@ -161,3 +161,18 @@ def test_a_wrong_rule_is_refused_when_it_is_loaded(options: dict[str, Any], said
     with pytest.raises(PluginError, match=re.escape(said)) as told:
         configured("rewrite", options)
     assert str(told.value).startswith("plugins.rewrite")
+
+
+def test_a_text_that_is_no_message_is_repaired_by_pattern() -> None:
+    repair = do({"op": "replace", "path": "$", "pattern": r'"configurationKey":\]', "with": '"configurationKey":[]'},
+                message="malformed", where="text contains configurationKey")
+    play(Rewrite, """
+        < [2,"1","GetConfiguration",{}]
+        <= [2,"1","GetConfiguration",{}]
+        > [3,"1",{"configurationKey":]}]
+        => [3,"1",{"configurationKey":[]}]
+        > [3,"2",{"unknownKey":]}]
+        => [3,"2",{"unknownKey":]}]
+        > [2,"3","Heartbeat",{}]
+        => [2,"3","Heartbeat",{}]
+    """, options=repair)
