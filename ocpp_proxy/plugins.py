@@ -24,6 +24,7 @@ from ocpp_proxy.core import matching
 from ocpp_proxy.core.seats import HOOKS, Chain, Installed, OnError, hooks_of
 from ocpp_proxy.core.services import Judging, unjudged
 from ocpp_proxy.core.single import Single
+from ocpp_proxy.core.watching import Watcher
 from ocpp_proxy.model import ConfigError, PluginError
 from ocpp_proxy.spec.versions import version_of
 
@@ -93,7 +94,8 @@ def _from_file(path: Path) -> Kind:
         raise PluginError(f"{where}: is no Python file: its name has to end in .py")
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+        exec(code, vars(module))            # not by the loader: its cache takes a file changed within a second for the old one
     except Exception as error:              # foreign code
         line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
         raise PluginError(f"{where}{line}: cannot be loaded: {type(error).__name__}: {error}") from error
@@ -137,12 +139,27 @@ def _check_state(kind: type[Plugin], where: str) -> None:
 
 
 def configured(word: str, options: Mapping[str, Any]) -> tuple[Installed, frozenset[str]]:
-    """A plugin with its options, and the OCPP versions it works with. Raises ``PluginError``."""
+    """A plugin with its options, and the OCPP versions it works with. Raises ``PluginError``, for an observer as well."""
+    found = either(word, options)
+    if isinstance(found, Watcher):
+        raise PluginError(f"plugin {word}: is an observer, which stands in the configuration (`enable`, `[[links]]`)")
+    return found
+
+
+def either(word: str, options: Mapping[str, Any]) -> tuple[Installed, frozenset[str]] | Watcher:
+    """A plugin as ``configured``, or an observer with its options, of all links. Raises ``PluginError``."""
     kind, name = load(word), name_of(word)
     values = dict(options)
+    if issubclass(kind, Observer):
+        key = msgspec.json.encode([word, options], order="deterministic").decode()
+        return Watcher(name, kind, _options(kind, name, values), kind.unmasked, key=key)
     on_error = values.pop(ON_ERROR, "pass")
     if on_error not in get_args(OnError):
         raise PluginError(f"plugins.{name}.{ON_ERROR}: {on_error!r} is none of {', '.join(get_args(OnError))}")
+    return Installed(name, kind, _options(kind, name, values), on_error, matching.matches), kind.versions
+
+
+def _options(kind: Kind, name: str, values: Mapping[str, Any]) -> Any:
     try:
         made = msgspec.convert(values, kind.Options, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
@@ -151,10 +168,10 @@ def configured(word: str, options: Mapping[str, Any]) -> tuple[Installed, frozen
         matching.check(made, f"plugins.{name}")
     except ConfigError as error:
         raise PluginError(str(error)) from None
-    return Installed(name, kind, made, on_error, matching.matches), kind.versions
+    return made
 
 
-def _reason(text: str, kind: type[Plugin]) -> str:
+def _reason(text: str, kind: Kind) -> str:
     names = kind.Options.__struct_fields__
     found = re.search(r"unknown field `(.*?)`", text)
     if found is None:
@@ -167,29 +184,57 @@ def _reason(text: str, kind: type[Plugin]) -> str:
 def chains(config: Config) -> Callable[[str, str], Chain | None]:
     """Load what the configuration names; gives who chooses the plugins of a link, by identity and subprotocol.
 
-    Those of ``enable`` come first, then those of the first rule of ``links`` that matches. Raises ``PluginError``.
+    Those of ``enable`` come first, then those of the first rule of ``links`` that matches. Raises ``PluginError``. Observers
+    are none: they are loaded here only to know it.
     """
-    words = dict.fromkeys([*config.enable, *(word for rule in config.links for word in rule.plugins)])
+    words = _words(config)
     judge = Single(Settings(call_seconds=config.call_seconds, severities=config.rules)) if words else unjudged
-    loaded = {word: _judged(*configured(word, config.plugins.get(name_of(word), {})), judge) for word in words}
+    found = {word: either(word, config.plugins.get(name_of(word), {})) for word in words}
+    loaded = {word: _judged(*one, judge) for word, one in found.items() if not isinstance(one, Watcher)}
 
     def chain(identity: str, protocol: str) -> Chain | None:
         version = version_of(protocol)
-        rule = next((rule for rule in config.links if _matches(rule, identity, version)), None)
+        rule = rule_of(config, identity, version)
         names = dict.fromkeys([*config.enable, *(rule.plugins if rule is not None else ())])
-        fitting = [loaded[word] for word in names]
+        fitting = [loaded[word] for word in names if word in loaded]
         installed = tuple(one for one, versions in fitting if not versions or version in versions)
         return Chain(installed, version) if installed else None
 
     return chain
 
 
+def observers(config: Config) -> list[Watcher]:
+    """The observers that the configuration names, each with the links it is for. Raises ``PluginError``."""
+    found = {word: either(word, config.plugins.get(name_of(word), {})) for word in _words(config)}
+    rules = "" if not config.links else msgspec.json.encode(config.links).decode()
+    return [
+        one if word in config.enable else structs.replace(one, wanted=_wanted(config, word), key=f"{one.key} {rules}")
+        for word, one in found.items() if isinstance(one, Watcher)]
+
+
+def _wanted(config: Config, word: str) -> Callable[[str, str], bool]:
+    def wanted(identity: str, version: str) -> bool:
+        rule = rule_of(config, identity, version)
+        return rule is not None and word in rule.plugins
+
+    return wanted
+
+
+def _words(config: Config) -> list[str]:
+    """All plugins and observers that are named."""
+    return list(dict.fromkeys([*config.enable, *(word for rule in config.links for word in rule.plugins)]))
+
+
 def _judged(one: Installed, versions: frozenset[str], judge: Judging) -> tuple[Installed, frozenset[str]]:
     return structs.replace(one, judge=judge), versions
 
 
-def _matches(rule: LinkRule, identity: str, version: str) -> bool:
-    return fnmatchcase(identity, rule.match.identity) and fnmatchcase(version, rule.match.version)
+def rule_of(config: Config, identity: str, version: str) -> LinkRule | None:
+    """The first rule of ``links`` that a link matches."""
+    for rule in config.links:
+        if fnmatchcase(identity, rule.match.identity) and fnmatchcase(version, rule.match.version):
+            return rule
+    return None
 
 
 def describe(word: str) -> Described:
@@ -204,8 +249,14 @@ def describe(word: str) -> Described:
     options = tuple(
         f"{field.name}={_shown(field)}" for field in structs.fields(kind.Options)
     )
-    hooks = tuple(name for name in HOOKS if name in hooks_of(kind))
+    hooks = _hooks(kind)
     return Described(name_of(word), origin, kind.version, hooks, options, (inspect.getdoc(kind) or "").split("\n")[0])
+
+
+def _hooks(kind: Kind) -> tuple[str, ...]:
+    if issubclass(kind, Plugin):
+        return tuple(name for name in HOOKS if name in hooks_of(kind))
+    return tuple(name for name in _SEES if getattr(kind, name) is not getattr(Observer, name))
 
 
 def _shown(field: structs.FieldInfo) -> str:

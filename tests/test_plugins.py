@@ -76,7 +76,7 @@ def test_a_file_is_loaded_under_a_private_name(mine: str) -> None:
 BAD = {
     "import nothing_like_it": "cannot be loaded: ModuleNotFoundError",
     "def x(:": ":1: cannot be loaded: SyntaxError",
-    "x = 1": "has to define one subclass of ocpp_proxy.api.Plugin, but has none",
+    "x = 1": "has to define one subclass of ocpp_proxy.api.Plugin or Observer, but has none",
     GOOD + "\nclass Other(Mine): pass": "but has Mine, Other",
     GOOD.replace("on_call", "on_cal"): "on_cal is no hook: did you mean on_call?",
     GOOD.replace("speed:", "on_error:"): "Options may not name on_error",

@@ -8,6 +8,7 @@ from ocpp_proxy.checks.registry import Registry
 from ocpp_proxy.core.analyse import Analyser
 from ocpp_proxy.core.assemble import Assembler, Ids
 from ocpp_proxy.core.masking import Masker
+from ocpp_proxy.core.tap import Tap
 from ocpp_proxy.records import Gap, Record, Source
 from ocpp_proxy.wire.spool import SpoolRecord
 
@@ -25,14 +26,17 @@ class Seals(Protocol):
 class Pipeline:
     """Assembler and analyser behind each other. Feed it in any batches, restore it at any record: same output.
 
-    With a ``sealer``, state that holds unmasked bytes is stored sealed. ``unopened``: pieces a restore could not open.
+    With a ``sealer``, state that holds unmasked bytes is stored sealed. ``unopened``: pieces a restore could not open. A
+    ``tap`` that is on gets the same stream without masks.
     """
 
     def __init__(
         self, settings: Settings, ids: Ids, masker: Masker | None, registry: Registry = REGISTRY, sealer: Seals | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self.unopened = 0
         self._sealer = sealer
+        self._tap = tap or Tap()
         self._assembler = Assembler(ids)
         self._analyser = Analyser(settings, ids, masker, registry)
 
@@ -43,7 +47,7 @@ class Pipeline:
 
     def feed(self, spool: Iterable[SpoolRecord]) -> list[Record]:
         """The records that follow from the next spool records, in their merged order."""
-        assemble, analyse = self._assembler.feed, self._analyser.feed
+        assemble, analyse = self._assembler.feed, self._analyser.feed if not self._tap.on else self._tapped
         source: list[Source] = []
         out: list[Record] = []
         for record in spool:
@@ -59,8 +63,14 @@ class Pipeline:
         out: list[Record] = []
         self._assembler.lost(worker, gap, source)
         for seen in source:
-            self._analyser.feed(seen, out)
+            self._tapped(seen, out)
         return out
+
+    def _tapped(self, seen: Source, out: list[Record]) -> None:
+        before = len(out)
+        self._analyser.feed(seen, out)
+        if self._tap.on:
+            self._tap.feed(seen, out[before:])
 
     def changed(self) -> dict[str, bytes | None]:
         """State pieces changed since the last call, to be stored with the records: key -> bytes, None: forget it."""

@@ -29,6 +29,7 @@ IDLE_SECONDS = 60.0                         # positions alone (beats, nothing to
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)        # waits after a failed commit; the last one repeats
 
 QUESTION = "question"                       # the name of a thread that is only asked
+OBSERVER = "observer"                       # of one that an observer runs in
 T = TypeVar("T")
 
 
@@ -154,8 +155,10 @@ async def aside(function: Callable[..., T], *arguments: Any) -> T:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process; a question that still runs is left: at the end of the interpreter DuckDB aborts in its thread."""
-    if any(thread.name == QUESTION for thread in threading.enumerate()):
+    """End the process. A question that still runs is left (at the end of the interpreter DuckDB aborts in its thread), and so
+    is an observer that did not end: what it waits for would be waited for.
+    """
+    if any(thread.name in (QUESTION, OBSERVER) for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from ocpp_proxy.checks.settings import Settings
@@ -12,8 +13,11 @@ from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.core.sealing import Sealer
+from ocpp_proxy.core.tap import Tap
+from ocpp_proxy.core.watching import Watcher
 from ocpp_proxy.hub import log
 from ocpp_proxy.hub.instance import state_folder
+from ocpp_proxy.hub.observing import Observing
 from ocpp_proxy.hub.recording import Recorder
 from ocpp_proxy.hub.store import Store
 from ocpp_proxy.model import ConfigError
@@ -21,17 +25,25 @@ from ocpp_proxy.model import ConfigError
 KEY_BYTES = 32
 
 
-def main(instance: Path, store: Store | None, config: Config, alive_fd: int) -> int:
-    """Run until told to stop (SIGTERM) or the supervisor is gone; the exit code. ``store`` None: live only."""
+def main(
+    instance: Path, store: Store | None, config: Config, alive_fd: int, observers: Sequence[Watcher] = (), told: str = "",
+) -> int:
+    """Run until told to stop (SIGTERM) or the supervisor is gone; the exit code. ``store`` None: live only.
+
+    ``told``: why there are no observers though some are configured, for the log.
+    """
     log.configure("recorder", instance=instance)
     try:
         key = _key(instance, needed=not config.capture.keep_secrets)
         masker = None if config.capture.keep_secrets else Masker(key)
+        if told:
+            log.logger().error("recording without observers", reason=told)
+        tap = Tap()
         pipeline = Pipeline(
             Settings(call_seconds=config.call_seconds, severities=config.rules), Ids(), masker,
-            sealer=Sealer(key) if key else None,
+            sealer=Sealer(key) if key else None, tap=tap,
         )
-        recorder = Recorder(instance, store, config, pipeline)
+        recorder = Recorder(instance, store, config, pipeline, Observing(tap, observers))
         if pipeline.unopened:
             log.logger().warning("links that were open are begun anew: their state was sealed with another key")
         return asyncio.run(recorder.run(alive_fd))

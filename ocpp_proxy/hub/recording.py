@@ -31,6 +31,7 @@ from ocpp_proxy.hub.commits import (
 from ocpp_proxy.hub.control import Control
 from ocpp_proxy.hub.kept import KeptStore
 from ocpp_proxy.hub.metrics import Metrics, relay_numbers
+from ocpp_proxy.hub.observing import Observing
 from ocpp_proxy.hub.overflow import Overflow, moved_folder
 from ocpp_proxy.hub.remembered import Remembered
 from ocpp_proxy.hub.sinks import Live
@@ -55,7 +56,10 @@ CLEAR_SECONDS = 30.0                        # under load segments are cleared se
 class Recorder:
     """See the module. ``pipeline`` is handed in fresh and is restored from the store here."""
 
-    def __init__(self, instance: Path, store: Store | None, config: Config, pipeline: Feed) -> None:
+    def __init__(
+        self, instance: Path, store: Store | None, config: Config, pipeline: Feed, observing: Observing | None = None,
+    ) -> None:
+        self.observing = observing or Observing()
         self._instance, self._store, self._config, self._pipeline = instance, store, config, pipeline
         positions: Sequence[Position] = ()
         if store is not None:
@@ -104,8 +108,10 @@ class Recorder:
             self._live, self._metrics, self._store, self._health, thread=self._thread, said=self._said, memory=self._memory)
         try:
             await self._serve(control)
+            self.observing.begin()
             await self._pump()
-            return await self._finish()
+            _, code = await asyncio.gather(self.observing.end(), self._finish())
+            return code
         finally:
             await control.stop()
             if self._memory is not None:
@@ -172,6 +178,7 @@ class Recorder:
             self._memory.feed(fresh)
         self._metrics.count(fresh)
         self._listener.feed(fresh)
+        self.observing.feed(fresh)
         if not has_rows(self._pending):
             self._pending.clear()           # of beats only the last matters, and there is one behind these
             self._pending_since = self._pending_since if not has_rows(fresh) else monotonic()
@@ -312,6 +319,7 @@ class Recorder:
     def _gauges(self) -> dict[str, tuple[str, float]]:
         live, committer = self._live, self._committer
         return {
+            **self.observing.gauges(),
             "ocpp_links_open": ("Open links, before and after their handshake.", len(live.open_links)),
             "ocpp_capture_queue_rows": ("Rows that wait for the capture.", len(self._pending)),
             "ocpp_capture_queue_large_bytes": ("Bytes of large records that wait for the capture.", self._pending_large),
