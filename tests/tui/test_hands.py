@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from ocpp_proxy_tui.app import ProxyApp
@@ -20,6 +21,8 @@ from ocpp_proxy.source import Charger, Injected
 from tests.tui.acting_source import ActingSource
 from tests.tui.panes_case import START, on, screen, until
 
+W = TypeVar("W", bound=Screen[Any])
+
 
 def two(**more: object) -> ActingSource:
     source = ActingSource()
@@ -31,13 +34,14 @@ def notes(app: ProxyApp) -> list[str]:
     return [note.message for note in app._notifications]
 
 
-async def at(app: ProxyApp, pilot: Pilot[None], kind: type[Screen[object]]) -> Screen[object]:
+async def at(app: ProxyApp, pilot: Pilot[None], kind: type[W]) -> W:
     await until(pilot, lambda: isinstance(app.screen, kind) and app.screen.is_mounted)
     await pilot.pause()
+    assert isinstance(app.screen, kind)
     return app.screen
 
 
-def words(shown: Screen[object], selector: str) -> str:
+def words(shown: Screen[Any], selector: str) -> str:
     return str(shown.query_one(selector, Static).content)
 
 
@@ -47,9 +51,7 @@ async def begin(app: ProxyApp, pilot: Pilot[None], *keys: str) -> CommandForm:
     await pilot.press("i")
     await at(app, pilot, ChooseCommand)
     await pilot.press(*keys, "enter")
-    form = await at(app, pilot, CommandForm)
-    assert isinstance(form, CommandForm)
-    return form
+    return await at(app, pilot, CommandForm)
 
 
 def test_a_reset_is_chosen_filled_in_confirmed_sent_and_its_answer_shown(tmp_path: Path) -> None:
@@ -64,7 +66,6 @@ def test_a_reset_is_chosen_filled_in_confirmed_sent_and_its_answer_shown(tmp_pat
         assert '{"type": "Soft"}' in words(form, "#form-made") and "fits the schema" in words(form, "#form-made")
         await pilot.press("enter")
         sure = await at(app, pilot, AskSure)
-        assert isinstance(sure, AskSure)
         assert sure.lines == ["Send Reset to the charger CP1 (OCPP 1.6)?", '{"type": "Soft"}'] and source.told == []
         await pilot.press("enter", "e")                     # neither sends it
         assert app.screen is sure
@@ -88,14 +89,14 @@ def test_what_the_schema_speaks_against_is_sent_only_when_that_is_meant(tmp_path
         await pilot.press(*"Interval", "down", *"300", "up", "backspace")
         await pilot.press("ctrl+s")
         sure = await at(app, pilot, AskSure)
-        assert isinstance(sure, AskSure) and sure.lines[1] == '{"key": "Interva", "value": "300"}' and len(sure.lines) == 2
+        assert sure.lines[1] == '{"key": "Interva", "value": "300"}' and len(sure.lines) == 2
         await pilot.press("escape")
         await until(pilot, lambda: len(app.screen_stack) == 1)
         assert source.told == []
         await begin(app, pilot)
         await pilot.press(*"Warm", "enter")
         sure = await at(app, pilot, AskSure)
-        assert isinstance(sure, AskSure) and "$.type" in sure.lines[2] and "y: send it all the same" in words(sure, "#sure-keys")
+        assert "$.type" in sure.lines[2] and "y: send it all the same" in words(sure, "#sure-keys")
         await pilot.press("y")
         await until(pilot, lambda: isinstance(app.screen, AskSure) and app.screen is not sure)
         assert source.told == [("inject", "CP1", Side.STATION, "Reset", {"type": "Warm"}, True, 30.0)]
@@ -111,7 +112,7 @@ def test_commands_are_those_of_the_charger_s_version_and_fields_of_optional_obje
         await until(pilot, lambda: app._active.charger)
         await pilot.press("j", "i")
         chosen = await at(app, pilot, ChooseCommand)
-        assert isinstance(chosen, ChooseCommand) and chosen.found[2:4] == [
+        assert chosen.found[2:4] == [
             ("GetVariables", Side.STATION), ("SetVariables", Side.STATION)]
         await pilot.press("down", "down", "up")
         assert chosen.query_one(OptionList).highlighted == 1
@@ -129,7 +130,7 @@ def test_commands_are_those_of_the_charger_s_version_and_fields_of_optional_obje
         assert "fits the schema" in words(form, "#form-made")
         await pilot.press("ctrl+s")
         sure = await at(app, pilot, AskSure)
-        assert isinstance(sure, AskSure) and sure.lines[0] == "Send GetVariables to the charger CS2 (OCPP 2.0.1)?"
+        assert sure.lines[0] == "Send GetVariables to the charger CS2 (OCPP 2.0.1)?"
         assert sure.lines[1] == ('{"getVariableData": [{"component": {"name": "OCPPCommCtrlr"}, "variable":'
                                  ' {"name": "HeartbeatInterval"}}]}')
     on(source, "Chargers", body, tmp_path)
@@ -192,7 +193,6 @@ def test_it_goes_to_the_csms_too_and_what_has_no_fields_is_sent_empty(tmp_path: 
         assert "it has no fields" in words(form, "#form-help")
         await pilot.press("ctrl+s")
         sure = await at(app, pilot, AskSure)
-        assert isinstance(sure, AskSure)
         assert sure.lines == ["Send Heartbeat to the CSMS, as if from the charger CP1 (OCPP 1.6)?", "{}"]
         await pilot.press("y")
         await until(pilot, lambda: isinstance(app.screen, AskSure) and app.screen is not sure)
@@ -243,7 +243,7 @@ def test_a_link_is_ended_after_two_questions(
             await until(pilot, lambda: notes(app) == ["999: neither a close code nor reset"])
             return
         sure = await at(app, pilot, AskSure)
-        assert isinstance(sure, AskSure) and sure.lines == [question]
+        assert sure.lines == [question]
         await pilot.press("n")
         await until(pilot, lambda: len(app.screen_stack) == 1)
         assert source.told == []
@@ -276,6 +276,25 @@ def test_an_intercept_begins_with_the_filter_at_hand_and_is_of_the_charger_in_sc
         await until(pilot, lambda: len(app.screen_stack) == 1)
         assert len(source.told) == 2
     on(source, "Traffic", body, tmp_path)
+
+
+def test_in_ascii_mode_windows_are_of_ascii(tmp_path: Path) -> None:
+    async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: app._active.charger)
+        await pilot.press("i")
+        await at(app, pilot, ChooseCommand)
+        seen = screen(app)
+        await pilot.press("enter")
+        await at(app, pilot, CommandForm)
+        seen += screen(app)
+        await pilot.press("enter")
+        await at(app, pilot, AskSure)
+        seen += screen(app)
+        await pilot.press("escape", "7")
+        await until(pilot, lambda: app._active.title == "Held" and len(app.screen_stack) == 1)
+        seen += screen(app)
+        assert {char for line in seen for char in line if not char.isascii()} == set()
+    on(two(), "Chargers", body, tmp_path, (80, 24), ascii=True)
 
 
 def test_without_a_charger_at_hand_it_is_asked_for_one(tmp_path: Path) -> None:
