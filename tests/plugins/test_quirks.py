@@ -1,12 +1,16 @@
 """Quirk profiles: each repairs what it names, leaves its twin alone, and says where the fault is documented."""
 
+import csv
 import json
+import os
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 import pytest
-from ocpp_proxy_plugins.quirks import PROFILES, Profile, Quirks
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ocpp_proxy_plugins.quirks import LARGEST, PROFILES, Profile, Quirks
 from ocpp_proxy_plugins.quirks.document import page, structs_tag
 from ocpp_proxy_plugins.quirks.profile import parse
 from ocpp_proxy_plugins.quirks.repairs import Repair
@@ -14,8 +18,9 @@ from ocpp_proxy_plugins.quirks.stamps import Stamps, repaired
 from ocpp_proxy_plugins.quirks.texts import Close, Control, Empty, Envelope, Latin, Mend, mended
 from ocpp_proxy_plugins.quirks.work import places
 
-from ocpp_proxy.api import Admit, Side
+from ocpp_proxy.api import Admit, Call, Side
 from ocpp_proxy.checks import REGISTRY
+from ocpp_proxy.spec import actions
 from ocpp_proxy.testing import START_NS, Stage, play
 
 SPOKEN = [profile for profile in PROFILES.values() if not profile.offers]
@@ -236,3 +241,70 @@ def test_the_page_names_every_profile_and_operation() -> None:
     operations = {structs_tag(kind) for union in (Repair, Mend) for kind in get_args(union)}
     assert all(f"\n### {name}\n" in page() for name in PROFILES)
     assert all(f"| `{operation}` |" in page() for operation in operations)
+
+
+NAMES = sorted({"unit", "timestamp", "value", "status", "extra"} | {
+    step for profile in PROFILES.values() for repair in profile.repairs if hasattr(repair, "path")
+    for step in repair.path.replace("[]", "").strip("*.").split(".") if step
+})
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=60)
+    | st.sampled_from(["-1", "6,5", "2027-01-15T08:00:00", "1970-01-01T00:00:00Z", "hz", "9e9"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4), max_leaves=12,
+)
+PAYLOADS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6)
+ACTIONS = ("StatusNotification", "MeterValues", "StartTransaction", "StopTransaction", "BootNotification", "heartbeat")
+
+
+@given(PAYLOADS, st.sampled_from(ACTIONS), st.sampled_from(Side))
+@settings(max_examples=60, deadline=None)
+def test_no_payload_makes_it_fail_and_a_repair_leaves_nothing_to_repair(payload: Any, action: str, sender: Side) -> None:
+    """All profiles at once: JSON goes in, JSON comes out, and what came out passes unchanged the next time."""
+    names = [name for name in PROFILES if name != "openevse-kwh"]       # which multiplies each time
+    stage = Stage([Quirks], options={"profiles": names, "everyone": True})
+    stage.send(sender, json.dumps([2, "1", action, payload]))
+    first = stage.played.sent[-1][1]
+    stage.send(sender, first.replace('"1"', '"2"', 1))
+    assert len(stage.played.sent) == 2 and not any(code.startswith("plugin-") for code, _ in stage.played.findings)
+    assert json.loads(stage.played.sent[1][1])[2:] == json.loads(first)[2:]
+
+
+def test_a_payload_that_is_too_large_passes() -> None:
+    text = f'[2,"1","DataTransfer",{{"vendorId":"v","data":"{"x" * LARGEST}","messageId":null}}]'
+    play(Quirks, f"> {text}\n=> {text}", options={"profiles": ["null-members"]})
+
+
+def test_what_is_right_is_not_even_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quick look at the raw payload keeps ``auto`` cheap: of right messages no value is built."""
+    decoded: list[str] = []
+
+    def decode(call: Call) -> Any:
+        decoded.append(call.action)
+        return msgspec.json.decode(call.payload)
+
+    monkeypatch.setattr(Call, "json", decode)
+    sample = '{"value":"10","unit":"Wh","context":"Sample.Periodic","measurand":"Voltage","phase":"L1-N","location":"Outlet"}'
+    for payload in (
+        '{"connectorId":1,"errorCode":"NoError","status":"Available","info":"all right","timestamp":"2026-01-02T03:04:05.5Z"}',
+        f'{{"connectorId":1,"transactionId":3,"meterValue":[{{"timestamp":"2026-01-02T03:04:05Z","sampledValue":[{sample}]}}]}}',
+    ):
+        action = "StatusNotification" if "status" in payload else "MeterValues"
+        play(Quirks, f'> [2,"1","{action}",{payload}]\n=> [2,"1","{action}",{payload}]', options={"profiles": "auto"})
+    assert decoded == []
+
+
+def test_auto_changes_nothing_in_two_weeks_of_right_traffic() -> None:
+    folder = Path(os.environ.get("OCPP_PROXY_CORPUS") or Path(__file__).resolve().parents[3] / "shared" / "corpus")
+    if not (folder / "kwwhat-ocpp16-14d.csv").exists():
+        pytest.skip("no corpus here")
+    stage, callers = Stage([Quirks], options={"profiles": "auto"}), dict[str, Side]()
+    with (folder / "kwwhat-ocpp16-14d.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["action"] == "Heartbeat":
+                continue
+            message = json.loads(row["msg"])
+            own = actions.direction("1.6", row["action"]) is not Side.CSMS
+            sender = callers.setdefault(message[1], Side.STATION if own else Side.CSMS)
+            stage.send(sender if message[0] == 2 else sender.other, row["msg"])
+            assert stage.played.sent.pop()[1] == row["msg"]
+    assert len(callers) > 800 and stage.played.findings == []

@@ -11,6 +11,7 @@ from ocpp_proxy.api import (
     Admit,
     Answer,
     Call,
+    CallError,
     CallResult,
     Closing,
     Context,
@@ -24,6 +25,8 @@ from ocpp_proxy.api import (
     Side,
     Verdict,
 )
+from ocpp_proxy.spec import actions
+from ocpp_proxy_plugins.quirks.gate import Gate
 from ocpp_proxy_plugins.quirks.profile import PROFILES, Profile
 from ocpp_proxy_plugins.quirks.stamps import Stamps
 from ocpp_proxy_plugins.quirks.texts import mended, said
@@ -33,6 +36,8 @@ __all__ = ["AUTO", "PROFILES", "Profile", "Quirks"]
 
 AUTO = "auto"
 MOST_CONNECTORS = 256                       # of a charger that invents connectors
+MOST_GATES = 500                            # of a side that invents actions
+LARGEST = 200_000                           # bytes of a payload: repairing a larger one takes longer than a hook may
 Key = tuple[Side, str, str]
 
 
@@ -70,7 +75,7 @@ class Quirks(Plugin):
 
     def __init__(self) -> None:
         self._chosen: tuple[Profile, ...] | None = None
-        self._fitting: dict[Key, tuple[Profile, ...]] = {}
+        self._gates: dict[Key, Gate] = {}
         self._repaired: dict[str, int] = {}             # profile -> messages
 
     def on_open(self, context: Context, opening: Opening) -> Entrance:
@@ -86,15 +91,15 @@ class Quirks(Plugin):
         """Repair a Call."""
         if sender is Side.STATION and call.action == "BootNotification":
             self._boot(context, call)
-        return self._repair(context, sender, call, "call", call.action)
+        return self._repair(context, sender, call, call.action)
 
     def on_send(self, context: Context, sender: Side, send: Send) -> Verdict:
         """Repair a SEND, as a Call."""
-        return self._repair(context, sender, send, "call", send.action)
+        return self._repair(context, sender, send, send.action)
 
     def on_answer(self, context: Context, sender: Side, answer: Answer, call: Call) -> Verdict:
         """Repair an answer, and learn the ids of transactions."""
-        verdict = self._repair(context, sender, answer, "answer", call.action)
+        verdict = self._repair(context, sender, answer, call.action)
         if sender is Side.CSMS and call.action == "StartTransaction" and isinstance(answer, CallResult):
             self._started(context, call, answer)
         elif sender is Side.CSMS and call.action == "StopTransaction":
@@ -119,7 +124,7 @@ class Quirks(Plugin):
         raw = msgspec.json.decode(made, type=list[msgspec.Raw])
         if raw[0] == b"2":
             call = Call(bytes(raw[3]), msgspec.json.decode(raw[2], type=str))
-            verdict = self._repair(context, sender, call, "call", call.action)
+            verdict = self._repair(context, sender, call, call.action)
             if isinstance(verdict, Replace) and isinstance(verdict.message, Call):
                 raw[3], reason = msgspec.Raw(verdict.message.payload), f"{reason} | {verdict.reason}"
                 made = msgspec.json.encode(raw).decode()
@@ -144,44 +149,46 @@ class Quirks(Plugin):
             fitting = known if options.everyone else {profile.name for profile in mine}
             chosen = dict.fromkeys([*auto, *(name for name in asked if name in fitting)])
             self._chosen = tuple(known[name] for name in chosen)
-            self._fitting.clear()
+            self._gates.clear()
         return self._chosen
 
-    def _looking(self, context: Context, sender: Side, kind: str, action: str) -> tuple[Profile, ...]:
+    def _gate(self, context: Context, sender: Side, message: Any, action: str) -> Gate:
+        """What messages of this kind meet."""
         chosen = self._profiles(context)
-        found = self._fitting.get((sender, kind, action))
+        key = (sender, type(message).__name__, action)
+        found = self._gates.get(key)
         if found is None:
-            if len(self._fitting) > 500:                # a side that invents actions
-                self._fitting.clear()
+            if len(self._gates) > MOST_GATES:
+                self._gates.clear()
             version = context.versions.get(sender, "")
-            found = self._fitting[sender, kind, action] = tuple(
-                profile for profile in chosen if profile.looks_at(sender, version) and profile.fits(kind, action)
-            )
+            kind = "call" if isinstance(message, Call | Send) else "answer"
+            fitting = [profile for profile in chosen if profile.looks_at(sender, version) and profile.fits(kind, action)]
+            known = action in actions.known(version) if version else True
+            found = self._gates[key] = Gate(fitting, isinstance(message, CallError), known)
         return found
 
     # ---- repairing ----
 
-    def _repair(self, context: Context, sender: Side, message: Any, kind: str, action: str) -> Verdict:
-        profiles = self._looking(context, sender, kind, action)
-        if not profiles:
+    def _repair(self, context: Context, sender: Side, message: Any, action: str) -> Verdict:
+        gate = self._gate(context, sender, message, action)
+        raw = message.payload
+        if not gate.tasks or not gate.opens(raw) or len(raw) > LARGEST:
             return PASS
-        reasons: list[str] = []
         value = message.json()                          # NotJson: on_malformed has its say about that
-        stamps = Stamps(context.state.zone_seconds)
-        changed = False
-        for profile in profiles:
+        stamps, reasons = Stamps(context.state.zone_seconds), list[str]()
+        for profile, repairs in gate.tasks:
             work = Work(context, message, value, stamps, context.state.transactions, profile.name)
-            for repair in profile.repairs:
-                repair.apply(work)
-            if work.notes or work.message is not message:
-                changed, message, value = True, work.message, work.value
+            for look, repair in repairs:
+                if look(raw):
+                    repair.apply(work)
+            if work.notes:
+                message, value = work.message, work.value
+                raw = msgspec.json.encode(value)
                 self._told(context, profile, work.told)
                 reasons.append(f"{profile.name}: {work.told}")
         if stamps.zone_seconds != context.state.zone_seconds:
             self._keep(context, zone_seconds=stamps.zone_seconds)
-        if changed:
-            message = msgspec.structs.replace(message, payload=msgspec.json.encode(value))
-        return Replace(message, " | ".join(reasons)) if reasons else PASS
+        return Replace(msgspec.structs.replace(message, payload=raw), " | ".join(reasons)) if reasons else PASS
 
     def _told(self, context: Context, profile: Profile, what: str) -> None:
         """A finding the first time; how often it was, at the end."""

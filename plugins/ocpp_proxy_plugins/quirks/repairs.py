@@ -4,10 +4,12 @@ A path is property names joined by dots, ``[]`` for every item of a list, and ``
 """
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from ocpp_proxy.api import Call, CallError
@@ -15,9 +17,29 @@ from ocpp_proxy.spec import actions
 from ocpp_proxy_plugins.quirks.stamps import repaired
 from ocpp_proxy_plugins.quirks.work import MOST, Work, inside, places
 
+_STAMPS = {
+    "zone": r'(?!\s*"[^"]*(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})")', "now": r'\s*"(?:[01][0-9]{3}|200[0-9])',
+    "rfc3339": r'(?!\s*"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:[0-9]{2})")',
+    "utc": r'(?!\s*"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")',
+}
+
+
+def named(path: str) -> str:
+    """The name of the property that a path leads to, for a regular expression."""
+    return re.escape(path.replace("[]", "").rpartition(".")[2])
+
+
+def either(words: Iterable[str]) -> str:
+    """Any of these, for a regular expression."""
+    return "|".join(map(re.escape, words))
+
 
 class Repairing(Protocol):
     """What every repair can do."""
+
+    def sign(self) -> str | None:
+        """A regular expression for the raw payload, from behind the ``"`` of a property name: without it there is nothing
+        to repair. ``=`` and a literal: that has to be there. None: look at the values of every message."""
 
     def apply(self, work: Work) -> None:
         """Change the value of the message at hand, where it has to be."""
@@ -28,6 +50,10 @@ class Map(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="
 
     path: str
     values: dict[str, str]
+
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return rf'{named(self.path)}"\s*:\s*"(?:{either(self.values)})"'
 
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
@@ -43,6 +69,10 @@ class Spelling(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", 
 
     path: str
     values: tuple[str, ...]
+
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return rf'{named(self.path)}"\s*:(?!\s*"(?:{either(self.values)})")'
 
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
@@ -61,6 +91,13 @@ class Delete(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", ta
     path: str
     only: tuple[Any, ...] = ()
     known: tuple[Any, ...] = ()
+
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        known = either(msgspec.json.encode(one).decode() for one in self.only or self.known)
+        if not known:
+            return f'{named(self.path)}"'
+        return rf'{named(self.path)}"\s*:\s*(?:{known})' if self.only else rf'{named(self.path)}"\s*:(?!\s*(?:{known}))'
 
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
@@ -81,6 +118,10 @@ class Fill(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag=
     path: str
     value: Any
 
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return None
+
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         parent, _, name = self.path.rpartition(".")
@@ -96,6 +137,10 @@ class Text(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag=
     """Write a number or boolean as the text that the schema asks for."""
 
     path: str
+
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return rf'{named(self.path)}"\s*:\s*[-0-9tf]'
 
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
@@ -115,6 +160,10 @@ class Number(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", ta
 
     path: str
 
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return rf'{named(self.path)}"\s*:\s*"'
+
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         for holder, key, path in places(work.value, self.path):
@@ -130,6 +179,10 @@ class Cut(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="
     path: str
     length: int
 
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return rf'{named(self.path)}"\s*:\s*"(?:[^"\\]|\\.){{{self.length + 1}}}'
+
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         for holder, key, path in places(work.value, self.path):
@@ -143,6 +196,10 @@ class Comma(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag
     """Write a decimal point for a decimal comma."""
 
     path: str
+
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return rf'{named(self.path)}"\s*:\s*"\s*[+-]?[0-9]+,'
 
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
@@ -159,6 +216,10 @@ class Round(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag
 
     path: str
     digits: int = 1
+
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return rf'{named(self.path)}"\s*:\s*-?[0-9]+(?:[eE]|\.[0-9]{{{self.digits + 1}}}|\.[0-9]+[eE])'
 
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
@@ -183,6 +244,10 @@ class Scale(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag
     unit: str
     factor: float
 
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return f'{named(self.path)}"'
+
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         for holder, key, path in places(work.value, self.path):
@@ -206,6 +271,10 @@ class Stamp(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag
     path: str
     to: Literal["zone", "rfc3339", "now", "utc"]
 
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return rf'{named(self.path)}"\s*:{_STAMPS[self.to]}'
+
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         for holder, key, path in places(work.value, self.path):
@@ -223,6 +292,10 @@ class Stamp(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag
 class Nulls(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="nulls"):
     """Leave out properties whose value is null, at any depth."""
 
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return "=null"
+
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         for holder, at in list(inside(work.value, "$"))[:MOST]:
@@ -233,6 +306,10 @@ class Nulls(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag
 
 class Unknown(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="unknown"):
     """Leave out the properties that the schema does not know (finding R16)."""
+
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return None
 
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
@@ -251,6 +328,10 @@ class Transaction(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do
     """
 
     path: str = "transactionId"
+
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return rf'{named(self.path)}"\s*:(?!\s*[1-9])'
 
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
@@ -277,6 +358,10 @@ class Absolute(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", 
 
     path: str
 
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return f'{named(self.path)}"'
+
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         for holder, key, path in places(work.value, self.path):
@@ -296,6 +381,10 @@ class Rename(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", ta
     path: str
     name: str
 
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return f'{named(self.path)}"'
+
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         for holder, key, path in places(work.value, self.path):
@@ -309,6 +398,10 @@ class List(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag=
 
     path: str
 
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return rf'{named(self.path)}"\s*:\s*\{{'
+
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         for holder, key, path in places(work.value, self.path):
@@ -319,6 +412,10 @@ class List(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag=
 
 class Action(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="action"):
     """Spell an action as the version of the link does (case)."""
+
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return None
 
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
@@ -336,6 +433,10 @@ class ErrorCode(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do",
 
     values: dict[str, str]
 
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return None
+
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         message = work.message
@@ -348,6 +449,10 @@ class ErrorCode(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do",
 class Details(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="details"):
     """Make errorDetails the object they have to be: null an empty one, anything else its ``details``."""
 
+    def sign(self) -> str | None:
+        """As ``Repairing``."""
+        return None
+
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         if isinstance(work.message, CallError) and not isinstance(work.value, dict):
@@ -359,3 +464,5 @@ Repair = (
     Map | Spelling | Delete | Fill | Text | Number | Cut | Comma | Round | Scale | Stamp | Nulls | Unknown | Transaction
     | Absolute | Rename | List | Action | ErrorCode | Details
 )
+ON_ERRORS = (ErrorCode, Details)
+"""Those that are for CALLERRORs; all others are not."""

@@ -7,6 +7,7 @@ from ocpp_proxy.api import Context, Loss, Message
 from ocpp_proxy_plugins.quirks.stamps import Stamps
 
 MOST = 2000                                 # places that one repair changes in one message
+DEPTH = 40                                  # steps into a payload
 MOST_LOST = 100                             # losses told of one message
 Place = tuple[Any, Any, str]                # holder, key, JSON path
 
@@ -72,12 +73,14 @@ def _walk(value: Any, steps: list[str], at: str) -> Iterator[Place]:
             yield value, key, where
 
 
-def inside(value: Any, at: str) -> Iterator[tuple[Any, str]]:
-    """All objects of a payload. msgspec decodes no deeper than Python recurses."""
-    if isinstance(value, dict):
+def inside(value: Any, at: str, depth: int = DEPTH) -> Iterator[tuple[Any, str]]:
+    """All objects of a payload, down to ``DEPTH``: no message of OCPP is that deep."""
+    if depth and isinstance(value, dict):
         yield value, at
         for name, inner in value.items():
-            yield from inside(inner, f"{at}.{name}")
-    elif isinstance(value, list):
+            if isinstance(inner, dict | list):
+                yield from inside(inner, f"{at}.{name}", depth - 1)
+    elif depth and isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from inside(inner, f"{at}[{index}]")
+            if isinstance(inner, dict | list):
+                yield from inside(inner, f"{at}[{index}]", depth - 1)
