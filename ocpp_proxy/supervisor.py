@@ -22,12 +22,15 @@ from msgspec import Struct, structs
 
 from ocpp_proxy import __version__
 from ocpp_proxy.config import Config
+from ocpp_proxy.core.isolation import isolated
+from ocpp_proxy.escape import safe_text
 from ocpp_proxy.hub import instance as instances
 from ocpp_proxy.hub.instance import Instance
 from ocpp_proxy.hub.listeners import Listener, listen
 from ocpp_proxy.hub.log import LogFile
 from ocpp_proxy.hub.probe import answers
 from ocpp_proxy.hub.segments import has_writer
+from ocpp_proxy.relay import hook_mark
 from ocpp_proxy.source import LogLine
 
 RELAY, RECORDER = "ocpp_proxy.relay", "ocpp_proxy.cli.recorder"
@@ -55,7 +58,7 @@ def run(config: Config, on_event: Callable[[Event], None]) -> int:
 
     Call it in the main thread. ``on_event`` is called here and must come back soon.
     """
-    plugged = config.enable or any(rule.plugins for rule in config.links)
+    plugged = config.enable or config.links
     return Supervisor(config, on_event, (RELAY_WITH_PLUGINS if plugged else RELAY, RECORDER)).run()
 
 
@@ -72,6 +75,7 @@ class Child:
         self.process: subprocess.Popen[bytes] | None = None
         self.code: int | None = None        # of the last death
         self.deaths = 0                     # in a row
+        self.all_deaths = 0
         self.next_start = 0.0
         self.started_at = 0.0
         self._command = [sys.executable, "-P", "-m", module, *arguments]
@@ -101,6 +105,7 @@ class Child:
         if self.process is None or self.process.poll() is None:
             return False
         self.code, self.process = self.process.returncode, None
+        self.all_deaths += 1
         self.deaths = 1 if monotonic() - self.started_at >= WELL_SECONDS else self.deaths + 1
         self.next_start = monotonic() + BACK_OFF[min(self.deaths, len(BACK_OFF)) - 1]
         return True
@@ -122,25 +127,30 @@ class Supervisor:
         self._on_event = on_event
         self._log: LogFile | None = None    # as soon as there is a folder
         self._modules = modules
+        self._relays: list[Child] = []      # by worker
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> int:
         """See ``run``."""
         with contextlib.ExitStack() as stack:
-            listeners = listen(self._config.listen)
-            for listener in listeners:
-                stack.callback(listener.socket.close)
-            self._known = self._prepare(listeners, stack)
+            shares = []                     # the listeners of each worker
+            for wanted in (self._config.listen, *((rule.listen,) for rule in isolated(self._config))):
+                shares.append(listen(wanted))
+                for listener in shares[-1]:
+                    stack.callback(listener.socket.close)
+            self._known = self._prepare(shares, stack)
             read_end, write_end = os.pipe()
             stack.callback(os.close, write_end)     # our death, or this, is EOF at the children
             folder = self._known.folder
-            fds = tuple(listener.socket.fileno() for listener in listeners)
-            self._relay = Child(
-                "relay", self._modules[0],
-                ["--instance", folder, "--worker", "0", "--listen-fds", ",".join(map(str, fds)), "--alive-fd", str(read_end)],
-                (*fds, read_end), set(),
-            )
+            for worker, listeners in enumerate(shares):
+                fds = tuple(listener.socket.fileno() for listener in listeners)
+                self._relays.append(Child(
+                    f"relay-{worker}" if worker else "relay", self._modules[0],
+                    ["--instance", folder, "--worker", str(worker), "--listen-fds", ",".join(map(str, fds)),
+                     "--alive-fd", str(read_end)],
+                    (*fds, read_end), set(),
+                ))
             self._recorder = Child(
                 "recorder", self._modules[1], ["--instance", folder, "--alive-fd", str(read_end)], (read_end,),
                 {signal.SIGTERM},
@@ -148,11 +158,11 @@ class Supervisor:
             stack.callback(os.close, read_end)
             with self._watching():
                 code = self._supervise()
-                return code if code is not None else self._end(listeners)
+                return code if code is not None else self._end([listener for share in shares for listener in share])
 
-    def _prepare(self, listeners: list[Listener], stack: contextlib.ExitStack) -> Instance:
+    def _prepare(self, shares: list[list[Listener]], stack: contextlib.ExitStack) -> Instance:
         """The instance folder with its lock and its two files."""
-        config = self._config
+        config, listeners = self._config, shares[0]
         capture = instances.capture_path(config)
         base = instances.runtime_base()
         if config.spool.dir:
@@ -171,6 +181,7 @@ class Supervisor:
             name=folder.name, pid=os.getpid(), folder=str(folder), listen=tuple(entry.address for entry in listeners),
             upstream=config.upstream, capture=capture, control=instances.control_address(folder, config.control),
             token=secrets.token_urlsafe(24), started_ns=time.time_ns(), version=__version__,
+            isolated=tuple(entry.address for share in shares[1:] for entry in share[:1]),
         )
         instances.write(known)
         stack.callback((folder / "instance.json").unlink, missing_ok=True)
@@ -184,35 +195,46 @@ class Supervisor:
         self._on_event(event)
 
     def _supervise(self) -> int | None:
-        """Keep both children running until told to stop (None), or one cannot be started at all (its exit code)."""
-        started = monotonic()
+        """Keep all children running until told to stop (None), or one cannot be started at all (its exit code)."""
+        since = monotonic()                 # nothing has died
         ready = False
         while not self._signals:
-            for child in (self._recorder, self._relay):
+            for child in (self._recorder, *self._relays):
                 if child.reap():
-                    self._tell(Event("died", f"{child.name} ended with {_how(child.code)}"))
-                    if not ready and (child.code in FATAL or child.deaths > START_ATTEMPTS):
+                    since = monotonic()
+                    self._tell(Event("died", f"{child.name} ended with {_how(child.code)}{self._during(child)}"))
+                    if not ready and (child.code in FATAL or child.all_deaths > START_ATTEMPTS):
                         self._end_children(hard=False)
                         return child.code if child.code in FATAL else 1
                 if not child.alive and monotonic() >= child.next_start:
                     child.start()
                     assert child.process is not None
                     self._tell(Event("started", child.name, pid=child.process.pid))
-            if not ready and (self._answers() or monotonic() - started > READY_SECONDS):
+            if not ready and (self._answers() or monotonic() - since > READY_SECONDS):
                 ready = True
                 self._tell(Event("listening", ", ".join(self._known.listen), instances.read(Path(self._known.folder))))
                 _notify("READY=1\nSTATUS=listening")
-            waits = [child.next_start - monotonic() for child in (self._relay, self._recorder) if not child.alive]
+            waits = [child.next_start - monotonic() for child in (*self._relays, self._recorder) if not child.alive]
             self._wait(max(0.0, min([1.0 if ready else 0.1, *waits])))
         return None
 
+    def _during(self, child: Child) -> str:
+        """Whose hook was running when a relay ended."""
+        if child not in self._relays:
+            return ""
+        plugin = hook_mark.left(hook_mark.path_of(Path(self._known.folder), self._relays.index(child)))
+        return f" in a hook of plugin {safe_text(plugin, 100)}" if plugin else ""
+
     def _answers(self) -> bool:
-        """Whether both are at work: the relay holds a segment of the spool, the recorder answers questions."""
+        """Whether all are at work: each relay holds a segment of the spool, the recorder answers questions."""
         known = instances.read(Path(self._known.folder))
-        return known is not None and has_writer(Path(known.folder, "spool")) and answers(known, 0.5)
+        spool = Path(self._known.folder, "spool")
+        if known is None or not all(has_writer(spool, worker) for worker in range(len(self._relays))):
+            return False
+        return answers(known, 0.5)
 
     def _end(self, listeners: list[Listener]) -> int:
-        """The order: no new dials, the relay drains, the recorder drains and checkpoints."""
+        """The order: no new dials, the relays drain, the recorder drains and checkpoints."""
         self._tell(Event("stopping"))
         _notify("STOPPING=1")
         for listener in listeners:
@@ -223,13 +245,17 @@ class Supervisor:
         first = len(self._signals)
         code = 0
         drain = self._config.limits.drain_seconds + 5.0
-        for child, seconds in ((self._relay, drain), (self._recorder, RECORDER_SECONDS)):
-            if child is self._recorder and not child.alive and hard:
-                child.start()               # it died at a bad time: what the spool holds is still to be stored
-            child.send(signal.SIGTERM)
-            deadline = monotonic() + seconds
+        for relay in self._relays:
+            relay.send(signal.SIGTERM)
+        deadline = monotonic() + drain
+        for child in (*self._relays, self._recorder):
+            if child is self._recorder:
+                if not child.alive and hard:
+                    child.start()           # it died at a bad time: what the spool holds is still to be stored
+                child.send(signal.SIGTERM)
+                deadline = monotonic() + RECORDER_SECONDS
             while child.alive and not child.reap():
-                if monotonic() >= deadline or (child is self._relay and len(self._signals) > first):
+                if monotonic() >= deadline or (child is not self._recorder and len(self._signals) > first):
                     child.send(signal.SIGKILL)      # asked twice, or it does not end
                 self._wait(0.2)
             if child.code not in (0, None, -signal.SIGTERM):    # the last: told before it could listen, so with no link
@@ -252,7 +278,7 @@ class Supervisor:
         try:
             yield
         finally:
-            for child in (self._relay, self._recorder):
+            for child in (*self._relays, self._recorder):
                 child.send(signal.SIGKILL)
                 if child.process is not None:
                     child.process.wait()
@@ -276,8 +302,8 @@ class Supervisor:
             self._reap_orphans()
 
     def _reap_orphans(self) -> None:
-        """As PID 1 every orphan of the container is ours; our two children are left to their own ``poll``."""
-        ours = {child.process.pid for child in (self._relay, self._recorder) if child.process is not None}
+        """As PID 1 every orphan of the container is ours; our own children are left to their own ``poll``."""
+        ours = {child.process.pid for child in (*self._relays, self._recorder) if child.process is not None}
         while True:
             try:
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

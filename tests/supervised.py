@@ -33,7 +33,8 @@ def argument(name: str) -> str:
 def relay() -> int:
     """The stand-in of the relay."""
     folder = Path(argument("--instance"))
-    assert argument("--worker") == "0"
+    worker = int(argument("--worker"))
+    name = f"relay-{worker}" if worker else "relay"
     listeners = [socket.socket(fileno=int(fd)) for fd in argument("--listen-fds").split(",")]
     alive = int(argument("--alive-fd"))
     stop, wake = os.pipe()
@@ -43,15 +44,15 @@ def relay() -> int:
         return 2
     if (folder / "crash").exists():
         return 1
-    writer = Writer(folder / "spool")
+    writer = Writer(folder / "spool", worker)
     while True:
         fds = [listener.fileno() for listener in listeners]
         ready, _, _ = select.select([*fds, alive, stop], [], [])
         if alive in ready or stop in ready:
-            note(folder, f"relay {'orphaned' if alive in ready else 'told'}")
+            note(folder, f"{name} {'orphaned' if alive in ready else 'told'}")
             writer.append(b"last words")
             writer.die()
-            note(folder, "relay ended")
+            note(folder, f"{name} ended")
             return 0
         for listener in listeners:
             with contextlib.suppress(BlockingIOError):

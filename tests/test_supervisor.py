@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ocpp_proxy.config import CaptureConfig, Config
+from ocpp_proxy.config import CaptureConfig, Config, LinkRule
 from ocpp_proxy.hub.client import find_instances
 from ocpp_proxy.hub.instance import Instance
 from ocpp_proxy.hub.log import LogFile
@@ -280,3 +280,36 @@ def test_a_port_in_use_is_said_with_the_remedy(tmp_path: Path) -> None:
         text = refused(Config(listen=(f"127.0.0.1:{port}",)))
     assert f"port {port} is in use" in text
     assert f"--listen {port + 1}" in text
+
+
+def test_an_isolated_rule_has_a_listener_and_a_relay_of_its_own(tmp_path: Path) -> None:
+    """Killing it leaves the other where it is; both end, and what both spooled is stored."""
+    rule = LinkRule(plugins=("throttle",), isolate=True, listen="127.0.0.1:0")
+    capture = CaptureConfig(path=str(tmp_path / "c.duckdb"))
+    config = Config(listen=("127.0.0.1:0",), upstream="ws://csms", capture=capture, links=(LinkRule(), rule))
+    with supervised(tmp_path, config) as running:
+        running.wait_for("listening")
+        known = running.instance()
+        folder = Path(known.folder)
+        [own] = known.isolated
+        assert len({own, *known.listen}) == 2
+        first, second = dial(known.listen[0]), dial(own)
+        assert first != second
+        (folder / "relay-1.hook").write_bytes(b"\2throttle\0bad\0one\0")
+        os.kill(second, signal.SIGKILL)
+        assert running.wait_for("died")["text"] == "relay-1 ended with signal SIGKILL in a hook of plugin bad"
+        assert dial(own) not in (first, second) and dial(known.listen[0]) == first
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == 0
+        assert sorted(running.order(folder)) == ["recorder ended", "relay ended", "relay told", "relay-1 ended", "relay-1 told"]
+        assert running.order(folder)[-1] == "recorder ended"
+        payloads = SqliteStore(folder / "rows.sqlite").payloads()
+        assert sorted(payloads) == [b"dial"] * 4 + [b"last words"] * 2
+
+
+def test_a_port_of_an_isolated_rule_in_use_is_said(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        rule = LinkRule(isolate=True, listen=f"127.0.0.1:{port}")
+        text = refused(Config(listen=("127.0.0.1:0",), links=(rule,), capture=CaptureConfig(path=str(tmp_path / "c.duckdb"))))
+    assert f"port {port} is in use" in text

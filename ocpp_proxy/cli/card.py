@@ -2,6 +2,7 @@
 
 from ocpp_proxy.cli.addresses import Address, charger_urls
 from ocpp_proxy.config import Config
+from ocpp_proxy.core.isolation import isolated
 from ocpp_proxy.hub.instance import Instance
 
 _HOST = {
@@ -15,6 +16,10 @@ def card(config: Config, instance: Instance, addresses: list[Address], simulated
     """The lines of the card."""
     lines = [f"listening on {', '.join(instance.listen)}", *url_lines(config, instance, addresses)]
     leads = "a simulated CSMS in this process" if simulated else config.upstream
+    lines += [
+        f"  isolated   {address}: {', '.join(rule.plugins) or 'no plugins'}"
+        for address, rule in zip(instance.isolated, isolated(config), strict=False)
+    ]
     lines += [
         f"  leads to   {leads}",
         f"  host       {config.host}: {_HOST[config.host]}",

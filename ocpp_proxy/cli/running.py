@@ -23,6 +23,7 @@ from ocpp_proxy.cli.summary import live_summary, summary
 from ocpp_proxy.cli.terminal import Lent, at_terminal
 from ocpp_proxy.cli.verify import SIMULATE, split_listen, verify
 from ocpp_proxy.config import Config
+from ocpp_proxy.core.isolation import isolated
 from ocpp_proxy.hub.instance import Instance, capture_path, write_private
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.supervisor import Event
@@ -146,7 +147,8 @@ def refuse_own_listener(config: Config) -> None:
     """An upstream that is plainly this proxy; names that resolve to it are the relay's to refuse. Raises ``ConfigError``."""
     url = urlsplit(config.upstream)
     host = url.hostname or ""
-    ports = {(split_listen(listen) or ("", 0))[1] for listen in config.listen}
+    wanted = (*config.listen, *(rule.listen for rule in isolated(config)))
+    ports = {(split_listen(listen) or ("", 0))[1] for listen in wanted}
     if (url.port or (443 if url.scheme in ("wss", "https") else 80)) not in ports:
         return
     if host == "localhost" or host in {address.text for address in own_addresses()} or _loopback(host):

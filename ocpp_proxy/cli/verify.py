@@ -62,6 +62,11 @@ def _listen(config: Config) -> Problems:
     for listen in config.listen:
         if split_listen(listen) is None:
             yield "listen", f"{listen} is not [HOST:]PORT: for example 9000, 192.168.8.2:9000 or [::1]:9000"
+    for number, rule in enumerate(config.links, 1):
+        if rule.isolate and split_listen(rule.listen) is None:
+            yield "links", f"rule {number}: isolate needs a port of its own, as listen = \"9001\"; given: {rule.listen!r}"
+        elif rule.listen and not rule.isolate:
+            yield "links", f"rule {number}: listen = {rule.listen!r} is for a rule with isolate = true"
 
 
 def _tls(config: Config) -> Problems:

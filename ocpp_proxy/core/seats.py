@@ -49,8 +49,11 @@ class HookTimeout(BaseException):
 class Limit(Protocol):
     """Ends a hook that takes too long, by raising ``HookTimeout`` in it."""
 
-    def enter(self) -> None:
-        """A hook begins."""
+    def number(self, plugin: str) -> int:
+        """What ``enter`` calls that plugin."""
+
+    def enter(self, plugin: int) -> None:
+        """A hook of that plugin begins."""
 
     def leave(self) -> None:
         """It is over."""
@@ -59,7 +62,11 @@ class Limit(Protocol):
 class NoLimit:
     """Hooks take what they take: for tests and offline use."""
 
-    def enter(self) -> None:
+    def number(self, plugin: str) -> int:
+        """Nothing."""
+        return 0
+
+    def enter(self, plugin: int) -> None:
         """Nothing."""
 
     def leave(self) -> None:
@@ -168,6 +175,7 @@ class SeatContext:
 
     def send(self, side: Side, message: Call | Send, reason: str = "") -> None:
         """Send a message of the plugin's own."""
+        self._check_open()
         if not isinstance(side, Side) or not isinstance(message, Call | Send):
             raise TypeError("send takes a Side and a Call or Send")
         write(message, "")                  # what cannot be written is this plugin's fault, here and now
@@ -220,15 +228,22 @@ class SeatContext:
 
     def disconnect(self, reason: str = "", *, reset: bool = False) -> None:
         """End both connections."""
+        self._check_open()
         self._seat.wishes.append(Wish(self._seat, None, None, words(reason), bool(reset)))
+
+
+    def _check_open(self) -> None:
+        if self._seat.opening:
+            raise RuntimeError("the link is not open yet: on_open decides by what it returns")
 
 
 class Seat:
     """One plugin of one link. ``wishes`` is shared by all seats of the link, so that their order is kept."""
 
     __slots__ = (
-        "_limit", "_tell", "aside", "at_hand", "context", "gone", "hooks", "index", "judge", "keeps", "kind", "lost_now",
-        "matches", "name", "off", "on_answer", "on_call", "on_error", "on_send", "plugin", "strikes", "told_now", "wishes",
+        "_limit", "_number", "_tell", "aside", "at_hand", "context", "gone", "hooks", "index", "judge", "keeps", "kind",
+        "lost_now", "matches", "name", "off", "on_answer", "on_call", "on_error", "on_send", "opening", "plugin", "strikes",
+        "told_now", "wishes",
     )
 
     def __init__(
@@ -247,8 +262,10 @@ class Seat:
         self._tell = tell
         self.strikes = self.told_now = self.lost_now = 0
         self.off = False
+        self.opening = False                # the charger is only dialling: nothing can be sent
         self.gone = False                   # taken away: sees only the answers to what it saw
         self._limit = limit
+        self._number = limit.number(installed.name)
         self.context = SeatContext(self, identity, versions, installed.options, now, entropy)
         made = self.call("its constructor", installed.make)
         self.plugin = made if isinstance(made, Plugin) else Plugin()
@@ -272,7 +289,7 @@ class Seat:
         self.told_now = self.lost_now = 0
         self.at_hand = arguments
         limit = self._limit
-        limit.enter()
+        limit.enter(self._number)
         try:
             return hook(*arguments) if hook is not None else PASS
         except NotJson:
@@ -289,7 +306,7 @@ class Seat:
         self.told_now = self.lost_now = 0
         self.at_hand = at_hand
         limit = self._limit
-        limit.enter()
+        limit.enter(self._number)
         try:
             return running.send(answer)
         except StopIteration as stop:

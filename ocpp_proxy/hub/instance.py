@@ -22,7 +22,8 @@ SOCKET_PATH = 103                           # bytes: the shortest limit among Li
 
 
 class Instance(Struct, frozen=True):
-    """The content of ``instance.json``. ``control`` is a socket path or ``HOST:PORT`` (then ``token`` is needed)."""
+    """The content of ``instance.json``. ``control`` is a socket path or ``HOST:PORT``: then ``token`` is needed to act, and
+    ``read_token`` is enough to read."""
 
     name: str
     pid: int
@@ -32,8 +33,10 @@ class Instance(Struct, frozen=True):
     capture: str = ""
     control: str = ""
     token: str = ""
+    read_token: str = ""
     started_ns: int = 0
     version: str = ""
+    isolated: tuple[str, ...] = ()          # addresses of the listeners with a worker of their own, in the order of their rules
 
     @property
     def by_tcp(self) -> bool:

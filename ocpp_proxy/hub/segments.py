@@ -54,10 +54,10 @@ def read_header(name: SegmentName) -> Segment | None:
         os.close(fd)
 
 
-def has_writer(folder: Path) -> bool:
-    """Whether a relay worker is at work in this spool folder."""
+def has_writer(folder: Path, worker: int | None = None) -> bool:
+    """Whether a relay worker (any, or that one) is at work in this spool folder."""
     for name in scan(folder):
-        header = read_header(name)
+        header = read_header(name) if worker in (None, name.worker) else None
         if header is None:
             continue
         reader = SegmentReader(name, header)

@@ -9,22 +9,30 @@ from time import monotonic_ns
 from types import FrameType
 
 from ocpp_proxy.core.seats import HookTimeout
+from ocpp_proxy.relay.hook_mark import HookMark
 
 HOOK_NS = 50_000_000
 
 
 class Watchdog:
-    """``core.seats.Limit``. One for all links of a process; make it in the main thread. ``close`` gives SIGALRM back."""
+    """``core.seats.Limit``. One for all links of a process; make it in the main thread. ``close`` gives SIGALRM back.
 
-    __slots__ = ("_armed", "_before", "_began")
+    ``mark``: where it leaves whose hook runs.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_armed", "_before", "_began", "_cells", "number")
+
+    def __init__(self, mark: HookMark | None = None) -> None:
+        mark = mark or HookMark()
+        self.number = mark.number           # of a plugin
+        self._cells = mark.cells
         self._began = 0                     # monotonic; 0: no hook runs
         self._armed = False
         self._before = signal.signal(signal.SIGALRM, self._fired)
 
-    def enter(self) -> None:
+    def enter(self, plugin: int) -> None:
         """A hook begins."""
+        self._cells[0] = plugin
         if not self._armed:
             self._armed = True
             signal.setitimer(signal.ITIMER_REAL, HOOK_NS / 1e9, HOOK_NS / 1e9)
@@ -33,6 +41,7 @@ class Watchdog:
     def leave(self) -> None:
         """It is over."""
         self._began = 0
+        self._cells[0] = 0
 
     def close(self) -> None:
         """No more hooks."""

@@ -15,12 +15,15 @@ from pathlib import Path
 import msgspec
 
 from ocpp_proxy.config import Config
+from ocpp_proxy.core.isolation import part_of
 from ocpp_proxy.model import ConfigError, PluginError
+from ocpp_proxy.relay import hook_mark
 from ocpp_proxy.relay.acts import Acts
 from ocpp_proxy.relay.choosing import Chooser
 from ocpp_proxy.relay.commands import Commands
 from ocpp_proxy.relay.relay import Relay
 from ocpp_proxy.relay.watchdog import Watchdog
+from ocpp_proxy.wire.spool import STATION, ForeignFinding, Kind
 
 ORPHAN_DRAIN = 1.0                          # seconds for the links once the supervisor has died
 
@@ -37,7 +40,7 @@ def main(arguments: list[str] | None = None, plugins: Callable[[Config], Chooser
     parser.add_argument("--alive-fd", type=int, default=-1, help="read end of a pipe; EOF: the supervisor died")
     given = parser.parse_args(arguments)
     try:
-        config = msgspec.json.decode((given.instance / "config.json").read_bytes(), type=Config)
+        config = part_of(msgspec.json.decode((given.instance / "config.json").read_bytes(), type=Config), given.worker)
         chooser = plugins(config) if plugins is not None else None
         sockets = [socket.socket(fileno=int(fd)) for fd in given.listen_fds.split(",")]
         return _run(config, given.instance, sockets, given.worker, given.alive_fd, chooser)
@@ -84,7 +87,12 @@ async def _serve(
     relay = Relay(config, folder, sockets, worker)
     watchdog, commands = None, None
     if chooser is not None:
-        watchdog = relay.env.limit = Watchdog()
+        mark = hook_mark.path_of(folder, worker)
+        ended_by = hook_mark.left(mark)
+        if ended_by:
+            text = f"plugin {ended_by}: its hook was running when the relay ended; all links of that relay were cut"
+            relay.turn.body(Kind.FINDING, STATION, 0, ForeignFinding("plugin-crash", "error", "proxy", text))
+        watchdog = relay.env.limit = Watchdog(hook_mark.HookMark(mark))
         commands = Commands(folder, Acts(relay.env, chooser, folder), worker, relay.writer.incarnation)
         commands.start()
     relay.start()

@@ -238,7 +238,7 @@ def test_a_hook_that_hangs_is_interrupted(tmp_path: Path, watchdog: Watchdog, ac
 
 def test_the_watchdog_is_quiet_while_no_hook_runs(watchdog: Watchdog) -> None:
     for _ in range(3):
-        watchdog.enter()
+        watchdog.enter(0)
         watchdog.leave()
     deadline = time.monotonic() + PATIENCE
     while signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0) and time.monotonic() < deadline:

@@ -1,0 +1,64 @@
+"""Which plugin's hook runs, where it outlives the process: a mapped file, so that who ends the relay in a hook has a name.
+
+Byte 0 is the number of the plugin whose hook runs (0: none), behind it stand the names, each ended by a NUL. Setting a byte
+is all that a hook costs.
+"""
+
+import mmap
+import os
+from pathlib import Path
+
+SIZE = 1 << 14
+MOST_NAMES = 254
+OTHER = 255                                 # a plugin for whose name there was no room
+
+
+def path_of(folder: Path, worker: int) -> Path:
+    """The file of a worker, in the instance folder."""
+    return folder / f"relay-{worker}.hook"
+
+
+def left(path: Path) -> str:
+    """The plugin whose hook was running when the process ended; empty: none was."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return ""
+    if not data or not data[0]:
+        return ""
+    names = data[1:].rstrip(b"\0").split(b"\0")
+    return names[data[0] - 1].decode("utf-8", "replace") if data[0] <= len(names) else "(one of many)"
+
+
+class HookMark:
+    """``cells[0]`` is what a hook sets. Begins anew: ask ``left`` before. Without a path, or a file, it marks nothing."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.cells: mmap.mmap | bytearray = bytearray(SIZE)
+        self._numbers: dict[str, int] = {}
+        self._end = 1
+        if path is None:
+            return
+        try:
+            fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError:                     # a full disk: whose hook ended the relay will not be known
+            return
+        try:
+            os.posix_fallocate(fd, 0, SIZE)             # a hole that cannot be filled later would be a SIGBUS
+            self.cells = mmap.mmap(fd, SIZE)
+        except OSError:
+            return
+        finally:
+            os.close(fd)
+
+    def number(self, name: str) -> int:
+        """The number of a plugin."""
+        found = self._numbers.get(name)
+        if found is None:
+            data = name.encode("utf-8", "replace").replace(b"\0", b"?") + b"\0"
+            if len(self._numbers) >= MOST_NAMES or self._end + len(data) > SIZE:
+                return OTHER
+            found = self._numbers[name] = len(self._numbers) + 1
+            self.cells[self._end : self._end + len(data)] = data
+            self._end += len(data)
+        return found

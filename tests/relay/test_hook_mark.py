@@ -1,0 +1,82 @@
+"""Whose hook was running when a relay ended: readable by who comes after it, whatever ended it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ocpp_proxy.api import PASS, Call, Context, Decision, Plugin, Side
+from ocpp_proxy.core.onion import Onion
+from ocpp_proxy.core.seats import Installed
+from ocpp_proxy.relay import hook_mark
+from ocpp_proxy.relay.hook_mark import MOST_NAMES, OTHER, HookMark
+from ocpp_proxy.relay.watchdog import Watchdog
+
+BEAT = b'[2,"1","Heartbeat",{}]'
+
+
+class Looks(Plugin):
+    """Remembers what the file says while its hook runs."""
+
+    seen: list[str] = []                # noqa: RUF012  # of all seats of a test
+    path = Path()
+
+    def on_call(self, context: Context, sender: Side, call: Call) -> Decision:
+        self.seen.append(hook_mark.left(self.path))
+        return PASS
+
+
+def test_the_file_names_the_plugin_while_its_hook_runs(tmp_path: Path) -> None:
+    Looks.path, Looks.seen[:] = hook_mark.path_of(tmp_path, 3), []
+    watchdog = Watchdog(HookMark(Looks.path))
+    try:
+        onion = Onion([Installed("first", Looks), Installed("sécond", Looks)], "CP1", "1.6", bytes, limit=watchdog)
+        onion.receive(Side.STATION, BEAT, 1, 1)
+        assert hook_mark.left(Looks.path) == ""
+    finally:
+        watchdog.close()
+    assert Looks.seen == ["first", "sécond"]
+    assert Looks.path.name == "relay-3.hook" and Looks.path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("end", "code"), [
+    ("os._exit(9)", 9), ("os.kill(os.getpid(), 9)", -signal.SIGKILL), ("os.abort()", -signal.SIGABRT),
+])
+def test_it_outlives_the_process(tmp_path: Path, end: str, code: int) -> None:
+    path = tmp_path / "relay-0.hook"
+    text = f"""
+import os, sys, pathlib
+from ocpp_proxy.relay.hook_mark import HookMark
+mark = HookMark(pathlib.Path(sys.argv[1]))
+mark.number("other")
+mark.cells[0] = mark.number("mine")
+{end}
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path)}
+    assert subprocess.run([sys.executable, "-c", text, str(path)], check=False, env=environment).returncode == code
+    assert hook_mark.left(path) == "mine"
+    HookMark(path)
+    assert hook_mark.left(path) == ""
+
+
+def test_more_names_than_there_is_room_for(tmp_path: Path) -> None:
+    path = tmp_path / "mark"
+    mark = HookMark(path)
+    numbers = [mark.number(f"p{number}") for number in range(MOST_NAMES + 2)]
+    assert numbers[:2] == [1, 2] and numbers[-3:] == [MOST_NAMES, OTHER, OTHER] and mark.number("p1") == 2
+    mark.cells[0] = MOST_NAMES
+    assert hook_mark.left(path) == f"p{MOST_NAMES - 1}"
+    mark.cells[0] = OTHER
+    assert hook_mark.left(path) == "(one of many)"
+    assert HookMark(path).number("x" * hook_mark.SIZE) == OTHER
+
+
+def test_without_a_file_it_marks_nothing_and_fails_nowhere(tmp_path: Path) -> None:
+    mark = HookMark(tmp_path / "no" / "such")
+    mark.cells[0] = mark.number("mine")
+    assert hook_mark.left(tmp_path / "no" / "such") == "" and HookMark().number("mine") == 1
+    (tmp_path / "empty").touch()
+    assert hook_mark.left(tmp_path / "empty") == ""
