@@ -14,6 +14,7 @@ from aiohttp import web
 
 from ocpp_proxy.fields import Filter, parse
 from ocpp_proxy.hub.asking import Asking, encode
+from ocpp_proxy.hub.guard import acting
 from ocpp_proxy.hub.log import LogFile
 from ocpp_proxy.hub.queries import FILTER_SECONDS, MAX_LINES, MAX_ROWS, Known, Marks, Rows, Summaries
 from ocpp_proxy.model import ConfigError
@@ -122,6 +123,7 @@ class Answers:
         return answer(await self._asking.beside(lambda: encode(marks.bookmarks())))
 
     async def _bookmark(self, request: web.Request) -> web.Response:
+        acting(request, True)
         if self._marks is None:
             raise web.HTTPNotFound(text=f"{NO_CAPTURE}: there is nothing that a bookmark could be kept in")
         mark = msgspec.json.decode(await request.read(), type=Bookmark)

@@ -1,8 +1,9 @@
-"""The other end of the control API: a running proxy as a ``source.Source``."""
+"""The other end of the control API: a running proxy as a ``source.Source``, and as ``source.Acting``."""
 
 from array import array
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -11,9 +12,23 @@ from ocpp_proxy.fields import Filter
 from ocpp_proxy.hub.answers import unpacked
 from ocpp_proxy.hub.probe import answers, find_instances
 from ocpp_proxy.hub.sinks import Batch
-from ocpp_proxy.model import CaptureError, ConfigError, Link
+from ocpp_proxy.model import CaptureError, ConfigError, Link, Side
 from ocpp_proxy.records import Line, MessageSeen, Note, Record, Row
-from ocpp_proxy.source import Bookmark, Charger, Charging, FindingGroup, FoundAt, LogLine, Sample, Table, View
+from ocpp_proxy.source import (
+    Bookmark,
+    Charger,
+    Charging,
+    FindingGroup,
+    FoundAt,
+    Held,
+    Injected,
+    Intercept,
+    LogLine,
+    PluginState,
+    Sample,
+    Table,
+    View,
+)
 
 T = TypeVar("T")
 
@@ -22,7 +37,8 @@ _NO_TOKEN = "no token, or a wrong one: set OCPP_PROXY_TOKEN to the one in the in
 
 
 class LiveSource:
-    """A running proxy. Make it inside an event loop; every method may raise ``CaptureError`` when the proxy is gone.
+    """A running proxy: ``source.Source`` and ``source.Acting``. Make it inside an event loop; every method may raise
+    ``CaptureError`` when the proxy is gone.
 
     ``stored`` is right once ``connect`` or ``health`` has asked.
     """
@@ -131,6 +147,57 @@ class LiveSource:
     async def query(self, query: str, parameters: dict[str, str]) -> Table:
         """Ask the running proxy."""
         return await self._post("/v1/query", {"query": query, "parameters": parameters}, Table)
+
+    async def held(self) -> list[Held]:
+        """As ``source.Acting.held``."""
+        return await self._get("/v1/held", {}, list[Held])
+
+    async def settle(
+        self, held_id: str, do: Literal["release", "drop", "edit", "reply"], payload: Any = None, *, code: str = "",
+        description: str = "", force: bool = False,
+    ) -> None:
+        """As ``source.Acting.settle``."""
+        body = {"do": do, "payload": payload, "code": code, "description": description, "force": force}
+        await self._post(f"/v1/held/{quote(held_id, safe='')}", body, dict[str, str])
+
+    async def intercepts(self) -> list[Intercept]:
+        """As ``source.Acting.intercepts``."""
+        return await self._get("/v1/intercepts", {}, list[Intercept])
+
+    async def intercept(self, filter: str, identity: str = "*") -> Intercept:
+        """As ``source.Acting.intercept``."""
+        return await self._post("/v1/intercepts", {"filter": filter, "identity": identity}, Intercept)
+
+    async def unintercept(self, intercept_id: int) -> None:
+        """As ``source.Acting.unintercept``."""
+        async with self._request("DELETE", f"/v1/intercepts/{intercept_id}") as response:
+            await _checked(response)
+
+    async def inject(
+        self, identity: str, to: Side, action: str, payload: Any, *, force: bool = False, seconds: float = 30.0,
+    ) -> Injected:
+        """As ``source.Acting.inject``."""
+        body = {"identity": identity, "to": to, "action": action, "payload": payload, "force": force, "seconds": seconds}
+        return await self._post("/v1/inject", body, Injected)
+
+    async def disconnect(self, identity: str, code: int = 0, reset: bool = False) -> None:
+        """As ``source.Acting.disconnect``."""
+        await self._post("/v1/disconnect", {"identity": identity, "code": code, "reset": reset}, dict[str, str])
+
+    async def plugins(self) -> list[PluginState]:
+        """As ``source.Acting.plugins``."""
+        return await self._get("/v1/plugins", {}, list[PluginState])
+
+    async def switch(self, plugin: str, on: bool, identity: str = "*", options: Any = None) -> None:
+        """As ``source.Acting.switch``. Raises ``ConfigError`` also where it takes effect at the next connection only."""
+        body = {"plugin": plugin, "on": on, "identity": identity, "options": options}
+        said = (await self._post("/v1/plugins", body, dict[str, list[str]]))["said"]
+        if said:
+            raise ConfigError("done, but not on every open link:\n  " + "\n  ".join(said))
+
+    async def reload(self) -> str:
+        """As ``source.Acting.reload``."""
+        return "\n".join((await self._post("/v1/reload", {}, dict[str, list[str]]))["said"])
 
     async def health(self) -> dict[str, Any]:
         """The body of /healthz, also when all is not well."""

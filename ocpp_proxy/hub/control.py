@@ -12,9 +12,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ocpp_proxy.hub import guard
+from ocpp_proxy.hub import guard, openapi
+from ocpp_proxy.hub.act_routes import ActRoutes
+from ocpp_proxy.hub.acting import Acts
 from ocpp_proxy.hub.answers import NO_CAPTURE, Answers, answer, where_of, whole_number
 from ocpp_proxy.hub.asking import Asking, encode
+from ocpp_proxy.hub.bodies import Ask
 from ocpp_proxy.hub.commits import StoreThread
 from ocpp_proxy.hub.instance import join_address, split_address
 from ocpp_proxy.hub.log import LogFile
@@ -26,36 +29,34 @@ FOLLOWERS = 64
 MAX_BODY = 1 << 20
 
 
-class Ask(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of ``POST /v1/query``."""
-
-    query: str
-    parameters: dict[str, str] = {}
-
-
 class Control:
     """Serves one recorder. ``health`` gives the body of /healthz and whether all is well."""
 
     def __init__(
         self, live: Live, metrics: Metrics, store: object | None, health: Callable[[], tuple[bool, Mapping[str, Any]]],
         *, memory: Known | None = None, thread: StoreThread | None = None, said: LogFile | None = None,
+        acts: Acts | None = None, allow_inject: bool = False,
     ) -> None:
-        """``thread``: where the store commits; ``memory``: what answers without a store; ``said``: the proxy's log."""
+        """``thread``: where the store commits; ``memory``: what answers without a store; ``said``: the proxy's log;
+        ``acts``: what is done to traffic, where that is allowed."""
         self._live, self._metrics, self._health = live, metrics, health
         self._queries = store if isinstance(store, Queries) else None
         self._stream = store if isinstance(store, Stream) else None
         self._asking = Asking(thread, store)
         self._long = Asking(None, store)    # queries and whole captures take long: screens are not to wait for them
         self._answers = Answers(store, memory, self._asking, said)
+        self._acts = ActRoutes(acts, allow_inject)
         self._runner: web.AppRunner | None = None
 
-    async def start(self, address: str, token: str) -> str:
+    async def start(self, address: str, token: str, read_token: str = "") -> str:
         """Begin to serve at a socket path or ``HOST:PORT``; the address it got. Raises ``OSError``, ``ConfigError``."""
-        app = web.Application(middlewares=[guard.errors, guard.middleware(address, token)], client_max_size=MAX_BODY)
+        checks = [guard.errors, guard.middleware(address, token, read_token)]
+        app = web.Application(middlewares=checks, client_max_size=MAX_BODY)
         app.add_routes([
             web.get("/v1/links", self._links), web.get("/v1/lines", self._lines), web.get("/v1/follow", self._follow),
             web.get("/v1/records", self._records), web.post("/v1/query", self._query),
-            web.get("/healthz", self._healthz), web.get("/metrics", self._scrape), *self._answers.routes(),
+            web.get("/healthz", self._healthz), web.get("/metrics", self._scrape), web.get("/v1/openapi.json", self._openapi),
+            *self._answers.routes(), *self._acts.routes(),
         ])
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0,
                                      handler_cancellation=True)
@@ -129,6 +130,9 @@ class Control:
             raise web.HTTPNotFound(text=f"{NO_CAPTURE}: there is nothing to query")
         ask = msgspec.json.decode(await request.read(), type=Ask)
         return answer(await self._long.beside(lambda: encode(cut(queries.query(ask.query, ask.parameters)))))
+
+    async def _openapi(self, request: web.Request) -> web.Response:
+        return answer(openapi.document())
 
     async def _healthz(self, request: web.Request) -> web.Response:
         well, body = self._health()

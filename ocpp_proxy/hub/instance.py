@@ -33,10 +33,10 @@ class Instance(Struct, frozen=True):
     capture: str = ""
     control: str = ""
     token: str = ""
-    read_token: str = ""
     started_ns: int = 0
     version: str = ""
     isolated: tuple[str, ...] = ()          # addresses of the listeners with a worker of their own, in the order of their rules
+    read_token: str = ""
 
     @property
     def by_tcp(self) -> bool:

@@ -17,7 +17,9 @@ from ocpp_proxy import __version__
 from ocpp_proxy.config import Config
 from ocpp_proxy.hub import instance as instances
 from ocpp_proxy.hub import log
+from ocpp_proxy.hub.acting import Acts
 from ocpp_proxy.hub.care import Care, Feed
+from ocpp_proxy.hub.commanding import Commanding
 from ocpp_proxy.hub.commits import (
     FLUSH_BYTES,
     FLUSH_ROWS,
@@ -104,9 +106,13 @@ class Recorder:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})    # the supervisor starts us with it held back
         if alive_fd >= 0:
             loop.add_reader(alive_fd, self._orphaned, alive_fd)
+        commanding = Commanding(self._instance)
+        supervisor = self._known.pid if self._known else 0
         control = Control(
-            self._live, self._metrics, self._store, self._health, thread=self._thread, said=self._said, memory=self._memory)
+            self._live, self._metrics, self._store, self._health, thread=self._thread, said=self._said, memory=self._memory,
+            acts=Acts(self._instance, commanding, self._live.known_open, supervisor), allow_inject=self._config.allow_inject)
         try:
+            await commanding.start()
             await self._serve(control)
             self.observing.begin()
             await self._pump()
@@ -114,6 +120,7 @@ class Recorder:
             return code
         finally:
             await control.stop()
+            await commanding.stop()
             if self._memory is not None:
                 self._memory.end()
             self._tail.close()
@@ -125,7 +132,7 @@ class Recorder:
         known = self._known
         address = instances.control_address(self._instance, known.control if known else "")
         try:
-            got = await control.start(address, known.token if known else "")
+            got = await control.start(address, known.token if known else "", known.read_token if known else "")
         except OSError as error:
             raise ConfigError(f"control address {address}: {error.strerror or error}; give another with --control") from error
         if known is not None and got != known.control:

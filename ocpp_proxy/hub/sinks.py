@@ -155,6 +155,10 @@ class Live:
         while self._ring.settle(SEARCH_LINES):
             await asyncio.sleep(0)
 
+    def known_open(self) -> dict[int, Link]:
+        """The links that are open now."""
+        return {number: self.links[number] for number in self.open_links if number in self.links}
+
     def subscribe(self, where: Filter | None, last: int = 0) -> Subscriber:
         """Begin to follow, after up to ``last`` of the newest lines that pass: none between them is missing or comes twice."""
         subscriber = Subscriber(where, self.links, self._ring.lines if last else (), last)

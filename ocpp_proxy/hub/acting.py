@@ -1,0 +1,260 @@
+"""What a person does to the traffic, checked here and done by the relay workers: ``source.Acting``, with who asked.
+
+Raises ``ConfigError`` with a text for the person.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct, structs
+
+from ocpp_proxy.core.matching import matcher
+from ocpp_proxy.hub.commanding import ANSWER_SECONDS, Commanding, Worker
+from ocpp_proxy.model import ConfigError, Link, Side
+from ocpp_proxy.source import Held, Injected, Intercept, PluginState
+from ocpp_proxy.spec import actions, schemas
+from ocpp_proxy.wire import command
+from ocpp_proxy.wire.command import Breaking, Came, HeldList, Holding, OpenLink
+
+MOST_POINTS = 64
+MOST_FAULTS = 5
+RELOAD_FILE = "reload.json"
+RELOAD_SECONDS = 10.0
+Do = Literal["release", "drop", "edit", "reply"]
+
+
+class Reloaded(Struct, frozen=True):
+    """``reload.json``: what the supervisor made of the last SIGHUP. ``number`` counts them."""
+
+    number: int = 0
+    text: str = ""
+
+
+class Acts:
+    """``links``: the known links and which of them are open. ``supervisor``: process id, 0: none."""
+
+    def __init__(
+        self, folder: Path, commanding: Commanding, links: Callable[[], Mapping[int, Link]], supervisor: int = 0,
+    ) -> None:
+        self._folder, self._commanding, self._links, self._supervisor = folder, commanding, links, supervisor
+        self._points: dict[int, Breaking] = {}
+        self._setting = asyncio.Lock()          # breakpoints are set one after the other
+        commanding.on_hello = self._greet
+
+    # ---- what is held ----
+
+    async def held(self) -> list[Held]:
+        """As ``Acting.held``."""
+        out = list[Held]()
+        for worker in list(self._commanding.workers.values()):
+            found = await worker.ask(command.ListHeld(), HeldList)
+            out += [self._named(worker, one) for one in found.held]
+        return sorted(out, key=lambda one: one.until_ns)
+
+    def _named(self, worker: Worker, one: Holding) -> Held:
+        link_id = max((link.link_id for link in self._links().values()
+                       if link.identity == one.identity and link.worker == worker.number), default=0)
+        return Held(
+            f"{worker.number}.{one.link}.{one.number}", link_id, one.identity, one.side, one.mtype, one.action, one.message_id,
+            one.text.decode("utf-8", "replace"), one.since_ns, one.until_ns, "intercept" if one.by == "hand" else one.by,
+            one.reason,
+        )
+
+    async def settle(
+        self, held_id: str, do: Do, payload: Any, who: str, *, code: str = "", description: str = "", force: bool = False,
+    ) -> None:
+        """As ``Acting.settle``."""
+        try:
+            number, link, message = map(int, held_id.split("."))
+            worker = self._commanding.workers[number]
+        except (ValueError, KeyError):
+            raise ConfigError(f"held message {held_id}: there is none of that id; `ocpp-proxy held` lists them") from None
+        if do in ("edit", "reply"):
+            payload = {} if payload is None and do == "reply" else payload
+            await self._check_held(worker, link, message, do, payload, code, force)
+        body = b"" if payload is None else msgspec.json.encode(payload)
+        asked = command.Settle(link, message, do, who, body, code, description)
+        try:
+            await worker.ask(asked, type(None))
+        except ConfigError as error:
+            raise ConfigError(f"held message {held_id}: {error}") from None
+
+    async def _check_held(
+        self, worker: Worker, link: int, number: int, do: Do, payload: Any, code: str, force: bool,
+    ) -> None:
+        if payload is None:
+            raise ConfigError("edit: a payload is wanted")
+        if not isinstance(payload, dict):
+            raise ConfigError("the payload of a message is a JSON object")
+        found = await worker.ask(command.ListHeld(), HeldList)
+        one = next((one for one in found.held if (one.link, one.number) == (link, number)), None)
+        if one is None or force or code or one.mtype == 4:
+            return
+        _check(one.version, one.action, do == "reply" or one.mtype == 3, payload)
+
+    # ---- breakpoints ----
+
+    async def intercepts(self) -> list[Intercept]:
+        """As ``Acting.intercepts``."""
+        held = dict.fromkeys(self._points, 0)
+        for worker in list(self._commanding.workers.values()):
+            for point in (await worker.ask(command.ListHeld(), HeldList)).points:
+                held[point.number] = held.get(point.number, 0) + point.held
+        return [_intercept(point, held[number]) for number, point in sorted(self._points.items())]
+
+    async def intercept(self, text: str, identity: str, who: str) -> Intercept:
+        """As ``Acting.intercept``."""
+        matcher(text)
+        async with self._setting:
+            if len(self._points) >= MOST_POINTS:
+                raise ConfigError(f"{MOST_POINTS} breakpoints are set already; take one away first")
+            number = max(self._points, default=0) + 1
+            point = self._points[number] = Breaking(number, text, identity, who)
+            try:
+                await self._arm(who, "intercept", f"{number}: {text or 'everything'} of {identity}")
+            except ConfigError:
+                del self._points[number]
+                raise
+        return _intercept(point)
+
+    async def unintercept(self, number: int, who: str) -> None:
+        """As ``Acting.unintercept``."""
+        async with self._setting:
+            if self._points.pop(number, None) is None:
+                raise ConfigError(f"breakpoint {number}: there is none; `ocpp-proxy intercept` lists them")
+            await self._arm(who, "unintercept", str(number))
+
+    async def _arm(self, who: str, action: str, detail: str) -> None:
+        asked = command.Arm(tuple(self._points.values()), who, action, detail)
+        await asyncio.gather(*(worker.ask(asked, list[str]) for worker in self._commanding.each()))
+
+    async def _greet(self, worker: Worker) -> None:
+        """A worker came: take over the breakpoints of a hub before this one, and give it those that it lacks."""
+        async with self._setting:
+            for point in worker.points:
+                self._points.setdefault(point.number, structs.replace(point, held=0))
+            if {point.number for point in worker.points} != self._points.keys():
+                await worker.ask(command.Arm(tuple(self._points.values())), list[str])
+
+    # ---- Calls by hand, and the end ----
+
+    async def inject(
+        self, identity: str, to: Side, action: str, payload: Any, who: str, *, force: bool = False, seconds: float = 30.0,
+    ) -> Injected:
+        """As ``Acting.inject``."""
+        if not 0 < seconds <= 600:
+            raise ConfigError("seconds: more than 0 and at most 600")
+        worker, link = await self._find(identity)
+        if not force:
+            _check_call(link.version, to, action, payload)
+        send = actions.is_send(link.version, action)
+        asked = command.Inject(link.number, to, action, msgspec.json.encode(payload), seconds, who, send)
+        came = await worker.ask(asked, Came, seconds + ANSWER_SECONDS)
+        value = msgspec.json.decode(came.payload) if came.payload else None
+        outcome: Any = came.outcome
+        return Injected(
+            outcome, came.message_id, value, came.code, came.description, came.took_ns / 1e6 if came.took_ns else None)
+
+    async def disconnect(self, identity: str, code: int, reset: bool, who: str) -> None:
+        """As ``Acting.disconnect``."""
+        if code and (not (1000 <= code <= 4999) or code in (1004, 1005, 1006, 1015)):
+            raise ConfigError(f"code {code}: no code of a Close frame: 1000 to 1014 or 3000 to 4999")
+        if code and reset:
+            raise ConfigError("a reset sends no Close frame: give a code or --reset")
+        worker, link = await self._find(identity)
+        await worker.ask(command.Disconnect(link.number, code, reset, who), type(None))
+
+    async def _find(self, identity: str) -> tuple[Worker, OpenLink]:
+        """The newest open link of a charger."""
+        found = [(worker, link) for worker in self._commanding.each()
+                 for link in await worker.ask(command.Find(identity), list[OpenLink])]
+        if found:
+            return max(found, key=lambda pair: pair[1].opened_ns)
+        known = sorted({link.identity for link in self._links().values() if link.identity})
+        close = get_close_matches(identity, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"connected: {', '.join(known[:10]) or 'none'}"
+        raise ConfigError(f"charger {identity}: not connected: {hint}")
+
+    # ---- plugins ----
+
+    async def plugins(self) -> list[PluginState]:
+        """As ``Acting.plugins``."""
+        out: dict[tuple[str, str, str], PluginState] = {}
+        for worker in list(self._commanding.workers.values()):
+            for state in await worker.ask(command.Plugins(), list[PluginState]):
+                key = (state.name, state.identity, state.by)
+                before = out.get(key)
+                out[key] = state if before is None else structs.replace(
+                    before, links=before.links + state.links, off=before.off + state.off, error=before.error or state.error)
+        return list(out.values())
+
+    async def switch(self, plugin: str, on: bool, identity: str, options: Any, who: str) -> list[str]:
+        """As ``Acting.switch``; gives on which open links it takes effect at the next connection only, and why."""
+        body = b"" if options is None else msgspec.json.encode(options)
+        asked = command.Switch(plugin, on, identity, who, body)
+        said = await asyncio.gather(*(worker.ask(asked, list[str]) for worker in self._commanding.each()))
+        return [text for texts in said for text in texts]
+
+    async def reload(self, who: str) -> str:
+        """As ``Acting.reload``."""
+        texts = [await self._read_again()]
+        for worker in list(self._commanding.workers.values()):
+            texts += await worker.ask(command.Reload(who), list[str])
+        return "\n".join(dict.fromkeys(filter(None, texts))) or "nothing changed"
+
+    async def _read_again(self) -> str:
+        """Have the supervisor read the configuration."""
+        if not self._supervisor:
+            return ""
+        path = self._folder / RELOAD_FILE
+        before = _reloaded(path)
+        try:
+            os.kill(self._supervisor, signal.SIGHUP)
+            async with asyncio.timeout(RELOAD_SECONDS):
+                while (found := _reloaded(path)).number == before.number:
+                    await asyncio.sleep(0.02)
+        except (OSError, TimeoutError):
+            return "the configuration was not read again: the supervisor does not answer"
+        return found.text
+
+
+def _reloaded(path: Path) -> Reloaded:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Reloaded)
+    except (OSError, msgspec.DecodeError):
+        return Reloaded()
+
+
+def _intercept(point: Breaking, held: int = 0) -> Intercept:
+    return Intercept(point.number, point.filter, point.identity, point.who, held)
+
+
+def _check_call(version: str, to: Side, action: str, payload: Any) -> None:
+    """Whether that is a Call this side may be sent. Raises ``ConfigError``."""
+    if not version:
+        raise ConfigError(f"{action}: the OCPP version of this charger is not known, nothing can be checked; --force sends it")
+    if action not in actions.known(version):
+        meant = actions.did_you_mean(version, action)
+        hint = f": did you mean {meant}?" if meant else ""
+        raise ConfigError(f"{action}: OCPP {version} knows no such action{hint}; --force sends it all the same")
+    sender = actions.direction(version, action)
+    if sender not in ("both", to.other):
+        raise ConfigError(f"{action}: is sent by the {sender}, not to it; --force sends it all the same")
+    _check(version, action, False, payload)
+
+
+def _check(version: str, action: str, answer: bool, payload: Any) -> None:
+    faults = schemas.check(version, action, answer, payload) if version and action else ()
+    if faults:
+        said = [f"{fault.path}: {fault.message}" for fault in faults[:MOST_FAULTS]]
+        more = [f"and {len(faults) - MOST_FAULTS} more"] if len(faults) > MOST_FAULTS else []
+        name = f"{action} {'answer' if answer else ''}".strip()
+        raise ConfigError("\n  ".join([f"{name}: not as OCPP {version} has it (--force sends it all the same):", *said, *more]))
+
+

@@ -1,0 +1,136 @@
+"""The hub's end of the connections to relay workers: they dial in, are asked, and answer. Bounded; a worker may be away."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from ocpp_proxy.hub.instance import SOCKET_PATH
+from ocpp_proxy.model import ConfigError
+from ocpp_proxy.wire import command
+from ocpp_proxy.wire.command import Body, Hello, Request, Response
+
+T = TypeVar("T")
+ANSWER_SECONDS = 15.0                   # a switch to frame mode may take 10
+MOST_ASKED = 4096                       # requests to one worker that wait for their answer
+NO_WORKER = "no relay worker is connected: it comes back within a second, or this instance's folder has too long a path"
+
+
+class Worker:
+    """One relay worker that dialled in."""
+
+    def __init__(self, hello: Hello, writer: asyncio.StreamWriter) -> None:
+        self.number, self.incarnation, self.points = hello.worker, hello.incarnation, hello.points
+        self._writer = writer
+        self._asked: dict[int, asyncio.Future[Response]] = {}
+        self._next = 1
+
+    async def ask(self, body: Body, kind: type[T], seconds: float = ANSWER_SECONDS) -> T:
+        """Ask it, and give its answer. Raises ``ConfigError`` with what it says, or that it does not answer."""
+        if len(self._asked) >= MOST_ASKED:
+            raise ConfigError(f"{MOST_ASKED} requests wait for answers of the relay already")
+        number, self._next = self._next, self._next + 1
+        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        try:
+            self._writer.write(command.pack(Request(number, body)))
+            async with asyncio.timeout(seconds):
+                response = await answer
+        except (TimeoutError, OSError, ValueError) as error:
+            raise ConfigError(f"the relay does not answer: {str(error) or f'nothing came within {seconds:.0f} s'}") from error
+        finally:
+            del self._asked[number]
+        if response.error:
+            raise ConfigError(response.error)
+        return msgspec.msgpack.decode(response.data, type=kind)
+
+    def answered(self, response: Response) -> None:
+        """It answers."""
+        waiting = self._asked.get(response.number)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(response)
+
+    def gone(self) -> None:
+        """It is gone: who waits is told."""
+        for waiting in self._asked.values():
+            if not waiting.done():
+                waiting.set_result(Response(0, "the relay ended while it was being asked"))
+        self._writer.close()
+
+
+class Commanding:
+    """``workers``: those connected now, by number. ``on_hello`` is awaited for each that comes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / command.SOCKET
+        self._server: asyncio.Server | None = None
+        self.workers: dict[int, Worker] = {}
+        self.on_hello: Callable[[Worker], Awaitable[None]] | None = None
+
+    async def start(self) -> None:
+        """Take connections; without a socket (path too long, another system) nobody can act. Raises ``OSError``."""
+        if len(os.fsencode(self._path)) > SOCKET_PATH or not hasattr(asyncio, "start_unix_server"):
+            return
+        self._path.unlink(missing_ok=True)
+        mask = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, str(self._path))
+        finally:
+            os.umask(mask)
+
+    async def stop(self) -> None:
+        """End it; the workers go on without a hub."""
+        if self._server is not None:
+            self._server.close()
+        for worker in list(self.workers.values()):
+            worker.gone()
+        self.workers.clear()
+
+    def each(self) -> list[Worker]:
+        """The workers, by number. Raises ``ConfigError`` when there is none."""
+        if not self.workers:
+            raise ConfigError(NO_WORKER)
+        return [self.workers[number] for number in sorted(self.workers)]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        worker: Worker | None = None
+        take = command.Reader()
+        try:
+            while data := await reader.read(1 << 18):
+                for message in take.feed(data):
+                    if worker is None:
+                        worker = self._hello(message, writer)
+                        if self.on_hello is not None:
+                            greeting = asyncio.ensure_future(self.on_hello(worker))
+                            greeting.add_done_callback(_heard)
+                    else:
+                        worker.answered(command.response(message))
+        except (OSError, ValueError, msgspec.DecodeError):
+            pass                            # it dials again
+        finally:
+            if worker is not None:
+                if self.workers.get(worker.number) is worker:
+                    del self.workers[worker.number]
+                worker.gone()
+            with contextlib.suppress(OSError):
+                writer.close()
+
+    def _hello(self, message: bytes, writer: asyncio.StreamWriter) -> Worker:
+        body = command.request(message).body
+        if not isinstance(body, Hello):
+            raise ValueError("no Hello")
+        before = self.workers.get(body.worker)
+        if before is not None:
+            before.gone()
+        worker = self.workers[body.worker] = Worker(body, writer)
+        return worker
+
+
+def _heard(greeting: "asyncio.Future[None]") -> None:
+    """A worker that went away while it was greeted dials again."""
+    if not greeting.cancelled():
+        greeting.exception()
