@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from msgspec import structs
 from rich.text import Text as RichText
 from textual import events
 from textual.app import ComposeResult
@@ -16,31 +17,37 @@ from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.records import FrameSeen, Handshake, Line, Row
 from ocpp_proxy_tui.ground import Ground
 from ocpp_proxy_tui.widgets import detail_shown
+from ocpp_proxy_tui.widgets.detail_change import Change, ChangeView, sent_for
 from ocpp_proxy_tui.widgets.detail_help import help_of
 from ocpp_proxy_tui.widgets.detail_lines import HexView, RawView
 from ocpp_proxy_tui.widgets.detail_nodes import FindingNode, MoreNode, Node, ValueNode, column_of, expression_of
 from ocpp_proxy_tui.widgets.detail_shown import Shown
 from ocpp_proxy_tui.widgets.detail_tree import DetailTree
 
-Mode = Literal["tree", "raw", "hex"]
-MODES: tuple[Mode, ...] = ("tree", "raw", "hex")
+Mode = Literal["tree", "raw", "hex", "change"]
+MODES: tuple[Mode, ...] = ("tree", "raw", "hex", "change")
+_FAULTS = (CaptureError, ConfigError, OSError)
 
 
 class Detail(Widget):
-    """Shows what ``show`` is given. ``mode``: tree, raw or hex. Everything of a peer is escaped before it gets here."""
+    """Shows what ``show`` is given. ``mode``: tree, raw, hex, or change: what was received and what left for it.
+
+    Everything of a peer is escaped before it gets here.
+    """
 
     DEFAULT_CSS = """
     Detail { layout: vertical; height: 1fr; width: 1fr; }
     Detail > #detail-head { height: 1; background: $panel; color: $text-muted; }
     Detail > #detail-help { height: auto; max-height: 4; padding: 0 1; background: $surface; color: $text-muted; }
     Detail > #detail-path { height: 1; background: $panel; color: $text-muted; padding: 0 1; }
-    Detail DetailTree, Detail RawView, Detail HexView { height: 1fr; scrollbar-size: 1 1; display: none; }
-    Detail.tree DetailTree, Detail.raw RawView, Detail.hex HexView { display: block; }
+    Detail DetailTree, Detail Lines { height: 1fr; scrollbar-size: 1 1; display: none; }
+    Detail.tree DetailTree, Detail.raw RawView, Detail.hex HexView, Detail.change ChangeView { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d", "mode('tree')", "decoded tree", show=False, id="detail.tree"),
         Binding("r", "mode('raw')", "raw", id="detail.raw"),
         Binding("x", "mode('hex')", "hex", id="detail.hex"),
+        Binding("o", "change", "received and sent, side by side", show=False, id="detail.change"),
         Binding("p", "pretty", "pretty or raw text", show=False, id="detail.pretty"),
         Binding("M", "masked", "payload masked, as on the wire", show=False, id="detail.masked"),
         Binding("left_square_bracket", "finding(-1)", "finding before", key_display="[", show=False,
@@ -60,17 +67,18 @@ class Detail(Widget):
         self._tree = DetailTree(ground.look)
         self._raw = RawView(ground.look)
         self._hex = HexView(ground.look)
-        wanted = ground.settings.detail
-        start: Mode = "raw" if wanted == "raw" else "hex" if wanted == "hex" else "tree"
+        self._change = ChangeView(ground.look)
+        start = _stored(ground.settings.detail)
         self.set_reactive(Detail.mode, start)
         self.add_class(start)
 
     def compose(self) -> ComposeResult:
-        """A head, the three views (one of them shown), help, path."""
+        """A head, the views (one of them shown), help, path."""
         yield Static("", id="detail-head", markup=False)
         yield self._tree
         yield self._raw
         yield self._hex
+        yield self._change
         yield Static("", id="detail-help", markup=False)
         yield Static("", id="detail-path", markup=False)
 
@@ -96,6 +104,8 @@ class Detail(Widget):
             lines, self.ground.links, self.ground.bookmarks, self.ground.look, self.shown if again else None)
         self._tree.put(self.shown.nodes)
         self._filled = {"tree"}
+        if self.mode == "change" and not self.shown.changed:
+            self.mode = _stored(self.ground.settings.detail)        # nothing was changed here
         self._fill(again)
         if again and node is not None:
             place = _place(node)
@@ -131,6 +141,13 @@ class Detail(Widget):
         """Show the tree, the text or the bytes."""
         self.mode = mode
 
+    def action_change(self) -> None:
+        """What was received and what left for it."""
+        if self.shown.changed:
+            self.mode = "change"
+        else:
+            self.app.notify("this left as it came: there is nothing to compare", markup=False)
+
     def action_pretty(self) -> None:
         """Text as on the wire, or pretty."""
         self.mode = "raw"
@@ -162,14 +179,15 @@ class Detail(Widget):
 
     @property
     def _view(self) -> Widget:
-        return {"tree": self._tree, "raw": self._raw, "hex": self._hex}[self.mode]
+        return {"tree": self._tree, "raw": self._raw, "hex": self._hex, "change": self._change}[self.mode]
 
     def watch_mode(self, before: Mode, mode: Mode) -> None:
         """Show the other view; it takes the focus if the one before had it."""
         focused = self.has_focus_within
         self.remove_class(before)
         self.add_class(mode)
-        self.ground.settings.detail = mode
+        if mode != "change":                # which most rows do not have
+            self.ground.settings.detail = mode
         self._fill()
         if focused:
             self.call_after_refresh(self.focus)
@@ -193,13 +211,30 @@ class Detail(Widget):
             self._raw.put(self.shown.texts, stay)
         elif self.mode == "hex" and "hex" not in self._filled:
             self._hex.put(self.shown.wires, stay)
+        elif self.mode == "change" and "change" not in self._filled:
+            self._change.put(())
+            self.run_worker(self._compare(self._asked), group="change", exclusive=True)
         self._filled.add(self.mode)
+
+    async def _compare(self, asked: int) -> None:
+        """Ask for what left, and show it unless another row was chosen meanwhile."""
+        found = []
+        for title, frame in self.shown.changed:
+            change = Change(title, frame.verdict, frame.text or frame.payload)
+            if frame.verdict in ("replaced", "held"):
+                try:
+                    change = structs.replace(change, sent=await sent_for(self.ground.source, frame))
+                except _FAULTS as error:
+                    change = structs.replace(change, problem=str(error).split("\n", 1)[0])
+            found.append(change)
+        if asked == self._asked:
+            self._change.put(found)
 
     def on_click(self, event: events.Click) -> None:
         """The names of the views in the head can be clicked."""
         if event.widget is not None and event.widget.id == "detail-head":
             at = 0
-            for mode in MODES:
+            for mode in self._modes:
                 at += len(mode) + 2
                 if event.x < at:
                     self.mode = mode
@@ -219,7 +254,7 @@ class Detail(Widget):
 
     def _head(self) -> RichText:
         head = RichText(no_wrap=True)
-        for mode in MODES:
+        for mode in self._modes:
             head.append(f" {mode} ", "reverse" if mode == self.mode else "")
         look, found = self.ground.look, self.shown.findings
         levels = sorted((node.finding.severity.value for node in found), reverse=True)
@@ -229,7 +264,13 @@ class Detail(Widget):
             head.append(f" finding{'s' if len(found) > 1 else ''}  [ ] go to them")
         return head
 
+    @property
+    def _modes(self) -> tuple[Mode, ...]:
+        return MODES if self.shown.changed else MODES[:-1]
+
     def _words(self) -> str:
+        if self.mode == "change":
+            return "left: received, right: what left for it (- and + before what differs)"
         if self.mode == "raw":
             return "pretty (p: as on the wire)" if self._raw.pretty else "as on the wire (p: pretty)"
         return "payload masked, as on the wire (M: unmasked)" if self._hex.masked else "payload unmasked (M: as on the wire)"
@@ -246,9 +287,14 @@ class Detail(Widget):
             for frame_id in (shakes[0].request_frame, shakes[0].response_frame):
                 number = await self.ground.source.number_of("frames", frame_id=frame_id) if frame_id else 0
                 found += await self.ground.source.row_lines("frames", number) if number else []
-        except (CaptureError, ConfigError, OSError):
+        except _FAULTS:
             pass                            # the handshake alone says most of it
         return [line for line in found if isinstance(line.record, FrameSeen)]
+
+
+def _stored(name: str) -> Mode:
+    """A view by the name it is kept under in the settings."""
+    return "raw" if name == "raw" else "hex" if name == "hex" else "tree"
 
 
 def _place(node: Node) -> object:

@@ -26,6 +26,8 @@ from ocpp_proxy_tui.widgets.detail_nodes import (
     unfold_some,
 )
 
+CHANGED = {"replaced": "did not leave as it came", "held": "was held by the proxy",
+           "dropped": "was dropped: nothing left for it", "answered": "was answered by the proxy: nothing left for it"}
 UNFOLDED = 250              # rows that are shown unfolded at first
 FINDINGS = 200              # findings of one row that are shown
 
@@ -56,6 +58,7 @@ class Shown(Struct):
     wires: list[Wire] = field(default_factory=list)
     findings: list[FindingNode] = field(default_factory=list)       # in the order they are shown
     tops: dict[int, ValueNode] = field(default_factory=dict)        # the payloads, by msg_no
+    changed: list[tuple[str, Frame]] = field(default_factory=list)  # messages that did not leave as they came: head, last frame
 
     def give(self, message: Message) -> ValueNode | None:
         """The payload of a message for the same row shown again: what was read and folded stays so."""
@@ -131,6 +134,9 @@ def _message(
         facts.add_decode_error(head, envelope)
     made.texts.append(raw)
     made.wires.append(Wire(head.text, frame))
+    if frame is not None and frame.verdict in CHANGED:
+        made.changed.append((head.text, frame))
+        head.add(f"{CHANGED[frame.verdict]}; o shows both side by side", "name")
     top = made.give(message) or _payload(message, links, head)
     top.parent, made.tops[message.msg_no] = head, top
     head.children.append(top)
