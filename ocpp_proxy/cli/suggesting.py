@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 from ocpp_proxy_plugins.quirks import PROFILES, Profile, Quirks
 
 from ocpp_proxy.checks.settings import Settings
@@ -16,8 +16,11 @@ from ocpp_proxy.core.analyse import Analyser
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.model import Finding, Frame, Link, Message, Opcode, Side
 from ocpp_proxy.records import Found, FrameSeen, Handshake, LinkClosed, LinkOpened, MessageSeen, Record
+from ocpp_proxy.relay import lenient
 from ocpp_proxy.spec.versions import version_of
 from ocpp_proxy.testing import Stage
+from ocpp_proxy.wire.http import parse_request
+from ocpp_proxy.wire.http_edit import rewrite
 from ocpp_proxy.wire.ocppj import rebuild
 
 MOST_TRIED = 500                            # findings tried of one check; what is beyond is not counted
@@ -28,9 +31,10 @@ _INDEX = re.compile(r"\[\d+\]")
 
 
 class _Link(Struct):
-    """What is known of a link: subprotocols offered, open Calls by number, and by connector the last start of a transaction."""
+    """What is known of a link: its last request head and handshake, open Calls, and by connector the last start."""
 
-    offered: tuple[str, ...] = ()
+    head: bytes = b""
+    shake: Handshake | None = None
     calls: dict[int, Message] = field(default_factory=dict)
     starts: dict[int, tuple[Message, Message]] = field(default_factory=dict)
 
@@ -56,8 +60,11 @@ class Suggester:
                 self._message(message)
             case Found(finding=finding):
                 self.found(finding)
+            case FrameSeen(frame=frame):
+                if frame.opcode is Opcode.HTTP_REQ and frame.header:
+                    self._of(frame.link_id).head = frame.header
             case Handshake(link=link):
-                self._of(link.link_id).offered = link.offered
+                self._of(link.link_id).shake = record
             case LinkClosed(link_id=link_id):
                 self._links.pop(link_id, None)
 
@@ -70,10 +77,11 @@ class Suggester:
         names: list[str] = []
         if message is not None and message.msg_no == finding.msg_no:
             self.tried += 1
-            names = [one.name for one in profiles if not one.offers and self._repairs(one, finding, message, link)]
-        elif finding.msg_no is None:
+            spoken = [one for one in profiles if not one.offers and not one.setting]
+            names = [one.name for one in spoken if self._repairs(one, finding, message, link)]
+        elif finding.msg_no is None and link.shake is not None:
             self.tried += 1
-            names = [one.name for one in profiles if one.admits(link.offered) is not None]
+            names = [one.name for one in profiles if _opens(one, finding, link.head, link.shake)]
         if names:
             self.repaired[told_of(finding)] = tuple(names)
 
@@ -143,6 +151,24 @@ def _found(finding: Finding, message: Message, texts: list[tuple[Side, str]]) ->
     return any(one.code == finding.code and _INDEX.sub("[]", one.path) == place for one in again)
 
 
+def _opens(profile: Profile, finding: Finding, head: bytes, shake: Handshake) -> bool:
+    """Whether the handshake would be without the finding."""
+    if not profile.setting:
+        return profile.admits(shake.link.offered) is not None
+    read = parse_request(head)
+    repairs = lenient.repair(read, "", bytes(16))
+    sent = rewrite(
+        head, target=lenient.clean_target(read.target)[0], version=repairs.version, replace=repairs.replace, add=repairs.add,
+        crlf=repairs.crlf,
+    )
+    again, out = parse_request(sent), list[Record]()
+    link = structs.replace(shake.link, target=again.target_text, offered=again.offered)
+    analyser = Analyser(Settings(), Ids(), None)
+    analyser.feed(Handshake(shake.time_ns, link, 1, problems=again.problems), out)
+    left = {(one.finding.code, one.finding.message) for one in out if isinstance(one, Found)}
+    return sent != head and (finding.code, finding.message) not in left
+
+
 def text_of(message: Message) -> str:
     """The text of a message as it was sent; what is no UTF-8 in it replaced."""
     raw = rebuild(
@@ -168,9 +194,11 @@ def advice(findings: Iterable[Finding], repaired: Mapping[Told, Sequence[str]]) 
     for name, codes in sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0])):
         shown = ", ".join(sorted(codes))
         care = "" if PROFILES[name].harmless else " (read about it first)"
-        lines.append(f"quirks profile {name} would repair {sum(codes.values())} of these ({shown}):"
-                     f" ocpp-proxy run --plugin quirks:profiles={name}{care}")
-    if len(lines) > 1:
-        names = "+".join(sorted(counts))
+        how = PROFILES[name].setting or f"--plugin quirks:profiles={name}"
+        who = how if PROFILES[name].setting else f"quirks profile {name}"
+        lines.append(f"{who} would repair {sum(codes.values())} of these ({shown}): ocpp-proxy run {how}{care}")
+    plugged = [name for name in sorted(counts) if not PROFILES[name].setting]
+    if len(plugged) > 1:
+        names = "+".join(plugged)
         lines.append(f"all of them: ocpp-proxy run --plugin quirks:profiles={names}")
     return lines

@@ -16,11 +16,12 @@ from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.model import Finding, Frame, Link, Opcode, Side
 from ocpp_proxy.records import Found, FrameSeen, Handshake, LinkOpened, Record
 from ocpp_proxy.testing import START_NS
+from ocpp_proxy.wire.http import parse_request
 
 TOLERATED = {"short-zone"}                  # ISO 8601 allows it: a finding only at the strictest grade
 JUDGED = [
     profile for profile in PROFILES.values()
-    if not profile.offers and set(profile.detects) & set(REGISTRY.rules) and profile.name not in TOLERATED
+    if (profile.repairs or profile.mends) and set(profile.detects) & set(REGISTRY.rules) and profile.name not in TOLERATED
 ]
 
 
@@ -70,6 +71,34 @@ def test_handshakes() -> None:
     assert ("subprotocol-spelling",) in suggested("", "", ("OCPP1.6",))[0].repaired.values()
 
 
+def opened(head: str) -> tuple[set[str], list[str]]:
+    """The codes for which the lenient handshake is suggested, and all codes found."""
+    read = parse_request(head.encode())
+    link = Link(1, START_NS, "", identity="CP1", status=400, target=read.target_text, offered=read.offered)
+    frame = Frame(1, 1, 1, START_NS, 0, Side.STATION, Opcode.HTTP_REQ, header=head.encode())
+    suggester, analyser, findings = Suggester(), Analyser(Settings(), Ids(), None), list[Finding]()
+    for source in (LinkOpened(link), FrameSeen(frame), Handshake(START_NS, link, 1, problems=read.problems)):
+        out: list[Record] = []
+        analyser.feed(source, out)
+        for record in out:
+            suggester.see(record)
+        findings += [record.finding for record in out if isinstance(record, Found)]
+    return {str(told[0]) for told, names in suggester.repaired.items() if "upgrade-headers" in names}, [
+        finding.code for finding in findings]
+
+
+KEY = "Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: ocpp1.6\r\n"
+
+
+def test_a_head_that_the_lenient_handshake_repairs() -> None:
+    rest = "Host: h\r\nSec-WebSocket-Version: 13\r\n"
+    assert opened(f"GET /CP1 HTTP/1.1\r\n{KEY}{rest}\r\n")[0] == {"T05"}
+    assert opened(f"GET //CP1 HTTP/1.1\r\n{KEY}{rest}Connection: Upgrade\r\n\r\n")[0] == {"T06"}
+    assert opened(f"GET /CP1 HTTP/1.1\r\n{KEY}{rest}Connection: Upgrade\r\n\r\n")[0] == set()
+    found, codes = opened(f"GET /CP1/ HTTP/1.1\r\n{KEY}{rest}Connection: Upgrade\r\n\r\n")
+    assert found == set() and "T06" in codes                # a slash at the end may be meant
+
+
 def test_no_more_than_so_many_are_tried() -> None:
     wrong = '{"connectorId":1,"errorCode":"NoError","status":"available"}'
     suggester, findings = suggested(f'> [2,"1","StatusNotification",{wrong}]')
@@ -91,6 +120,8 @@ def test_the_advice_counts_findings_and_gives_the_commands() -> None:
     assert lines[1].endswith("quirks:profiles=empty-vendor (read about it first)")
     assert lines[3].endswith("quirks:profiles=empty-vendor+letter-case+sample-context")
     assert advice(findings, {}) == []
+    assert advice(findings[:1], {told_of(findings[0]): ("upgrade-headers",)}) == [
+        "--handshake lenient would repair 1 of these (V01): ocpp-proxy run --handshake lenient"]
     assert {told_of(finding) for finding in findings if finding.code != "R08"} == set(suggester.repaired)
 
 

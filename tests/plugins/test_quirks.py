@@ -23,7 +23,7 @@ from ocpp_proxy.checks import REGISTRY
 from ocpp_proxy.spec import actions
 from ocpp_proxy.testing import START_NS, Stage, play
 
-SPOKEN = [profile for profile in PROFILES.values() if not profile.offers]
+SPOKEN = [profile for profile in PROFILES.values() if not profile.setting]
 EXTERNAL = ("https://github.com/", "OCPP")
 FUTURE = {"M03", "P06", "C05", "R13"}       # codes of the catalogue whose rules are not written yet
 NO_RULE = {"transaction-id-unset"}          # legal by the schema; a fault for receivers with 32 bits
@@ -60,8 +60,8 @@ def test_a_profile_is_documented(profile: Profile) -> None:
     assert profile.source and all(source.startswith(EXTERNAL) for source in profile.source)
     assert set(profile.detects) <= set(REGISTRY.rules) | FUTURE
     assert bool(profile.detects) == (profile.name not in NO_RULE)
-    assert profile.title and (profile.repairs or profile.mends or profile.offers)
-    assert profile.offers or (profile.conversation and profile.untouched)
+    assert profile.title and (profile.repairs or profile.mends or profile.offers or profile.setting)
+    assert profile.setting or (profile.conversation and profile.untouched)
 
 
 def test_there_are_enough_of_them() -> None:
@@ -76,6 +76,8 @@ def repaired_by_auto(profile: Profile, conversation: str) -> set[str]:
     for line in conversation.strip().splitlines():
         if line.startswith(("> ", "< ")):
             stage.send(Side.STATION if line[0] == ">" else Side.CSMS, line[2:])
+        elif line.startswith("open"):
+            stage.open(line.split()[1:])
     return {text.partition(":")[0] for _, text in stage.played.findings}
 
 
@@ -111,6 +113,11 @@ def test_names_are_joined_by_plus_on_a_command_line_and_wrong_ones_refused() -> 
     play(Quirks, f"> {STATUS.replace('Faulted', 'faulted')}\n=> {STATUS}\n! quirks-repaired", options=options)
     with pytest.raises(msgspec.ValidationError, match="frequenzy-hz: no such profile: did you mean frequency-hz"):
         msgspec.convert({"profiles": "frequenzy-hz"}, Quirks.Options)
+
+
+def test_what_the_proxy_does_itself_is_no_profile_of_the_plugin() -> None:
+    with pytest.raises(msgspec.ValidationError, match="run it with --handshake lenient"):
+        msgspec.convert({"profiles": "upgrade-headers"}, Quirks.Options)
 
 
 def test_a_profile_of_the_users_own() -> None:
@@ -260,7 +267,7 @@ ACTIONS = ("StatusNotification", "MeterValues", "StartTransaction", "StopTransac
 @settings(max_examples=60, deadline=None)
 def test_no_payload_makes_it_fail_and_a_repair_leaves_nothing_to_repair(payload: Any, action: str, sender: Side) -> None:
     """All profiles at once: JSON goes in, JSON comes out, and what came out passes unchanged the next time."""
-    names = [name for name in PROFILES if name != "openevse-kwh"]       # which multiplies each time
+    names = [profile.name for profile in SPOKEN if profile.name != "openevse-kwh"]      # which multiplies each time
     stage = Stage([Quirks], options={"profiles": names, "everyone": True})
     stage.send(sender, json.dumps([2, "1", action, payload]))
     first = stage.played.sent[-1][1]

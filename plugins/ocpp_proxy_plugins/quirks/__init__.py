@@ -59,6 +59,9 @@ class Quirks(Plugin):
         def __post_init__(self) -> None:
             known = {**PROFILES, **{profile.name: profile for profile in self.own}}
             for name in names(self.profiles):
+                if name in known and known[name].setting:
+                    raise ValueError(f"profiles: {name}: the proxy does this itself, without the plugin: run it with"
+                                     f" {known[name].setting}")
                 if name != AUTO and name not in known:
                     close = get_close_matches(name, known, 1)
                     hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
@@ -174,21 +177,20 @@ class Quirks(Plugin):
         raw = message.payload
         if not gate.tasks or not gate.opens(raw) or len(raw) > LARGEST:
             return PASS
-        value = message.json()                          # NotJson: on_malformed has its say about that
         stamps, reasons = Stamps(context.state.zone_seconds), list[str]()
+        work = Work(context, message, message.json(), stamps, context.state.transactions)
         for profile, repairs in gate.tasks:
-            work = Work(context, message, value, stamps, context.state.transactions, profile.name)
+            work.begin(profile.name)
             for look, repair in repairs:
                 if look(raw):
                     repair.apply(work)
             if work.notes:
-                message, value = work.message, work.value
-                raw = msgspec.json.encode(value)
+                raw = msgspec.json.encode(work.value)
                 self._told(context, profile, work.told)
                 reasons.append(f"{profile.name}: {work.told}")
         if stamps.zone_seconds != context.state.zone_seconds:
             self._keep(context, zone_seconds=stamps.zone_seconds)
-        return Replace(msgspec.structs.replace(message, payload=raw), " | ".join(reasons)) if reasons else PASS
+        return Replace(msgspec.structs.replace(work.message, payload=raw), " | ".join(reasons)) if reasons else PASS
 
     def _told(self, context: Context, profile: Profile, what: str) -> None:
         """A finding the first time; how often it was, at the end."""

@@ -1,7 +1,6 @@
 """The page of the profiles, made from what they say."""
 
 import inspect
-from collections.abc import Iterable
 from typing import get_args
 
 from msgspec import structs
@@ -33,8 +32,7 @@ said last is kept per charger.
 What a repair did is told: the finding `quirks-repaired` at the first message of a connection (and how many it were at its end),
 the reason of the replaced message in the capture, and an entry of the loss ledger for each value that is cut, left out or made
 up. All other messages pass as the bytes they were. The digits of a decimal number may change their form in a message that is
-repaired (8.10 becomes 8.1). A request without a `Connection` header, or with other faults of its head, is repaired by
-`--handshake lenient`.
+repaired (8.10 becomes 8.1).
 """
 _TABLE = """
 ## Profiles
@@ -73,19 +71,10 @@ def _whose(profile: Profile) -> str:
 
 
 def _section(profile: Profile) -> str:
-    shown = profile.conversation.strip() or "\n".join(_offered(profile))
+    shown = profile.conversation.strip() or f"ocpp-proxy run {profile.setting}"
     sources = "\n".join(f"- {f'<{source}>' if source.startswith('https:') else source}" for source in profile.source)
     about = f"\n{profile.about}\n" if profile.about else ""
     return f"\n### {profile.name}\n\n{profile.title}.\n{about}\n```\n{_printable(shown)}\n```\n\n{sources}\n"
-
-
-def _offered(profile: Profile) -> Iterable[str]:
-    for offer in profile.offers:
-        asked = "" if offer.when == "missing" else offer.protocols[0].upper()
-        admitted = profile.admits((asked,) if asked else ())
-        told = ", ".join(admitted.offer or ()) if admitted is not None else ""
-        yield f"station: {f'Sec-WebSocket-Protocol: {asked}' if asked else 'no Sec-WebSocket-Protocol'}"
-        yield f"to the CSMS: Sec-WebSocket-Protocol: {told}"
 
 
 def _operations() -> str:

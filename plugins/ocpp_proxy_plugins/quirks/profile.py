@@ -31,6 +31,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     ``detects``: the finding codes its repair makes go away. ``sender``, ``message``, ``actions`` (with ``*``), ``versions``
     (empty: all): the messages it looks at. ``harmless``: what it changes cannot mean anything else, so ``auto`` takes it.
     ``repairs``: of the values of a message; ``mends``: of texts that are no JSON or no message; ``offers``: of the handshake.
+    ``setting``: what repairs it instead, of the proxy itself.
     ``about``: what a user should know before. ``source``: where the fault is documented. ``conversation`` and ``untouched``:
     a message it repairs, and one close to it that it leaves alone (as for ``ocpp_proxy.testing.play``).
     """
@@ -51,6 +52,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     repairs: tuple[Repair, ...] = ()
     mends: tuple[Mend, ...] = ()
     offers: tuple[Offer, ...] = ()
+    setting: str = ""
     conversation: str = ""
     untouched: str = ""
 

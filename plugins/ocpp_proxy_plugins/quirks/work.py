@@ -16,16 +16,20 @@ class Work:
     """One message under repair. ``value``: its payload, changed in place. ``notes``: what was done, for the capture."""
 
     def __init__(
-        self, context: Context, message: Message, value: Any, stamps: Stamps, transactions: dict[int, int], profile: str,
+        self, context: Context, message: Message, value: Any, stamps: Stamps, transactions: dict[int, int],
     ) -> None:
         self.context = context
         self.message = message
         self.value = value
         self.stamps = stamps
         self.transactions = transactions
-        self.profile = profile
+        self.profile = ""
         self.notes: dict[str, None] = {}
         self._lost = 0
+
+    def begin(self, profile: str) -> None:
+        """The repairs of this profile come now."""
+        self.profile, self.notes = profile, {}
 
     def note(self, path: str, what: str) -> None:
         """Say what was changed where."""
