@@ -12,7 +12,7 @@ from msgspec import Struct
 from ocpp_proxy.hub.acting import Acts, Do
 from ocpp_proxy.hub.answers import answer
 from ocpp_proxy.hub.asking import encode
-from ocpp_proxy.hub.guard import acting, who_asks
+from ocpp_proxy.hub.guard import ACTING, ROLE, acting, who_asks
 from ocpp_proxy.model import ConfigError, Side
 
 NO_ACTS = "this recorder has no connection to relays"
@@ -84,6 +84,10 @@ class ActRoutes:
             web.post("/v1/disconnect", self._disconnect), web.get("/v1/plugins", self._plugins),
             web.post("/v1/plugins", self._switch), web.post("/v1/reload", self._reload),
         ]
+
+    def may(self, request: web.Request) -> bool:
+        """Whether who asks could change traffic: the role allows it, and the proxy was started so."""
+        return self._allowed and self._acts is not None and request.get(ROLE) == ACTING
 
     def _reading(self) -> Acts:
         if self._acts is None:

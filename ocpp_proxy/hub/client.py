@@ -40,11 +40,12 @@ class LiveSource:
     """A running proxy: ``source.Source`` and ``source.Acting``. Make it inside an event loop; every method may raise
     ``CaptureError`` when the proxy is gone.
 
-    ``stored`` is right once ``connect`` or ``health`` has asked.
+    ``stored``, and ``may_act`` (whether acts are allowed to who asks), are right once ``connect`` or ``health`` has asked.
     """
 
     live = True
     stored = True
+    may_act = False
 
     def __init__(self, control: str, token: str = "", title: str = "") -> None:
         """``control``: a socket path, or ``HOST:PORT`` with the token of its ``instance.json``."""
@@ -205,6 +206,7 @@ class LiveSource:
             body = await (response.read() if response.status == 503 else _checked(response))
             health = msgspec.json.decode(body, type=dict[str, Any])
             self.stored = bool(health.get("stored", health.get("capture")))
+            self.may_act = bool(health.get("may_act"))
             return health
 
     async def close(self) -> None:

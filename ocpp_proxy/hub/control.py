@@ -136,7 +136,7 @@ class Control:
 
     async def _healthz(self, request: web.Request) -> web.Response:
         well, body = self._health()
-        return answer(encode(body), 200 if well else 503)
+        return answer(encode({**body, "may_act": self._acts.may(request)}), 200 if well else 503)
 
     async def _scrape(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

@@ -48,6 +48,7 @@ class Health(Struct):
     upstream: str = ""
     capture: str = ""
     stored: bool = False
+    may_act: bool = False
 
 
 class Number(Struct):
