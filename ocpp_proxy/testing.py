@@ -9,6 +9,12 @@ A conversation is text, one event or expectation a line (empty lines and ``#`` l
     +10s                            so much time goes by
     ! throttle-withheld             this finding is raised
     ~ dropped $.a.b                 this loss is told (its reason stands in ``Played.losses``)
+    open ocpp1.6 ocpp2.0.1          the station dials and offers these subprotocols
+    => open ocpp2.0.1               and the CSMS is offered these
+    refuse 403 not known            the plugin refuses it
+    redirect wss://other/ocpp       the plugin leads it elsewhere
+    agree ocpp2.0.1                 the CSMS chooses this one
+    <= agree ocpp1.6                and the station is told this one
     > *ping hello                   a control frame: *ping, *pong or *close, and its text
     => *ping hello                  and it reaches the CSMS
     x                               the plugin ends the link
@@ -26,15 +32,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from ocpp_proxy.api import Closing, Plugin, Side
+from ocpp_proxy.api import Closing, Opening, Plugin, Side
 from ocpp_proxy.checks import Settings
 from ocpp_proxy.core import matching, session
 from ocpp_proxy.core.acts import End, Leave
+from ocpp_proxy.core.entering import Entered
 from ocpp_proxy.core.keeping import Stored
 from ocpp_proxy.core.onion import Onion
 from ocpp_proxy.core.seats import Installed, OnError, Told
 from ocpp_proxy.core.services import Lost
 from ocpp_proxy.core.single import Single
+from ocpp_proxy.spec.versions import version_of
 
 START_NS = 1_800_000_000_000_000_000
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -55,6 +63,7 @@ class Played(Struct):
     findings: list[tuple[str, str]] = field(default_factory=list)
     losses: list[Lost] = field(default_factory=list)
     disconnected: bool = False
+    entered: Entered = Entered()
     state: dict[str, Any] = field(default_factory=dict)
 
 
@@ -66,6 +75,7 @@ class Stage:
         on_error: OnError = "pass", state: Any = None,
     ) -> None:
         self.played = Played()
+        self._identity = identity
         self.said: list[str] = []
         self._ids: dict[str, str] = {}
         self._at = 0
@@ -99,6 +109,27 @@ class Stage:
         elif isinstance(verdict, session.Replace):
             self._left(sender, verdict.text)
         self._collect()
+
+    def open(self, offered: Sequence[str]) -> None:
+        """The station dials."""
+        opening = Opening(
+            self._identity, "path", f"/{self._identity}", tuple(offered), {"host": "proxy"}, "127.0.0.1:1", "ws://csms/",
+        )
+        entered = self.played.entered = self.onion.enter(opening, lambda url: "" if "://" in url else "no URL", self._now_ns)
+        self._store()
+        self._collect()
+        if entered.status:
+            self.said.append(f"refuse {entered.status} {entered.reason}".rstrip())
+        elif entered.upstream:
+            self.said.append(f"redirect {entered.upstream}")
+        else:
+            self.said.append(f"=> open {' '.join(offered if entered.offer is None else entered.offer)}".rstrip())
+
+    def agree(self, chosen: str) -> None:
+        """The CSMS chooses a subprotocol."""
+        told = self.played.entered.protocol(chosen)
+        self.onion.agree(version_of(told), version_of(chosen))
+        self.said.append(f"<= agree {told}".rstrip())
 
     def wait(self, seconds: float) -> None:
         """Time goes by."""
@@ -179,7 +210,7 @@ def play(
     expected: list[str] = []
     event = "the start"
     for line in filter(None, map(str.strip, conversation.splitlines())):
-        if line.startswith(("=>", "<=", "!", "~")) or line == "x":
+        if line.startswith(("=>", "<=", "!", "~", "refuse ", "redirect ")) or line == "x":
             expected.append(line)
         elif not line.startswith("#"):
             _compare(event, stage.said, expected)
@@ -197,6 +228,10 @@ def _do(stage: Stage, line: str) -> None:
         stage.wait(float(found[1]))
     elif line == "end":
         stage.end()
+    elif line.partition(" ")[0] == "open":
+        stage.open(line.split()[1:])
+    elif line.partition(" ")[0] == "agree":
+        stage.agree(line[5:].strip())
     else:
         raise ValueError(f"no line of a conversation: {line}")
 

@@ -37,12 +37,11 @@ class Onion(Ways):
         self, installed: Sequence[Installed], identity: str, version: str, entropy: Callable[[int], bytes], *,
         limit: Limit | None = None, longest_ns: int = 30_000_000_000, now_ns: int = 0,
     ) -> None:
-        super().__init__(entropy, now_ns)
+        super().__init__(version, entropy, now_ns)
         self.room = Room(self.actions.append)
         self._longest_ns = longest_ns
-        versions = {Side.STATION: version, Side.CSMS: version}
         self._new_seat: Callable[[int, Installed], Seat] = lambda index, one: Seat(
-            index, one, identity, versions, self._wishes, self.actions.append, limit or NoLimit(), self._now, entropy)
+            index, one, identity, self.versions, self._wishes, self.actions.append, limit or NoLimit(), self._now, entropy)
         self.seats = [self._new_seat(index, one) for index, one in enumerate(installed)]
         self.states = keeping.States(self.seats, self._wishes, self.actions.append)
         self._keeps = self.states.keeps

@@ -8,9 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from ocpp_proxy.api import PASS, Call, Control, Drop, Malformed, Pass, Replace, Send
-from ocpp_proxy.core import session
+from ocpp_proxy.api import PASS, Call, Control, Drop, Malformed, Opening, Pass, Replace, Send
+from ocpp_proxy.core import keeping, session
 from ocpp_proxy.core.acts import Action, End, Leave
+from ocpp_proxy.core.entering import Entered, enter
 from ocpp_proxy.core.lanes import Journey, Lane, Stop
 from ocpp_proxy.core.own_ids import OwnIds
 from ocpp_proxy.core.plugin_text import read
@@ -26,7 +27,11 @@ CLOSE = 8
 class Ways(ABC):
     """The part of ``core.onion`` that knows the ways."""
 
-    def __init__(self, entropy: Callable[[int], bytes], now_ns: int) -> None:
+    seats: list[Seat]
+    states: keeping.States
+
+    def __init__(self, version: str, entropy: Callable[[int], bytes], now_ns: int) -> None:
+        self.versions = {Side.STATION: version, Side.CSMS: version}
         self.actions: list[Action] = []
         self._now = Now(now_ns)
         self._ids = OwnIds(entropy)
@@ -64,6 +69,24 @@ class Ways(ABC):
         if self._ids.is_own(message_id):
             return session.Drop("answer to a Call of the proxy that nobody waits for")
         return session.PASS
+
+    # ---- the opening ----
+
+    @property
+    def opens(self) -> bool:
+        """Whether ``enter`` is to be asked at all."""
+        return any("on_open" in seat.hooks for seat in self.seats)
+
+    def enter(self, opening: Opening, cannot: Callable[[str], str], now_ns: int) -> Entered:
+        """A charger dials. ``cannot``: why a URL is no upstream, empty when it is one."""
+        self._now.ns = now_ns
+        entered = enter(self.seats, opening, cannot, self.states.kept)
+        self._settle()
+        return entered
+
+    def agree(self, station: str, csms: str) -> None:
+        """The OCPP versions that are spoken on both sides; empty: unknown."""
+        self.versions.update({Side.STATION: station, Side.CSMS: csms})
 
     # ---- broken texts ----
 

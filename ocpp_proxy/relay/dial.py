@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from ocpp_proxy.model import ConfigError
 from ocpp_proxy.relay import route, tls
 from ocpp_proxy.relay.environment import Environment, is_own_address
 from ocpp_proxy.relay.leg import tune
@@ -33,22 +34,22 @@ class Failure(Struct, frozen=True):
         return f"{self.reason}: {self.detail}"
 
 
-async def dial(env: Environment, factory: Callable[[], asyncio.Protocol]) -> Failure | None:
-    """Connect a protocol to the CSMS within ``limits.dial_seconds``; gives the failure, or None when it is connected."""
+async def dial(env: Environment, factory: Callable[[], asyncio.Protocol], upstream: route.Upstream) -> Failure | None:
+    """Connect a protocol to a CSMS within ``limits.dial_seconds``; gives the failure, or None when it is connected."""
     seconds = env.config.limits.dial_seconds
-    where = env.upstream.origin
+    where = upstream.origin
     try:
         async with asyncio.timeout(seconds):
-            found = await _connect(env)
+            found = await _connect(env, upstream)
             if isinstance(found, Failure):
                 return found
-            return await _attach(env, found, factory, seconds)
+            return await _attach(env, found, factory, seconds, upstream)
     except TimeoutError:
         return Failure("timeout", f"{where} did not answer the connection within {seconds:g} s")
 
 
-async def _connect(env: Environment) -> socket.socket | Failure:
-    host, port = route.connect_address(env.config.connect_to, env.upstream.host, env.upstream.port)
+async def _connect(env: Environment, upstream: route.Upstream) -> socket.socket | Failure:
+    host, port = route.connect_address(env.config.connect_to, upstream.host, upstream.port)
     addresses = await _resolve(env.loop, host, port)
     if isinstance(addresses, Failure):
         return addresses
@@ -64,18 +65,23 @@ async def _connect(env: Environment) -> socket.socket | Failure:
 
 
 async def _attach(
-    env: Environment, sock: socket.socket, factory: Callable[[], asyncio.Protocol], seconds: float,
+    env: Environment, sock: socket.socket, factory: Callable[[], asyncio.Protocol], seconds: float, upstream: route.Upstream,
 ) -> Failure | None:
     try:
-        if env.upstream.secure:
+        if upstream.secure:
+            if env.upstream_tls is None:                # the configured CSMS is none of wss
+                env.upstream_tls = tls.upstream_context(env.config.tls)
             await env.loop.create_connection(
-                factory, sock=sock, ssl=env.upstream_tls, server_hostname=env.upstream.host, ssl_handshake_timeout=seconds + 1,
+                factory, sock=sock, ssl=env.upstream_tls, server_hostname=upstream.host, ssl_handshake_timeout=seconds + 1,
             )
         else:
             await env.loop.create_connection(factory, sock=sock)
+    except ConfigError as error:
+        sock.close()
+        return Failure("tls", str(error))
     except OSError as error:                # ssl.SSLError is one
         sock.close()
-        return Failure("tls" if env.upstream.secure else "closed", tls.why(error))
+        return Failure("tls" if upstream.secure else "closed", tls.why(error))
     except asyncio.CancelledError:
         sock.close()
         raise

@@ -13,8 +13,10 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from ocpp_proxy.core.entering import Entered
 from ocpp_proxy.relay import answers, lenient, route
 from ocpp_proxy.relay.dial import Failure, dial
+from ocpp_proxy.relay.entrance import Dial, answer, ask, led, offer, version
 from ocpp_proxy.relay.environment import Environment, tls_of
 from ocpp_proxy.relay.hello import HANDSHAKE, parse
 from ocpp_proxy.relay.leg import HELD, Leg
@@ -39,6 +41,7 @@ class Asked(Struct):
     upgrade: bool
     repairs: lenient.Repairs | None = None
     facts: tuple[str, ...] = ()
+    entered: Entered = Entered()
 
 
 class HttpPhase:
@@ -59,6 +62,8 @@ class HttpPhase:
         self.station_fin = False
         self.dialling: asyncio.Task[None] | None = None
         self.identity = ""
+        self.upstream = link.env.upstream   # unless plugins lead it elsewhere
+        self.dial: Dial | None = None       # plugins are being asked about it
         self.head_timer: asyncio.TimerHandle | None = None
         self.answer_timer: asyncio.TimerHandle | None = None
         link.phase = self
@@ -93,7 +98,7 @@ class HttpPhase:
 
     def _waiting(self) -> bool:
         """Whether what the charger sends now is held until an answer."""
-        return bool(self.asked) and (self.asked[-1].upgrade or len(self.asked) >= MAX_ASKED)
+        return self.dial is not None or (bool(self.asked) and (self.asked[-1].upgrade or len(self.asked) >= MAX_ASKED))
 
     def _next_head(self) -> bool:
         limits = self.env.config.limits
@@ -122,40 +127,67 @@ class HttpPhase:
         self.heads += 1
         subject = self.link.station_tls.subject if self.link.station_tls else ""
         self.identity, source = route.identity_of(head.target, head.basic_user, subject, self.peer)
-        sent, target, repairs = self._edit(raw, head)
-        body = Head(
-            self._shown(raw), len(raw), self._shown(sent) if sent != raw else b"", 0, head.target_text, self.identity, source,
-            env.upstream.origin + text_of(target), (*head.problems, *head.ambiguous), repairs.words if repairs else (),
-        )
         refused = None
         if len(head.headers) > limits.head_headers:
             refused = 431, f"the request head has more than {limits.head_headers} headers"
         elif head.ambiguous and env.config.ambiguous_heads == "refuse":
             words = ", ".join(AMBIGUOUS[code] for code in head.ambiguous)
             refused = 400, f"two parsers could read the request head differently: {words}"
+        dial = Dial(raw, head, source)
         if refused is not None:
-            self._head(STATION, raw, body)
+            self._head(STATION, raw, self._told(dial, Entered())[0])
             self.link.not_sent(STATION, len(raw))
             self._refuse(*refused)
             return
+        self.dial = dial
+        if not head.upgrade or not ask(self.link, dial, self.identity, self._entered):
+            self._entered(Entered())
+
+    def _entered(self, entered: Entered) -> None:
+        """Plugins have decided about a dial; where none is asked, it goes on as it is."""
+        dial, self.dial = self.dial, None
+        if dial is None:                    # it is over
+            return
+        raw, head = dial.raw, dial.head
+        if head.upgrade:
+            self.upstream, entered = led(self.link, self.upstream, entered)
+        body, sent, repairs = self._told(dial, entered)
+        if entered.status:
+            self._head(STATION, raw, body)
+            self.link.not_sent(STATION, len(raw))
+            self._refuse(entered.status, f"plugin {entered.plugin}: {entered.reason or 'refused'}", "refused")
+            return
         self._head(STATION, raw, body, self._to_csms, (sent, len(raw)))
-        facts = credential_facts(head.get(b"authorization"), self.identity if source == "path" else "")
-        self.asked.append(Asked(head.method, head.upgrade, repairs, facts))
+        facts = credential_facts(head.get(b"authorization"), self.identity if dial.source == "path" else "")
+        self.asked.append(Asked(head.method, head.upgrade, repairs, facts, entered))
         self.body = BodyReader(head.body, head.length)
         self.body = None if self.body.ended else self.body
         self._reach()
+        if head.upgrade:
+            self._pump()                    # what came while plugins were asked
+
+    def _told(self, dial: Dial, entered: Entered) -> tuple[Head, bytes, lenient.Repairs | None]:
+        """The record of a request head, the head as it is sent on, and its repairs."""
+        raw, head = dial.raw, dial.head
+        sent, target, repairs = self._edit(raw, head)
+        sent, words = offer(sent, head, entered)
+        return Head(
+            self._shown(raw), len(raw), self._shown(sent) if sent != raw else b"", 0, head.target_text, self.identity,
+            dial.source, self.upstream.origin + text_of(target), (*head.problems, *head.ambiguous),
+            (*(repairs.words if repairs else ()), *words),
+        ), sent, repairs
 
     def _edit(self, raw: bytes, head: RequestHead) -> tuple[bytes, bytes, lenient.Repairs | None]:
         """The head as it is sent on, its target, and the repairs: byte-exact but for routing and, in lenient, repairs."""
         env = self.env
-        target = route.upstream_target(env.upstream, head.target)
-        host = route.upstream_host(env.config.host, head.get(b"host"), env.upstream, env.names)
+        target = route.upstream_target(self.upstream, head.target)
+        host = route.upstream_host(env.config.host, head.get(b"host"), self.upstream, env.names)
         repairs = None
         if env.config.handshake == "lenient" and head.upgrade:
             repairs = lenient.repair(head, env.config.subprotocol, secrets.token_bytes(16))
             target, words = lenient.clean_target(target)
             if host is None and head.get(b"host") is None:
-                host = env.upstream.authority.encode()
+                host = self.upstream.authority.encode()
                 words = "; ".join(filter(None, (words, "added the Host header")))
             if words:
                 repairs = structs.replace(repairs, words=(*repairs.words, words))
@@ -177,15 +209,15 @@ class HttpPhase:
             self.answer_timer = env.loop.call_later(env.config.limits.dial_seconds, self._no_answer)
         if self.link.csms is not None or self.dialling is not None:
             return
-        plain = not env.upstream.secure and not route.is_loopback(env.upstream.host)
+        plain = not self.upstream.secure and not route.is_loopback(self.upstream.host)
         if self.link.station_tls and plain and not env.config.allow_plain_upstream:
-            env.note("plain_upstream_refused", env.upstream.origin, self.link.number, identity=self.identity)
+            env.note("plain_upstream_refused", self.upstream.origin, self.link.number, identity=self.identity)
             self._answer(502, answers.PLAIN_UPSTREAM, "refused")
             return
         self.dialling = env.loop.create_task(self._dial())
 
     async def _dial(self) -> None:
-        failure = await dial(self.env, self.link.new_csms)
+        failure = await dial(self.env, self.link.new_csms, self.upstream)
         self.dialling = None
         csms = self.link.csms
         if failure is not None or csms is None or csms.closed:
@@ -258,15 +290,18 @@ class HttpPhase:
         sent = raw
         if head.status == 101 and asked.repairs is not None:
             sent = lenient.restore(raw, head, asked.repairs)
+        words: tuple[str, ...] = ()
+        if head.status == 101:
+            sent, words = answer(sent, head, asked.entered)
         csms = self.link.csms
         assert csms is not None
         facts = asked.facts if head.status == 401 else ()
         self._head(CSMS, raw, Head(
             raw, len(raw), sent if sent != raw else b"", head.status, problems=(*head.problems, *head.ambiguous, *facts),
-            csms_tls=tls_of(csms.transport),
+            repairs=words, csms_tls=tls_of(csms.transport),
         ), self.link.station.write, sent)
         if head.status == 101:
-            self._tunnel(head.extensions, head.protocol)
+            self._tunnel(head.extensions, head.protocol, asked.entered.protocol(head.protocol))
         elif not 100 <= head.status < 200:
             self.answer_body = BodyReader(head.body, head.length)
             self.answer_body = None if self.answer_body.ended else self.answer_body
@@ -282,12 +317,12 @@ class HttpPhase:
         if len(self.kept) < HOLD_BYTES:
             self.link.station.release(HELD)
 
-    def _tunnel(self, extensions: str, protocol: str) -> None:
+    def _tunnel(self, extensions: str, chosen: str, told: str) -> None:
         link, kept, answer = self.link, self.kept, self.answer
         assert link.csms is not None
         self._cancel_answer_timer()
         self.kept = self.answer = b""
-        link.tunnel(extensions, self.identity, protocol)
+        link.tunnel(extensions, self.identity, told, (version(self.env, told), version(self.env, chosen)))
         if kept:
             link.station.data_received(kept)
         if answer:
@@ -334,6 +369,10 @@ class HttpPhase:
             self.dialling = None
             if self.link.csms is not None:
                 self.link.csms.close()
+        if self.dial is not None:           # plugins will be too late
+            self._head(STATION, self.dial.raw, self._told(self.dial, Entered())[0])
+            self.link.not_sent(STATION, len(self.dial.raw))
+            self.dial = None
         self.link.not_sent(STATION, sum(size for _, size in self.pending))
         self.pending = []
         self._spill()
@@ -383,7 +422,7 @@ class HttpPhase:
     def _no_answer(self) -> None:
         self.answer_timer = None
         seconds = self.env.config.limits.dial_seconds
-        self.upstream_failed(Failure("timeout", f"no answer from {self.env.upstream.origin} within {seconds:g} s"))
+        self.upstream_failed(Failure("timeout", f"no answer from {self.upstream.origin} within {seconds:g} s"))
 
     def _cancel_answer_timer(self) -> None:
         if self.answer_timer is not None:
@@ -402,10 +441,10 @@ class HttpPhase:
             return
         self._answer(504 if failure.reason == "timeout" else 502, f"the CSMS could not be reached: {failure.text}", "error")
 
-    def _refuse(self, status: int, why: str) -> None:
+    def _refuse(self, status: int, why: str, kind: str = "head_refused") -> None:
         self.env.half_open.pop(self.link.number, None)
         self._spill()
-        self.env.note("head_refused", f"{status}: {why}", self.link.number, identity=self.identity)
+        self.env.note(kind, f"{status}: {why}", self.link.number, identity=self.identity)
         self._answer(status, why, "refused")
 
     def _tls_on_plain(self) -> None:

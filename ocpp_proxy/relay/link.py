@@ -71,8 +71,13 @@ class Link:
         self.csms = leg
         return leg
 
-    def tunnel(self, extensions: str = "", identity: str = "", protocol: str = "") -> None:
-        """From here on bytes go through as they are, or plugins decide. ``extensions``, ``protocol``: of the 101."""
+    def tunnel(
+        self, extensions: str = "", identity: str = "", protocol: str = "", versions: tuple[str, str] = ("", ""),
+    ) -> None:
+        """From here on bytes go through as they are, or plugins decide. ``extensions``: of the 101.
+
+        ``protocol``: that the station was told; ``versions``: of station and CSMS, where plugins were asked about the dial.
+        """
         station, csms = self.station, self.csms
         assert csms is not None
         self.phase = None
@@ -80,7 +85,8 @@ class Link:
         station.reader = csms.reader = None
         station.forward, csms.forward = csms.transport.write, station.transport.write
         chain = self.env.chain(identity, protocol) if self.env.chain is not None else None
-        if chain is not None:
+        opened = self.plugged is not None
+        if chain is not None and not opened:
             self.plugged = Plugged(self, chain, identity, self.env.limit)
         if self.plugged is not None or self.env.framing:
             transforms = self.plugged.transforms() if self.plugged is not None else None
@@ -89,6 +95,8 @@ class Link:
                 framing.leg.reader = framing.receive
         if self.plugged is not None:
             self.plugged.begin()
+            if opened:
+                self.plugged.agree(chain, *versions)
         station.release(HELD)
 
     def _later(self, call: Callable[..., None], *arguments: Any) -> bool:

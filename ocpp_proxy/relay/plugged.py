@@ -10,8 +10,9 @@ from functools import partial
 from time import monotonic_ns, time_ns
 from typing import Protocol
 
-from ocpp_proxy.api import Closing
+from ocpp_proxy.api import Closing, Opening
 from ocpp_proxy.core.acts import Action, End, Leave, Remark
+from ocpp_proxy.core.entering import FAILED_STATUS, Entered
 from ocpp_proxy.core.hands import Hands
 from ocpp_proxy.core.seats import Chain, Installed, Limit, Told
 from ocpp_proxy.core.services import Lost
@@ -42,14 +43,18 @@ class PluggedLink(Protocol):
 class Plugged:
     """The plugins of one link."""
 
-    __slots__ = ("_base", "_due", "_ending", "_strict", "_timer", "_told_unseen", "keeper", "link", "onion")
+    __slots__ = (
+        "_base", "_began", "_due", "_ending", "_loaded", "_refusal", "_strict", "_timer", "_told_unseen", "keeper", "link",
+        "onion",
+    )
 
     def __init__(self, link: PluggedLink, chain: Chain, identity: str, limit: Limit) -> None:
         self.link = link
         self._base = time_ns() - monotonic_ns()
         self._timer: TimerHandle | None = None
         self._due = 0
-        self._ending = False
+        self._ending = self._began = self._loaded = False
+        self._refusal: Entered | None = None    # instead of what they decide about the dial
         self._strict = any(one.on_error != "pass" for one in chain.installed)
         self._told_unseen: set[str] = set()
         longest = int(link.env.config.call_seconds * 1e9)
@@ -67,9 +72,38 @@ class Plugged:
         for framing in self.link.framing:
             framing.fed, framing.unseen, framing.gate = self.settle, self._unseen, self.keeper.gate
             framing.watch = partial(self._watch, SIDES[framing.leg.direction])
-        self.keeper.load()
+        self._began = True
+        self.load()
         self.link.env.on_plugged(self)
         self.settle()
+
+    def load(self) -> None:
+        """Read their States, once."""
+        if not self._loaded:
+            self._loaded = True
+            self.keeper.load()
+
+    def enter(self, opening: Opening, cannot: Callable[[str], str], then: Callable[[Entered], None]) -> None:
+        """Ask them about a charger that dials; ``then`` gets what they decided once what has to be stored is stored."""
+        if self.keeper.gate.closed:
+            self.keeper.gate.later(self.enter, opening, cannot, then)
+            return
+        entered = self.onion.enter(opening, cannot, self.now())
+        self.settle()
+        self._decided(entered, then)
+
+    def _decided(self, entered: Entered, then: Callable[[Entered], None]) -> None:
+        if self.keeper.gate.closed:
+            self.keeper.gate.later(self._decided, entered, then)
+        else:
+            then(self._refusal or entered)
+
+    def agree(self, chain: Chain | None, station: str, csms: str) -> None:
+        """The versions of both sides are known, and with them the plugins: those that are here and stay live on."""
+        self.onion.agree(station, csms)
+        wanted = chain.installed if chain is not None else ()
+        if wanted != self.onion.installed:
+            self.reseat(wanted)
 
     def reseat(self, installed: Sequence[Installed]) -> None:
         """Have these plugins from now on; States of those that come are read first."""
@@ -123,7 +157,7 @@ class Plugged:
             for action in actions:
                 self._do(action)
         due = onion.due_ns()
-        if due != self._due and not self._ending:
+        if due != self._due and self._began and not self._ending:
             self._due = due
             if self._timer is not None:
                 self._timer.cancel()
@@ -199,6 +233,8 @@ class Plugged:
                     Kind.FINDING, STATION, link.number,
                     ForeignFinding(action.code, action.severity, action.blame, action.message),
                 )
+            case End() if not self._began:
+                self._refusal = Entered(status=FAILED_STATUS, plugin=action.plugin, reason=action.reason)
             case End() if not self._ending:
                 self._ending = True
                 turn.body(Kind.DISP, STATION, link.number, Disposition((), "disconnected", action.plugin, action.reason))

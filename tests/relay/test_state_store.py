@@ -484,6 +484,9 @@ class Always:
     def chain(self, identity, protocol):
         return chain
 
+    def version(self, protocol):
+        return protocol.removeprefix("ocpp")
+
     def stale(self):
         return False
 
