@@ -19,7 +19,7 @@ Repairs known faults of chargers and CSMSs on their way, by profiles. This page 
 | option | |
 |---|---|
 | `profiles` | names, as a list or joined by `+`; `auto`: all that are for the charger and cannot do harm. Default: none |
-| `own` | profiles of your own, as tables: the same fields as below |
+| `own` | [profiles of your own](#a-profile-of-your-own), as tables |
 | `everyone` | whether the named profiles are also for chargers they are not made for, false |
 
     [plugins.quirks]
@@ -43,6 +43,29 @@ _TABLE = """
 |---|---|---|---|
 """
 _OPERATIONS = """
+## A profile of your own
+
+    [[plugins.quirks.own]]
+    name = "acme-vendor"
+    title = "A vendor that changes its name with the firmware"
+    detects = []
+    vendor = "ACME*"
+    actions = ["BootNotification"]
+    repairs = [{do = "map", path = "chargePointVendor", values = {"ACME GmbH" = "ACME"}}]
+
+| key | |
+|---|---|
+| `name`, `title`, `detects` | what it is called, what it repairs, and the findings that go away by it; all three needed |
+| `vendor`, `model`, `firmware` | of the chargers it is for, as their BootNotification says, in any case, with `*` and `?`; all |
+| `sender`, `message`, `actions`, `versions` | what it looks at: `station` (default), `csms` or `any`; \
+`call` (default), `answer` or `any`; actions with `*`; OCPP versions, all |
+| `repairs`, `mends` | the [operations](#operations), on values and on texts that are no message |
+| `offers` | of a handshake: `when` (`missing`, `spelling`) the charger's subprotocol is, the CSMS is offered `protocols` |
+| `harmless` | whether `auto` takes it, false |
+| `setting` | what of the proxy's own settings repairs it instead |
+| `about`, `source` | what a user should know before; where the fault is documented |
+| `conversation`, `untouched` | a message it repairs and one that it leaves alone, as for `ocpp_proxy.testing.play` |
+
 ## Operations
 
 What `repairs` (of values) and `mends` (of texts that are no message) of a profile are made of. A path is property names joined
