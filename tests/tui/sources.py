@@ -122,7 +122,7 @@ class MemorySource:
         found: dict[int, list[Line]] = {}
         calls: dict[int, int] = {}
         for at, line in enumerate(self._lines, 1):
-            call = calls.get(rows.call_of(line))
+            call = calls.get(rows.call_of(line) or -1)
             if call is not None:
                 found[call].append(line)
             elif rows.is_row(line):

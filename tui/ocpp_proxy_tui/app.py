@@ -1,6 +1,7 @@
 """The application: tabs, filter line, panes, keys. It owns the source and hands panes what they ask for."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar
@@ -51,6 +52,7 @@ class ProxyApp(App[None]):
         Binding("D", "disconnect", "end the link", show=False, id="app.disconnect"),
         Binding("question_mark", "help", "help", key_display="?", id="app.help"),
         Binding("colon", "command_palette", "commands", show=False, id="app.commands"),
+        Binding("ctrl+z", "suspend_process", "stop for now (fg goes on)", show=False, id="app.suspend"),
         Binding("q,Q", "quit", "quit", key_display="q", id="app.quit"),
     ]
 
@@ -179,6 +181,13 @@ class ProxyApp(App[None]):
             return parameters[0] in range(len(self._panes))
         return action not in ("filter", "search") or not (
             isinstance(self.focused, Input | TextArea) or isinstance(self.screen, ModalScreen))
+
+    def action_suspend_process(self) -> None:
+        """As Ctrl-Z does in a shell. Beside a proxy (``run --tui``) nobody would take over the terminal: not there."""
+        if os.getpgrp() == os.getpid():     # a job of a shell of its own
+            super().action_suspend_process()
+        else:
+            self.say("only a screen that a shell started by itself can be stopped: `ocpp-proxy tui`")
 
     def action_filter(self) -> None:
         """Type a filter."""

@@ -123,6 +123,27 @@ class Listing:
         number = number or await self.source.number_of(self.view, msg_no, frame_id)
         return self._of_number(number) if number else None
 
+    async def nearest(self, row: Row) -> int | None:
+        """Where a row stands that has no number, or would stand: the same line, else the last row not later; None: no rows."""
+        await self.loaded.wait()
+        low, high = self.first, self.end
+        while low < high:
+            at = (low + high) // 2
+            found = await self._row(at)
+            low, high = (low, at) if found is None or found.time_ns > row.time_ns else (at + 1, high)
+        place = low - 1
+        while place >= self.first and (found := await self._row(place)) is not None and found.time_ns == row.time_ns:
+            if (found.kind, found.link_id, found.summary) == (row.kind, row.link_id, row.summary):
+                return place
+            place -= 1
+        return max(low - 1, self.first) if self.end > self.first else None
+
+    async def _row(self, index: int) -> Row | None:
+        row = self.at(index)
+        if row is None and index < len(self.history.numbers):
+            row = next(iter(await self.source.rows(self.view, [self.history.numbers[index]])), None)
+        return row
+
     # -- what has come ---------------------------------------------------------------------------------------------
 
     def catch_up(self) -> None:

@@ -3,6 +3,7 @@
 What writes traces is loaded when it is first needed: it brings DuckDB, 60 MB that looking at live traffic does not need.
 """
 
+import getpass
 import importlib
 import os
 import shlex
@@ -42,6 +43,14 @@ def command(source: Source, row: Row) -> str:
         parts += [f"kind == {row.kind}", f"time >= {begin}", f"time <= {end}"]
     where = [] if source.live else [source.title]
     return shlex.join(["ocpp-proxy", "tail", *where, "--filter", " and ".join(parts)])
+
+
+def user() -> str:
+    """Who looks at it, as the system names him; empty where he has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def form(target: Path) -> None:

@@ -1,7 +1,6 @@
 """Traffic: the list of exchanges or frames, live or stored, and the row under the cursor in full."""
 
 import asyncio
-import getpass
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
@@ -29,7 +28,7 @@ from ocpp_proxy_tui.screens.ask_text import AskText
 from ocpp_proxy_tui.screens.choose_columns import ChooseColumns
 from ocpp_proxy_tui.screens.pane import Pane
 from ocpp_proxy_tui.widgets.columns import TIMES
-from ocpp_proxy_tui.widgets.detail import Detail
+from ocpp_proxy_tui.widgets.detail import Detail, Mode
 from ocpp_proxy_tui.widgets.traffic_list import TrafficList
 
 WIDE = 140                                  # columns from which list and details stand side by side
@@ -72,6 +71,9 @@ class Traffic(Pane):
         Binding("C", "copy_command", "copy a command line that shows the row", show=False, id="traffic.copy_command"),
         Binding("w", "save", "save", show=False, id="traffic.save"),
         Binding("backslash", "maximise", "list or details alone", key_display="\\", show=False, id="traffic.maximise"),
+        Binding("r", "look('raw')", "raw", show=False, id="traffic.raw"),
+        Binding("x", "look('hex')", "hex", show=False, id="traffic.hex"),
+        Binding("d", "look('tree')", "decoded tree", show=False, id="traffic.tree"),
         Binding("tab", "other", "list or details", show=False, id="traffic.other"),
         Binding("escape", "back", "back to the list", show=False, id="traffic.back"),
     ]
@@ -208,12 +210,13 @@ class Traffic(Pane):
     async def _stay(self, listing: Listing, row: Row) -> None:
         try:
             index = await listing.index_of(row.msg_no, 0 if row.msg_no else row.frame_id)
+            index = await listing.nearest(row) if index is None else index
         except _FAULTS:
             index = None
         if listing is self.list.listing and index is not None:
             self.list.go(index)
         elif listing is self.list.listing:
-            self._detail_due = True         # it does not pass: the details are of the row that has the cursor now
+            self._detail_due = True         # there is none: the details are of the row that has the cursor now
 
     def _arrived(self) -> None:
         self.list.forget()
@@ -278,11 +281,7 @@ class Traffic(Pane):
 
     def action_cell_filter(self, include: bool) -> None:
         """Narrow the filter to what the cell says, or to all else."""
-        column, row = self.list.column(), self.list.row()
-        if self.detail.has_focus_within:
-            expression: str | None = self.detail.filter_expression
-        else:
-            expression = column.where(row) if column is not None and row is not None else None
+        expression = self.detail.filter_expression if self.detail.has_focus_within else self.list.cell_filter()
         if expression:
             self.post_message(Narrow(expression if include else f"not ({expression})"))
         else:
@@ -315,6 +314,11 @@ class Traffic(Pane):
         else:
             self.add_class("list-only")
             self.list.focus()
+
+    def action_look(self, mode: Mode) -> None:
+        """Another view of the details, without going there."""
+        self.remove_class("list-only")
+        self.detail.mode = mode
 
     def action_other(self) -> None:
         """From the list to the details and back."""
@@ -350,7 +354,7 @@ class Traffic(Pane):
         if note is None:
             return
         gone = msg_no in self.ground.bookmarks and not note.strip()
-        mark = Bookmark(msg_no, 0 if gone else time.time_ns(), note.strip(), _user())
+        mark = Bookmark(msg_no, 0 if gone else time.time_ns(), note.strip(), texts.user())
         self._work(partial(self._store, mark), "bookmark", False)
 
     async def _store(self, mark: Bookmark) -> None:
@@ -488,10 +492,3 @@ class Traffic(Pane):
 
     def _say(self, text: str, bad: bool = False) -> None:
         self.app.notify(safe_text(text, 500), severity="warning" if bad else "information", markup=False)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):             # a user without a name
-        return ""

@@ -14,6 +14,7 @@ from rich.style import Style
 
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields import comparison
+from ocpp_proxy.fields.parse import PATH
 from ocpp_proxy.fields.registry import MTYPES
 from ocpp_proxy.model import Severity
 from ocpp_proxy.records import Line, MessageSeen, Row
@@ -219,13 +220,31 @@ def widths(columns: Sequence[Column], room: int) -> list[int]:
     return [width or max(20, left // given.count(0)) for width in given]
 
 
+def path_filter(column: Column, lines: Sequence[Line]) -> str | None:
+    """The filter that a cell of a column ``payload.<path>`` stands for; None: no value, or no path of filters."""
+    value = _value(_steps(column.name), lines)
+    if value is None or not PATH.fullmatch(column.name):
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return comparison(column.name, value if number else _spelled(value))
+
+
+def _steps(name: str) -> list[str]:
+    return [step for step in name.removeprefix("payload.").replace("[", ".[").split(".") if step]
+
+
+def _value(steps: list[str], lines: Sequence[Line]) -> Any:
+    return next((value for line in lines if (value := _look(line, steps)) is not None), None)
+
+
 def _of_path(name: str) -> Column:
-    steps = [step for step in name.removeprefix("payload.").replace("[", ".[").split(".") if step]
+    steps = _steps(name)
 
     def text(row: Row, shown: Shown) -> str:
         if shown.lines is None:
             return shown.look.pending if row.msg_no else ""
-        return next((_spelled(value) for line in shown.lines if (value := _look(line, steps)) is not None), "")
+        value = _value(steps, shown.lines)
+        return "" if value is None else _spelled(value)
 
     return Column(name, name.removeprefix("payload."), PATH_WIDTH, "a value of the payload", text)
 

@@ -18,9 +18,10 @@ from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.records import Line, Row
 from ocpp_proxy_tui.ground import Ground
 from ocpp_proxy_tui.listing import Listing
-from ocpp_proxy_tui.widgets.columns import Column, Shown, cell, chosen, style_of, widths
+from ocpp_proxy_tui.widgets.columns import Column, Shown, cell, chosen, path_filter, style_of, widths
 
 CACHE = 512                                 # drawn lines that are kept
+AT_ONCE = 8                                 # rows whose lines are asked for beside each other
 FETCHED = 2_000                             # rows whose lines are kept for columns that look into payloads
 _NOTHING = Style()
 _DIM = Style(dim=True)
@@ -138,6 +139,15 @@ class TrafficList(ScrollView):
     def column(self) -> Column | None:
         """The column under the cursor."""
         return self.columns[min(self.cell_at, len(self.columns) - 1)] if self.columns else None
+
+    def cell_filter(self) -> str | None:
+        """The filter that the cell under the cursor stands for; None: for none."""
+        column, row = self.column(), self.row()
+        if column is None or row is None or self.listing is None:
+            return None
+        if column.name.startswith("payload."):
+            return path_filter(column, self._payload_lines(self.listing, self.cursor, row) or ())
+        return column.where(row)
 
     def chosen(self) -> range:
         """The chosen rows, at least that under the cursor."""
@@ -291,11 +301,12 @@ class TrafficList(ScrollView):
 
     async def _fetch(self, listing: Listing) -> None:
         while self._wanted and listing is self.listing:
-            msg_no, index = self._wanted.popitem()
+            some = [self._wanted.popitem() for _ in range(min(AT_ONCE, len(self._wanted)))]
             try:
-                self._lines[msg_no] = await listing.lines(index)
+                found = await asyncio.gather(*(listing.lines(index) for _, index in some))
             except (CaptureError, ConfigError, OSError):
                 return
+            self._lines.update(zip((msg_no for msg_no, _ in some), found, strict=True))
             while len(self._lines) > FETCHED:
                 self._lines.popitem(last=False)
             self.refresh()
