@@ -37,13 +37,17 @@ class Resumed(Protocol):
 
 
 class Keeper:
-    """``settle``: does what the plugins want done besides their verdicts; it asks ``busy`` first."""
+    """``settle``: does what the plugins want done besides their verdicts; it asks ``busy`` first. ``ledger``: writes
+    the losses that plugins told, before the message leaves whose verdict was awaited.
+    """
 
-    __slots__ = ("_asking", "_epoch", "_error", "_identity", "_now", "_onion", "_settle", "_store", "gate")
+    __slots__ = ("_asking", "_epoch", "_error", "_identity", "_ledger", "_now", "_onion", "_settle", "_store", "gate")
 
     def __init__(
         self, store: StateStore, onion: Onion, identity: str, now: Callable[[], int], settle: Callable[[], None],
+        ledger: Callable[[], None],
     ) -> None:
+        self._ledger = ledger
         self.gate = Gate()
         self._store = store
         self._onion = onion
@@ -105,6 +109,7 @@ class Keeper:
         self.gate.closed = False
         asking, self._asking = self._asking, None
         if asking is not None:
+            self._ledger()
             asking.resume(self._onion.states.verdict)
         self._settle()
         self.gate.run()

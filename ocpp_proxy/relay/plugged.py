@@ -61,7 +61,7 @@ class Plugged:
         self.onion = Hands(
             chain.installed, identity, chain.version, os.urandom, limit=limit, longest_ns=longest, now_ns=self.now(),
         )
-        self.keeper = Keeper(link.env.states, self.onion, identity, self.now, self.settle)
+        self.keeper = Keeper(link.env.states, self.onion, identity, self.now, self.settle, self._ledger)
 
     def transforms(self) -> tuple[Transform, Transform]:
         """What the two directions ask about each message."""

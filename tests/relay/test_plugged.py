@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
@@ -37,7 +38,7 @@ from ocpp_proxy.model import Frame as ModelFrame
 from ocpp_proxy.model import Opcode as FrameOpcode
 from ocpp_proxy.records import FrameSeen, Note, PluginFinding, Source
 from ocpp_proxy.relay.watchdog import Watchdog
-from ocpp_proxy.wire.spool import CSMS, STATION, Kind
+from ocpp_proxy.wire.spool import CSMS, STATION, Kind, LossBody, decode_body
 from tests.core.test_onion_wire import plain
 from tests.relay.stage import PATIENCE, Peer, Stage, of, play, stage, stream
 from tests.relay.test_frame_mode import message, texts, tunnel
@@ -392,5 +393,34 @@ def test_pings_are_dropped_and_a_dropped_close_is_answered_and_ends_the_link(tmp
             judged = [(frame.opcode, frame.verdict) for frame in frames(theatre).values() if frame.verdict]
             assert judged == [(FrameOpcode.PING, "dropped"), (FrameOpcode.CLOSE, "dropped"), (FrameOpcode.CLOSE, "injected")]
             assert any("its Close was dropped" in record.text for record in seen(theatre) if isinstance(record, Note))
+
+    play(body())
+
+
+def test_losses_are_in_the_spool_before_what_leaves(tmp_path: Path) -> None:
+    class Losing(Plugin):
+        class State(Struct, frozen=True):
+            count: int = 0
+
+        def on_call(self, context: Context, sender: Side, call: Call) -> Decision:
+            context.lost("$.a", "no such field", "shortened")
+            if call.action == "Keep":
+                context.keep(self.State(context.state.count + 1))
+            return Replace(call.carrying({}))
+
+    async def body() -> None:
+        async with stage(tmp_path) as theatre:
+            plug(theatre, Losing)
+            station, csms, _ = await tunnel(theatre, False)
+            for count, action in enumerate(("Plain", "Keep"), 1):
+                await station.send(call(action, count))
+                await reads(csms, count)
+            assert await reads(csms, 2) == [b'[2,"1","Plain",{}]', b'[2,"2","Keep",{}]']
+            records = [record for record in theatre.records() if record.kind in (Kind.LOSS, Kind.OUT)]
+            assert [record.kind for record in records] == [Kind.LOSS, Kind.OUT] * 2
+            assert [(record.direction, decode_body(record)) for record in records[::2]] == [
+                (STATION, LossBody("p0", action, message_id, "$.a", "shortened", "no such field"))
+                for action, message_id in (("Plain", "1"), ("Keep", "2"))
+            ]
 
     play(body())
