@@ -56,7 +56,7 @@ _OPERATIONS = """
 | key | |
 |---|---|
 | `name`, `title`, `detects` | what it is called, what it repairs, and the findings that go away by it; all three needed |
-| `vendor`, `model`, `firmware` | of the chargers it is for, as their BootNotification says, in any case, with `*` and `?`; all |
+| `vendor`, `model`, `firmware` | of the charger it is for, as its BootNotification says, in any case, with `*` and `?`; all |
 | `sender`, `message`, `actions`, `versions` | what it looks at: `station` (default), `csms` or `any`; \
 `call` (default), `answer` or `any`; actions with `*`; OCPP versions, all |
 | `repairs`, `mends` | the [operations](#operations), on values and on texts that are no message |
