@@ -20,8 +20,8 @@ DOCS = {
     "allow_inject": "Whether people may hold, change, send and end through the control API; every act is in the capture.",
     "enable": "Plugins of every link, in the order station to CSMS: names, or files as `./NAME.py`; see docs/plugins.md.",
     "links": "Rules `[[links]]` with `match = {identity = \"ACME-*\", version = \"1.6\"}` and `plugins = [...]`; the first"
-             " that matches a link adds its plugins behind those of `enable`. With `isolate = true` and `listen = \"9001\"` a rule"
-             " has a port and a relay process of its own. In a variable: JSON.",
+             " that matches a link adds its plugins behind those of `enable`. With `isolate = true` and `listen = \"9001\"` a"
+             " rule has a port and a relay process of its own. In a variable: JSON.",
     "state": "File that keeps the plugins' States; empty: `plugins.sqlite` beside the capture, or in the state folder.",
     "plugins": "Options of each plugin, `[plugins.NAME]`, and its `on_error`: `pass`, `drop` or `close`. In a variable: JSON.",
     "tls.cert": "Server certificates for the charger's leg (PEM files, RSA and EC beside each other).",

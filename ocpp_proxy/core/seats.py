@@ -52,6 +52,9 @@ class Limit(Protocol):
     def number(self, plugin: str) -> int:
         """What ``enter`` calls that plugin."""
 
+    def about(self, identity: bytes, text: bytes) -> None:
+        """That message of that charger will be shown to plugins."""
+
     def enter(self, plugin: int) -> None:
         """A hook of that plugin begins."""
 
@@ -65,6 +68,9 @@ class NoLimit:
     def number(self, plugin: str) -> int:
         """Nothing."""
         return 0
+
+    def about(self, identity: bytes, text: bytes) -> None:
+        """Nothing."""
 
     def enter(self, plugin: int) -> None:
         """Nothing."""

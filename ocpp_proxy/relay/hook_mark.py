@@ -1,15 +1,20 @@
 """Which plugin's hook runs, where it outlives the process: a mapped file, so that who ends the relay in a hook has a name.
 
-Byte 0 is the number of the plugin whose hook runs (0: none), behind it stand the names, each ended by a NUL. Setting a byte
-is all that a hook costs.
+Byte 0 is the number of the plugin whose hook runs (0: none), behind it stand the names, each ended by a NUL; at the end the
+identity of the charger and the beginning of the message that was shown to plugins last. Setting a byte is all that a hook
+costs.
 """
 
 import mmap
 import os
+import re
 from pathlib import Path
 
 SIZE = 1 << 14
+ABOUT_BYTES = 160
+ABOUT = SIZE - ABOUT_BYTES                  # where the last message stands
 MOST_NAMES = 254
+_BEGINNING = re.compile(rb'\s*\[\s*[23456]\s*,\s*"([^"]{1,64})"\s*,\s*(?:"([^"]{1,64})")?').match
 OTHER = 255                                 # a plugin for whose name there was no room
 
 
@@ -26,8 +31,21 @@ def left(path: Path) -> str:
         return ""
     if not data or not data[0]:
         return ""
-    names = data[1:].rstrip(b"\0").split(b"\0")
+    names = data[1:ABOUT].rstrip(b"\0").split(b"\0")
     return names[data[0] - 1].decode("utf-8", "replace") if data[0] <= len(names) else "(one of many)"
+
+
+def last_shown(path: Path) -> str:
+    """The message that was shown to plugins last, in words: action, message id, charger; empty: none."""
+    try:
+        identity, _, text = path.read_bytes()[ABOUT:].rstrip(b"\0").partition(b"\0")
+    except OSError:
+        return ""
+    found = _BEGINNING(text)
+    if found is None:
+        return ""
+    what = found[2].decode("utf-8", "replace") if found[2] else "the answer to"
+    return f"{what} {found[1].decode('utf-8', 'replace')} of {identity.decode('utf-8', 'replace')}"
 
 
 class HookMark:
@@ -56,7 +74,7 @@ class HookMark:
         found = self._numbers.get(name)
         if found is None:
             data = name.encode("utf-8", "replace").replace(b"\0", b"?") + b"\0"
-            if len(self._numbers) >= MOST_NAMES or self._end + len(data) > SIZE:
+            if len(self._numbers) >= MOST_NAMES or self._end + len(data) > ABOUT:
                 return OTHER
             found = self._numbers[name] = len(self._numbers) + 1
             self.cells[self._end : self._end + len(data)] = data

@@ -44,8 +44,8 @@ class Plugged:
     """The plugins of one link."""
 
     __slots__ = (
-        "_base", "_began", "_due", "_ending", "_loaded", "_refusal", "_strict", "_timer", "_told_unseen", "keeper", "link",
-        "onion",
+        "_base", "_began", "_due", "_ending", "_limit", "_loaded", "_refusal", "_strict", "_timer", "_told_unseen", "_who",
+        "keeper", "link", "onion",
     )
 
     def __init__(self, link: PluggedLink, chain: Chain, identity: str, limit: Limit) -> None:
@@ -57,6 +57,7 @@ class Plugged:
         self._refusal: Entered | None = None    # instead of what they decide about the dial
         self._strict = any(one.on_error != "pass" for one in chain.installed)
         self._told_unseen: set[str] = set()
+        self._limit, self._who = limit, identity.encode("utf-8", "replace")[:64]
         longest = int(link.env.config.call_seconds * 1e9)
         self.onion = Hands(
             chain.installed, identity, chain.version, os.urandom, limit=limit, longest_ns=longest, now_ns=self.now(),
@@ -177,9 +178,10 @@ class Plugged:
 
     def _transform(self, sender: Side) -> Transform:
         receive, now, actions = self.onion.receive, self.now, self.onion.actions
-        states = self.onion.states
+        states, about, who = self.onion.states, self._limit.about, self._who
 
         def transform(text: bytes, at: int, opcode: int) -> Verdict:
+            about(who, text)
             verdict = receive(sender, text, at, now(), opcode)
             if actions:
                 self._ledger()

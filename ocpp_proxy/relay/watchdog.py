@@ -9,7 +9,7 @@ from time import monotonic_ns
 from types import FrameType
 
 from ocpp_proxy.core.seats import HookTimeout
-from ocpp_proxy.relay.hook_mark import HookMark
+from ocpp_proxy.relay.hook_mark import ABOUT, ABOUT_BYTES, HookMark
 
 HOOK_NS = 50_000_000
 
@@ -29,6 +29,10 @@ class Watchdog:
         self._began = 0                     # monotonic; 0: no hook runs
         self._armed = False
         self._before = signal.signal(signal.SIGALRM, self._fired)
+
+    def about(self, identity: bytes, text: bytes) -> None:
+        """A message will be shown to plugins."""
+        self._cells[ABOUT:] = (identity + b"\0" + text[:ABOUT_BYTES])[:ABOUT_BYTES].ljust(ABOUT_BYTES, b"\0")
 
     def enter(self, plugin: int) -> None:
         """A hook begins."""

@@ -90,10 +90,12 @@ async def _serve(
         mark = hook_mark.path_of(folder, worker)
         ended_by = hook_mark.left(mark)
         if ended_by:
+            shown = hook_mark.last_shown(mark)
             text = f"plugin {ended_by}: its hook was running when the relay ended; all links of that relay were cut"
+            text += f"; the last message shown to plugins: {shown}" if shown else ""
             relay.turn.body(Kind.FINDING, STATION, 0, ForeignFinding("plugin-crash", "error", "proxy", text))
         watchdog = relay.env.limit = Watchdog(hook_mark.HookMark(mark))
-        commands = Commands(folder, Acts(relay.env, chooser, folder), worker, relay.writer.incarnation)
+        commands = Commands(folder, Acts(relay.env, chooser, folder, worker), worker, relay.writer.incarnation)
         commands.start()
     relay.start()
     gc.collect()

@@ -80,3 +80,23 @@ def test_without_a_file_it_marks_nothing_and_fails_nowhere(tmp_path: Path) -> No
     assert hook_mark.left(tmp_path / "no" / "such") == "" and HookMark().number("mine") == 1
     (tmp_path / "empty").touch()
     assert hook_mark.left(tmp_path / "empty") == ""
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    (b'[2,"17","StopTransaction",{"idTag":"secret"}]', "StopTransaction 17 of CP1"),
+    (b' [ 3 , "x-1" , {}]', "the answer to x-1 of CP1"),
+    (b"no message", ""), (b"", ""), (b'[2,"%s","Long",{}]' % (b"1" * 60), f"Long {'1' * 60} of CP1"),
+])
+def test_the_last_message_is_named_without_what_it_carried(tmp_path: Path, text: bytes, words: str) -> None:
+    path = tmp_path / "mark"
+    assert hook_mark.last_shown(path) == ""
+    watchdog = Watchdog(HookMark(path))
+    try:
+        watchdog.about(b"CP1", b'[2,"0","Before",{}]' * 100)
+        watchdog.about(b"CP1", text)
+        watchdog.number("mine")
+    finally:
+        watchdog.close()
+    assert hook_mark.last_shown(path) == words
+    HookMark(path)
+    assert hook_mark.last_shown(path) == ""
