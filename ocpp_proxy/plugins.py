@@ -176,6 +176,8 @@ def _reason(text: str, kind: Kind) -> str:
     found = re.search(r"unknown field `(.*?)`", text)
     if found is None:
         return text.replace("`", "")
+    if (inner := re.search(r" - at `\$\.(.*?)`", text)) is not None:
+        return f"{inner[1]}.{found[1]}: no such option"
     close = get_close_matches(found[1], names, 1)
     hint = f": did you mean {close[0]}?" if close else f"; it has: {', '.join(names) or 'none'}"
     return f"{found[1]}: no such option{hint}"
