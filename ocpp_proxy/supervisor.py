@@ -23,6 +23,7 @@ from msgspec import Struct, structs
 from ocpp_proxy import __version__
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.isolation import isolated
+from ocpp_proxy.core.reloading import RELOAD_FILE, Reloaded, taken
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.hub import instance as instances
 from ocpp_proxy.hub.instance import Instance
@@ -30,11 +31,11 @@ from ocpp_proxy.hub.listeners import Listener, listen
 from ocpp_proxy.hub.log import LogFile
 from ocpp_proxy.hub.probe import answers
 from ocpp_proxy.hub.segments import has_writer
+from ocpp_proxy.model import ConfigError
 from ocpp_proxy.relay import hook_mark
 from ocpp_proxy.source import LogLine
 
-RELAY, RECORDER = "ocpp_proxy.relay", "ocpp_proxy.cli.recorder"
-RELAY_WITH_PLUGINS = "ocpp_proxy.cli.relay_worker"
+RELAY, RECORDER = "ocpp_proxy.cli.relay_worker", "ocpp_proxy.cli.recorder"
 BACK_OFF = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before a restart; the last one repeats
 WELL_SECONDS = 2.0                          # a child that lived so long starts anew without waiting
 READY_SECONDS = 20.0                        # how long the recorder may take to answer before we say `listening`
@@ -53,13 +54,14 @@ class Event(Struct, frozen=True):
     pid: int = 0
 
 
-def run(config: Config, on_event: Callable[[Event], None]) -> int:
-    """Run the proxy until SIGTERM, SIGINT or SIGHUP; the exit code. Raises ``ConfigError`` before anything is started.
+def run(config: Config, on_event: Callable[[Event], None], again: Callable[[], Config] | None = None) -> int:
+    """Run the proxy until SIGTERM, SIGINT or the end of its terminal; the exit code. Raises ``ConfigError`` before anything
+    is started.
 
-    Call it in the main thread. ``on_event`` is called here and must come back soon.
+    Call it in the main thread. ``on_event`` is called here and must come back soon. ``again`` reads the configuration anew
+    (SIGHUP), and raises ``ConfigError`` when it is wrong.
     """
-    plugged = config.enable or config.links
-    return Supervisor(config, on_event, (RELAY_WITH_PLUGINS if plugged else RELAY, RECORDER)).run()
+    return Supervisor(config, on_event, again=again).run()
 
 
 class Child:
@@ -122,7 +124,11 @@ class Supervisor:
 
     def __init__(
         self, config: Config, on_event: Callable[[Event], None], modules: tuple[str, str] = (RELAY, RECORDER),
+        again: Callable[[], Config] | None = None,
     ) -> None:
+        self._again = again
+        self._hangups = 0                   # SIGHUP that was not looked at yet
+        self._terminal = _has_terminal()
         self._config = config
         self._on_event = on_event
         self._log: LogFile | None = None    # as soon as there is a folder
@@ -173,19 +179,38 @@ class Supervisor:
         stack.callback(os.close, instances.lock(folder))
         instances.point_to(folder)
         self._log = LogFile(folder)
-        settings = structs.replace(
-            config, capture=structs.replace(config.capture, path=capture), state=instances.state_path(config, capture),
-        )
-        instances.write_private(folder / "config.json", msgspec.json.encode(settings))
+        self._write_config(folder)
         known = Instance(
             name=folder.name, pid=os.getpid(), folder=str(folder), listen=tuple(entry.address for entry in listeners),
             upstream=config.upstream, capture=capture, control=instances.control_address(folder, config.control),
             token=secrets.token_urlsafe(24), started_ns=time.time_ns(), version=__version__,
-            isolated=tuple(entry.address for share in shares[1:] for entry in share[:1]),
+            isolated=tuple(entry.address for share in shares[1:] for entry in share[:1]), read_token=secrets.token_urlsafe(24),
         )
         instances.write(known)
         stack.callback((folder / "instance.json").unlink, missing_ok=True)
         return known
+
+    def _write_config(self, folder: Path) -> None:
+        """For the children: merged, with the places that follow from it."""
+        config, capture = self._config, instances.capture_path(self._config)
+        settings = structs.replace(
+            config, capture=structs.replace(config.capture, path=capture), state=instances.state_path(config, capture),
+        )
+        instances.write_private(folder / "config.json", msgspec.json.encode(settings))
+
+    def _read_again(self) -> None:
+        """Take over what a running proxy can of the configuration as it is now; the relays look for it by themselves."""
+        self._hangups = 0
+        folder = Path(self._known.folder)
+        try:
+            fresh = self._again() if self._again is not None else self._config
+            self._config, text = taken(self._config, fresh)
+            self._write_config(folder)
+        except (ConfigError, OSError) as error:
+            text = f"the configuration goes on as it was: {error}"
+        self._tell(Event("note", f"reload: {text}"))
+        with contextlib.suppress(OSError):
+            instances.write_private(folder / RELOAD_FILE, msgspec.json.encode(Reloaded(time.time_ns(), text)))
 
     def _tell(self, event: Event) -> None:
         if self._log is not None:
@@ -199,6 +224,8 @@ class Supervisor:
         since = monotonic()                 # nothing has died
         ready = False
         while not self._signals:
+            if self._hangups:
+                self._read_again()
             for child in (self._recorder, *self._relays):
                 if child.reap():
                     since = monotonic()
@@ -290,7 +317,10 @@ class Supervisor:
             writer.close()
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
-        self._signals.append(number)
+        if number == signal.SIGHUP and self._terminal == _has_terminal():
+            self._hangups += 1              # not because our terminal has gone: the configuration is to be read again
+        else:
+            self._signals.append(number)
 
     def _wait(self, seconds: float) -> None:
         """Until a signal or a child's death, at most so long."""
@@ -312,6 +342,15 @@ class Supervisor:
             if found is None or found.si_pid in ours:
                 return
             os.waitpid(found.si_pid, 0)
+
+
+def _has_terminal() -> bool:
+    """Whether there is a terminal that this process belongs to."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _how(code: int | None) -> str:

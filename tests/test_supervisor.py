@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from ocpp_proxy.config import CaptureConfig, Config, LinkRule
+from ocpp_proxy.core.reloading import RELOAD_FILE, Reloaded
 from ocpp_proxy.hub.client import find_instances
 from ocpp_proxy.hub.instance import Instance
 from ocpp_proxy.hub.log import LogFile
@@ -126,14 +127,38 @@ def test_a_run_from_start_to_sigterm(tmp_path: Path) -> None:
             dial(known.listen[0])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_the_terminals_signals_end_it_in_order_too(tmp_path: Path, number: int) -> None:
+def test_the_terminals_interrupt_ends_it_in_order_too(tmp_path: Path) -> None:
     with supervised(tmp_path) as running:
         running.wait_for("listening")
         folder = Path(running.instance().folder)
-        running.process.send_signal(number)
+        running.process.send_signal(signal.SIGINT)
         assert running.process.wait(20) == 0
         assert running.order(folder)[-2:] == ["relay ended", "recorder ended"]
+
+
+def test_a_hangup_reads_the_configuration_again_and_cuts_nothing(tmp_path: Path) -> None:
+    with supervised(tmp_path) as running:
+        running.wait_for("listening")
+        known = running.instance()
+        before = dial(known.listen[0])
+        running.process.send_signal(signal.SIGHUP)
+        assert running.wait_for("note", "reload")["text"] == "reload: the configuration has not changed"
+        assert dial(known.listen[0]) == before
+        said = msgspec.json.decode((Path(known.folder) / RELOAD_FILE).read_bytes(), type=Reloaded)
+        assert said.text == "the configuration has not changed"
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == 0
+
+
+def test_a_hangup_because_the_terminal_has_gone_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = [True]
+    monkeypatch.setattr("ocpp_proxy.supervisor._has_terminal", lambda: terminal[0])
+    supervisor = Supervisor(Config(), lambda event: None)
+    supervisor._signalled(signal.SIGHUP, None)
+    assert (supervisor._hangups, supervisor._signals) == (1, [])
+    terminal[0] = False
+    supervisor._signalled(signal.SIGHUP, None)
+    assert (supervisor._hangups, supervisor._signals) == (1, [signal.SIGHUP])
 
 
 def test_a_killed_relay_refuses_no_dial_and_comes_back(tmp_path: Path) -> None:

@@ -16,15 +16,15 @@ from ocpp_proxy.checks import Settings
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.hands import Matches
 from ocpp_proxy.core.matching import matcher
+from ocpp_proxy.core.reloading import LIVE
 from ocpp_proxy.core.seats import HOOKS, Chain, Installed, hooks_of
 from ocpp_proxy.core.single import Single
 from ocpp_proxy.core.watching import Watcher
 from ocpp_proxy.model import ConfigError, Finding, PluginError, Side
 from ocpp_proxy.plugins import configured, describe, either, is_file, name_of, rule_of
-from ocpp_proxy.source import PluginState
 from ocpp_proxy.spec.versions import version_of
+from ocpp_proxy.wire.command import Sitting
 
-LIVE = ("enable", "links", "plugins", "rules", "call_seconds")      # settings that a running proxy takes over
 MOST_SWITCHED = 256
 Options = Mapping[str, Any]
 
@@ -176,7 +176,7 @@ class Choosing:
         """Whether a plugin file has changed since it was read."""
         return any(_stamp(one.word) != one.stamp for one in list(self._loaded.values()) if one.stamp)
 
-    def states(self) -> list[PluginState]:
+    def states(self) -> list[Sitting]:
         """The plugins that are enabled somewhere."""
         rows = [(word, "*", "config") for word in self._config.enable]
         rows += [(word, rule.match.identity, "config") for rule in self._config.links for word in rule.plugins]
@@ -215,13 +215,13 @@ class Choosing:
             if one.on and _key(one.word, _given(config, one)) not in self._loaded:
                 self._load(one.word, _given(config, one))
 
-    def _state(self, word: str, identity: str, by: str) -> PluginState:
+    def _state(self, word: str, identity: str, by: str) -> Sitting:
         name = name_of(word)
         found = next((one for one in self._loaded.values() if one.word == word), None)
         kind: Any = found.installed.make if found is not None and found.installed is not None else None
         hooks = tuple(hook for hook in HOOKS if hook in hooks_of(kind)) if kind is not None else ()
         version = kind.version if kind is not None else ""
-        return PluginState(name, describe_origin(word), identity, by, version, hooks, error=self._errors.get(name, ""))
+        return Sitting(name, describe_origin(word), identity, by, version, hooks, error=self._errors.get(name, ""))
 
 
 def describe_origin(word: str) -> str:

@@ -12,7 +12,7 @@ from ocpp_proxy.core.hands import Matches
 from ocpp_proxy.core.seats import Chain
 from ocpp_proxy.relay import worker
 from ocpp_proxy.relay.choosing import Chooser
-from ocpp_proxy.source import PluginState
+from ocpp_proxy.wire.command import Sitting
 from ocpp_proxy.wire.frames import use_xor
 
 
@@ -52,7 +52,7 @@ class Asleep:
         """As ``Chooser.stale``."""
         return self._awake is not None and self._awake.stale()
 
-    def states(self) -> list[PluginState]:
+    def states(self) -> list[Sitting]:
         """As ``Chooser.states``."""
         return list(self._awake.states()) if self._awake is not None else []
 

@@ -43,6 +43,7 @@ def run(
     keep_secrets: Annotated[bool, opt("--keep-secrets", None, "Store passwords and tokens as they are.")] = False,
     control: Annotated[Text, opt("--control", "ADDRESS", "Control API: a socket path or HOST:PORT.")] = None,
     plugin: Annotated[Texts, opt("--plugin", "NAME[:KEY=VALUE,...]", "Plugin (name or ./FILE.py) of all links.")] = None,
+    allow_inject: Annotated[bool, opt("--allow-inject", None, "Messages may be held, changed and sent by hand.")] = False,
     tui: Annotated[bool, opt("--tui", None, "Open the terminal UI; quitting it leaves the proxy running.")] = False,
     setting: Annotated[Texts, opt("--set", "KEY=VALUE", "Any setting of `config show`; repeatable.")] = None,
     status_file: Annotated[Text, opt("--status-file", "FILE", "Keep a JSON file with ports and process ids.")] = None,

@@ -54,7 +54,14 @@ def start(flags: dict[str, Any], config_file: str | None, status_file: str | Non
             talk("--tui: no terminal here, so these are the lines of `ocpp-proxy tail`")
             tui = False
         show = Show(config, simulated, status, stack.enter_context(lent()) if tui else None)
-        return supervisor.run(config, show.event)
+        return supervisor.run(config, show.event, lambda: again(config_file, flags, config.upstream if simulated else ""))
+
+
+def again(config_file: str | None, flags: dict[str, Any], upstream: str) -> Config:
+    """The configuration as it is now, for a running proxy. ``upstream``: of the simulated CSMS. Raises ``ConfigError``."""
+    merged = settings.load(config_file, settings.environment(), flags)
+    verify(merged)
+    return structs.replace(merged.config, upstream=upstream) if upstream else merged.config
 
 
 @contextlib.contextmanager

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import structs
 
 from ocpp_proxy.core.matching import matcher
+from ocpp_proxy.core.reloading import RELOAD_FILE, Reloaded
 from ocpp_proxy.hub.commanding import ANSWER_SECONDS, Commanding, Worker
 from ocpp_proxy.model import ConfigError, Link, Side
 from ocpp_proxy.source import Held, Injected, Intercept, PluginState
@@ -24,16 +25,8 @@ from ocpp_proxy.wire.command import Breaking, Came, HeldList, Holding, OpenLink
 
 MOST_POINTS = 64
 MOST_FAULTS = 5
-RELOAD_FILE = "reload.json"
 RELOAD_SECONDS = 10.0
 Do = Literal["release", "drop", "edit", "reply"]
-
-
-class Reloaded(Struct, frozen=True):
-    """``reload.json``: what the supervisor made of the last SIGHUP. ``number`` counts them."""
-
-    number: int = 0
-    text: str = ""
 
 
 class Acts:

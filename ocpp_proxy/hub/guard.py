@@ -45,7 +45,8 @@ def acting(request: web.Request, allowed: bool) -> None:
 
 def who_asks(request: web.Request) -> str:
     """The user or address behind a request, for the audit."""
-    return request.get(WHO, "")
+    found: str = request.get(WHO, "")
+    return found
 
 
 def middleware(address: str, token: str, read_token: str = "") -> Any:

@@ -16,6 +16,7 @@ from msgspec import structs
 from ocpp_proxy.api import Answer, Call, CallError, CallResult, Drop, Message, Replace, Reply, Send
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.hands import HAND, Breakpoint, Hands, Outcome
+from ocpp_proxy.core.isolation import part_of
 from ocpp_proxy.core.seats import Chain, words
 from ocpp_proxy.model import ConfigError, PluginError
 from ocpp_proxy.relay.choosing import Chooser
@@ -23,9 +24,8 @@ from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.link import Link
 from ocpp_proxy.relay.plugged import Plugged
 from ocpp_proxy.relay.take_over import take_over
-from ocpp_proxy.source import PluginState
 from ocpp_proxy.wire import command
-from ocpp_proxy.wire.command import Breaking, Came, HeldList, Holding, OpenLink
+from ocpp_proxy.wire.command import Breaking, Came, HeldList, Holding, OpenLink, Sitting
 from ocpp_proxy.wire.spool import STATION, AuditBody, Disposition, ForeignFinding, Kind
 
 GONE = "this link is over"
@@ -37,9 +37,10 @@ MOST_REASONS = 20
 class Acts:
     """See the module. ``folder``: of the instance, where ``config.json`` lies."""
 
-    def __init__(self, env: Environment, chooser: Chooser, folder: Path) -> None:
+    def __init__(self, env: Environment, chooser: Chooser, folder: Path, worker: int = 0) -> None:
         self._env = env
         self._chooser = chooser
+        self._worker = worker
         self._file = folder / "config.json"
         self._read_at = self._stamp()
         self._points: tuple[tuple[Breaking, Breakpoint], ...] = ()
@@ -225,7 +226,7 @@ class Acts:
 
     # ---- plugins ----
 
-    def plugins(self) -> list[PluginState]:
+    def plugins(self) -> list[Sitting]:
         """The plugins, and on how many links they sit now."""
         sits, off = Counter[str](), Counter[str]()
         for link in self._links():
@@ -253,7 +254,7 @@ class Acts:
         failed = list[str]()
         config: Config | None = None
         try:
-            config = msgspec.json.decode(self._file.read_bytes(), type=Config)
+            config = part_of(msgspec.json.decode(self._file.read_bytes(), type=Config), self._worker)
         except (OSError, msgspec.DecodeError) as error:
             failed = [f"{self._file}: {error}"]
         changed, refused = self._chooser.reload(config)

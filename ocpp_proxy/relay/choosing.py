@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.hands import Matches
 from ocpp_proxy.core.seats import Chain
-from ocpp_proxy.source import PluginState
+from ocpp_proxy.wire.command import Sitting
 
 
 class Chooser(Protocol):
@@ -31,5 +31,5 @@ class Chooser(Protocol):
     def stale(self) -> bool:
         """Whether a plugin file has changed since it was loaded. May block: called in a thread."""
 
-    def states(self) -> Sequence[PluginState]:
+    def states(self) -> Sequence[Sitting]:
         """The plugins that are enabled somewhere."""

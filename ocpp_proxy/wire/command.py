@@ -132,7 +132,21 @@ class Disconnect(Struct, frozen=True, tag="disconnect"):
 
 
 class Plugins(Struct, frozen=True, tag="plugins"):
-    """The plugins: ``list[source.PluginState]``."""
+    """The plugins: ``list[Sitting]``."""
+
+
+class Sitting(Struct, frozen=True):
+    """A plugin of a worker; the hub reads it as ``source.PluginState``, whose fields it has."""
+
+    name: str
+    origin: str
+    identity: str = "*"
+    by: str = "config"
+    version: str = ""
+    hooks: tuple[str, ...] = ()
+    links: int = 0
+    off: int = 0
+    error: str = ""
 
 
 class Switch(Struct, frozen=True, tag="switch"):
