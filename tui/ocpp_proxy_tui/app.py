@@ -23,7 +23,7 @@ from ocpp_proxy_tui import keys, themes
 from ocpp_proxy_tui.ground import Ground, Render, Scope
 from ocpp_proxy_tui.hands import Hands, actor_of
 from ocpp_proxy_tui.look import AsciiScrollBar, Look
-from ocpp_proxy_tui.messages import Copy, Jump, Narrow, ScopeTo
+from ocpp_proxy_tui.messages import Copy, Jump, Mend, Narrow, ScopeTo
 from ocpp_proxy_tui.screens.all import BOUND, PANES
 from ocpp_proxy_tui.screens.help import HelpScreen
 from ocpp_proxy_tui.screens.pane import Pane
@@ -295,6 +295,11 @@ class ProxyApp(App[None]):
     async def action_disconnect(self) -> None:
         """End the link of the charger at hand."""
         await self._hands.disconnect(self._active.charger)
+
+    @work(group="acts")
+    async def on_mend(self, event: Mend) -> None:
+        """Repair a finding with quirk profiles."""
+        await self._hands.repair(event.finding)
 
     # -- help, commands --------------------------------------------------------------------------------------------
 

@@ -1,13 +1,14 @@
 """Acting by hand from any screen: sending a Call, ending a link, holding messages. Every act is asked for once more."""
 
+import importlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 
 from ocpp_proxy.core.by_hand import pretty
 from ocpp_proxy.escape import safe_text
-from ocpp_proxy.model import CaptureError, ConfigError
+from ocpp_proxy.model import CaptureError, ConfigError, Finding
 from ocpp_proxy.source import Acting, Injected, Source
 from ocpp_proxy.spec import forms
 from ocpp_proxy.spec.versions import version_of
@@ -16,6 +17,9 @@ from ocpp_proxy_tui.screens.ask_sure import AskSure
 from ocpp_proxy_tui.screens.ask_text import AskText
 from ocpp_proxy_tui.screens.choose_command import ChooseCommand
 from ocpp_proxy_tui.screens.command_form import CommandForm, Order
+
+if TYPE_CHECKING:
+    from ocpp_proxy_tui.mending import Advice
 
 FAULTS = (CaptureError, ConfigError, OSError)
 WHOM = "which charger? Go to one of its rows, or limit the screens to it (2, then Enter)"
@@ -32,6 +36,7 @@ class Hands:
 
     def __init__(self, app: App[Any], ground: Ground) -> None:
         self._app, self._ground = app, ground
+        self._applied: dict[str, tuple[str, ...]] = {}      # charger -> quirk profiles applied from here
 
     @property
     def _actor(self) -> Acting:
@@ -103,6 +108,32 @@ class Hands:
             self.say(str(error), True)
         else:
             self.say(f"intercept {made.intercept_id} is set; Held (7) shows what it holds")
+
+    async def repair(self, finding: Finding) -> None:
+        """Apply the quirk profiles that make a finding go away, to its charger."""
+        if not finding.identity:
+            self.say("this finding names no charger", True)
+            return
+        mending = importlib.import_module("ocpp_proxy_tui.mending")
+        try:
+            advice: Advice = await mending.advice_for(self._ground.source, finding)
+        except FAULTS as error:
+            self.say(str(error), True)
+            return
+        if not advice.names:
+            instead = f"; run the proxy with {advice.setting}" if advice.setting else ""
+            self.say(f"no quirk profile repairs this {finding.code}{instead}", True)
+            return
+        if not await self._sure(list(advice.lines), "apply"):
+            return
+        names = dict.fromkeys([*self._applied.get(finding.identity, ()), *advice.names])
+        try:
+            await self._actor.switch(mending.PLUGIN, True, finding.identity, {"profiles": list(names)})
+        except FAULTS as error:
+            self.say(str(error), True)
+        else:
+            self._applied[finding.identity] = tuple(names)
+            self.say(f"{finding.identity}: quirks repairs {', '.join(names)}")
 
     async def _sure(self, lines: list[str], yes: str) -> bool:
         return await self._app.push_screen_wait(AskSure(lines, self._ground.look, yes)) == "y"

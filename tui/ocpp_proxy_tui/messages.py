@@ -2,6 +2,8 @@
 
 from textual.message import Message
 
+from ocpp_proxy.model import Finding
+
 
 class Jump(Message):
     """Show a message or frame in Traffic, whatever filter or scope is on. One of the three numbers suffices."""
@@ -39,3 +41,11 @@ class Copy(Message):
     def __init__(self, text: str, what: str) -> None:
         super().__init__()
         self.text, self.what = text, what
+
+
+class Mend(Message):
+    """Apply the quirk profiles that make a finding go away, to its charger; asked for once more."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__()
+        self.finding = finding

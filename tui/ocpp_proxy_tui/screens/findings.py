@@ -15,7 +15,7 @@ from ocpp_proxy.fields.lists import FINDINGS, Sought, compile_items, of_found, o
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.source import FindingGroup, FoundAt
 from ocpp_proxy_tui.ground import Ground
-from ocpp_proxy_tui.messages import Copy, Jump, Narrow
+from ocpp_proxy_tui.messages import Copy, Jump, Mend, Narrow
 from ocpp_proxy_tui.screens.summary import SummaryPane
 from ocpp_proxy_tui.times import moment, number, stamp
 from ocpp_proxy_tui.widgets.table_view import Cell, TableRow, TableView
@@ -34,7 +34,7 @@ class Findings(SummaryPane):
         "What is wrong, by rule: severity, whose fault, how often, at how many chargers, the clause of the standard. The lower"
         " table lists each finding of the rule under the cursor. Enter goes down to it, and there to the message that is its"
         " evidence;"
-        " = shows all traffic with that finding.")
+        " = shows all traffic with that finding. Where one may act, R repairs it from now on with a quirk profile.")
     columns = ("", "rule", "severity", "whose fault", "count", "chargers", "what it is", "clause", "last seen")
     DEFAULT_CSS = """
     Findings { layout: vertical; }
@@ -44,6 +44,7 @@ class Findings(SummaryPane):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("equals_sign", "traffic", "its traffic", key_display="=", id="findings.traffic"),
+        Binding("R", "repair", "repair", id="findings.repair"),
         Binding("y", "copy", "copy", show=False, id="findings.copy"),
         Binding("tab", "other", "other table", show=False, priority=True, id="findings.other"),
         Binding("escape", "up", "up", show=False, id="findings.up"),
@@ -130,6 +131,17 @@ class Findings(SummaryPane):
         """All traffic with the rule under the cursor."""
         if self.table.current is not None:
             self.post_message(Narrow(f"rule == {self.table.current.key}", instead=True, screen="Traffic"))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where one may only look, nothing is repaired."""
+        return action != "repair" or self.ground.acting is not None
+
+    def action_repair(self) -> None:
+        """Have the finding under the cursor (of a rule: its newest) repaired from now on."""
+        row = self.each.current
+        if row is not None:
+            found: FoundAt = row.item
+            self.post_message(Mend(found.finding))
 
     def action_copy(self) -> None:
         """The text of the row to the clipboard."""
