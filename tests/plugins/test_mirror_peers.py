@@ -85,6 +85,14 @@ class Second201(v201.ChargePoint):                      # type: ignore[misc]
 ROLES: dict[str, tuple[Any, Any]] = {"ocpp1.6": (v16, Second16), "ocpp2.0.1": (v201, Second201)}
 
 
+async def waiting(link: ServerConnection) -> None:
+    """A second CSMS of 1.6 at work."""
+    try:
+        await Second16("ACME-1", link).start()
+    except ConnectionClosed:
+        return
+
+
 def session(protocol: str) -> Feed:
     """A charger's session with its own CSMS."""
     feed = Feed()
@@ -142,17 +150,11 @@ def test_one_that_dies_disturbs_nobody_and_is_found_again(monkeypatch: pytest.Mo
     monkeypatch.setattr(mirror, "FIRST_WAIT", 0.02)
     Second16.saw = []
 
-    async def charger(link: ServerConnection) -> None:
-        try:
-            await Second16("ACME-1", link).start()
-        except ConnectionClosed:
-            return
-
     async def work() -> None:
         spoken = [Subprotocol("ocpp1.6")]
         feed = session("ocpp1.6")
         records = play(feed.records)
-        server = await serve(charger, LOOPBACK, 0, subprotocols=spoken)
+        server = await serve(waiting, LOOPBACK, 0, subprotocols=spoken)
         port = server.sockets[0].getsockname()[1]
         config = Config(enable=("mirror",), plugins={"mirror": {"targets": [{"url": f"ws://{LOOPBACK}:{port}"}]}})
         observing = Observing(first=observers(config))
@@ -165,7 +167,7 @@ def test_one_that_dies_disturbs_nobody_and_is_found_again(monkeypatch: pytest.Mo
         feed.begin(2, "ACME-1")
         feed.send(Side.STATION, '[2,"x","Heartbeat",{}]', 2)
         observing.feed(play(feed.records))
-        async with serve(charger, LOOPBACK, port, subprotocols=spoken):
+        async with serve(waiting, LOOPBACK, port, subprotocols=spoken):
             await until(lambda: len(Second16.saw) == 5)
             assert observing.gauges()["ocpp_observer_failures"][1] == 0
             await observing.end()
