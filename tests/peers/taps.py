@@ -139,11 +139,11 @@ def query(capture: Path, sql: str) -> list[dict[str, object]]:
 
 
 @contextlib.contextmanager
-def between(csms: int, folder: Path) -> Iterator[Rig]:
-    """The proxy under test, tapped on both sides, in front of the CSMS at port ``csms``."""
+def between(csms: int, folder: Path, *options: str) -> Iterator[Rig]:
+    """The proxy under test, tapped on both sides, in front of the CSMS at port ``csms``. ``options``: more of its command."""
     inner = Tap(csms)
     try:
-        with targets.under_test(inner.port, folder) as target:
+        with targets.under_test(inner.port, folder, *options) as target:
             outer = Tap(target.port)
             try:
                 yield Rig(outer, inner, folder)
