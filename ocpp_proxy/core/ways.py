@@ -145,8 +145,7 @@ class Ways(ABC):
         if seat.off:
             return session.Drop("the plugin is switched off", seat.name) if seat.on_error == "drop" else None
         decision = seat.call("on_control", seat.plugin.on_control, seat.context, sender, frame)
-        if seat.keeps:
-            decision = seat.fail("keeps a State in on_control: a control frame cannot wait for that")
+        self.states.kept(seat)              # the frame leaves once it is stored
         if decision is PASS or type(decision) is Pass:
             return None
         if type(decision) is Drop:

@@ -22,6 +22,10 @@ class Gate:
         """Do this behind what waits already."""
         self._later.append((call, arguments))
 
+    def first(self, call: Callable[..., object], *arguments: Any) -> None:
+        """Do this before what waits already: it came before that."""
+        self._later.appendleft((call, arguments))
+
     def run(self) -> None:
         """Do what waits, until the gate is closed again."""
         while self._later and not self.closed:
@@ -41,7 +45,9 @@ class Keeper:
     the losses that plugins told, before the message leaves whose verdict was awaited.
     """
 
-    __slots__ = ("_asking", "_epoch", "_error", "_identity", "_ledger", "_now", "_onion", "_settle", "_store", "gate")
+    __slots__ = (
+        "_asking", "_epoch", "_error", "_identity", "_ledger", "_now", "_onion", "_settle", "_store", "_storing", "gate",
+    )
 
     def __init__(
         self, store: StateStore, onion: Onion, identity: str, now: Callable[[], int], settle: Callable[[], None],
@@ -56,6 +62,7 @@ class Keeper:
         self._settle = settle
         self._epoch = 0                     # of this link's lease; 0: it has none
         self._error = ""                    # why
+        self._storing = False
         self._asking: Resumed | None = None
 
     def load(self) -> None:
@@ -91,6 +98,9 @@ class Keeper:
 
     def _keep(self) -> None:
         self.gate.closed = True
+        if self._storing:                   # the rest follows
+            return
+        self._storing = True
         rows = self._onion.states.rows()
         if self._epoch:
             self._store.keep(self._identity, self._epoch, rows, self._stored)
@@ -98,6 +108,7 @@ class Keeper:
             self._store.later(self._stored, self._error)
 
     def _stored(self, error: str) -> None:
+        self._storing = False
         self._onion.stored(error, self._now())
         if self._onion.states.waiting:
             self._keep()

@@ -17,7 +17,7 @@ import pytest
 from msgspec import Struct
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 
-from ocpp_proxy.api import PASS, Call, Closing, Context, Decision, Plugin, Replace, Side
+from ocpp_proxy.api import PASS, Call, Closing, Context, Control, Decision, Drop, Pass, Plugin, Replace, Side
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.keeping import Row, Stored
 from ocpp_proxy.core.seats import Chain, Installed, OnError
@@ -391,6 +391,45 @@ def test_the_older_of_two_links_of_one_charger_keeps_nothing(tmp_path: Path) -> 
             assert findings(theatre) == [f"plugin numbers: its State cannot be stored: {TAKEN_OVER} (on_error = pass)"]
             await newer.send(message(call(2), None, True))
             assert await reads(beyond, 2) == [counted(1, 1), counted(2, 2)]
+
+    play(body())
+
+
+class Pings(Numbers):
+    """Counts pings as well, and drops every fourth."""
+
+    def on_control(self, context: Context, sender: Side, frame: Control) -> Pass | Drop:
+        count = context.state.count + 1
+        context.keep(self.State(count))
+        return Drop("fourth") if count % 4 == 0 else PASS
+
+
+def test_a_control_frame_waits_for_what_its_hook_kept(tmp_path: Path) -> None:
+    """Pings and messages of one chunk and of later ones: none leaves before the commits, and all do in their order."""
+    async def body() -> None:
+        async with stage(tmp_path) as theatre:
+            installed = (Installed("pings", Pings),)
+            theatre.relay.env.chain = lambda identity, protocol: Chain(installed, "1.6")
+            slow = Slow(theatre)
+            station, csms, _ = await tunnel(theatre, False)
+            pings = [b"\x89\x81abcd" + bytes((97 ^ number,)) for number in range(3)]
+            passing = [message(call(number, "Pass"), None, True) for number in range(4)]
+            await station.send(pings[0] + passing[0])
+            await until(lambda: bool(slow.asked), "a State to be stored")
+            for more in (message(call(7), None, True) + passing[1], pings[1] + passing[2], pings[2] + passing[3]):
+                await station.send(more)
+            with pytest.raises(BlockingIOError):
+                csms.sock.recv(1)
+            await slow.answer()
+            assert await csms.read(len(pings[0] + passing[0])) == pings[0] + passing[0]
+            with pytest.raises(BlockingIOError):
+                csms.sock.recv(1)
+            for _ in range(3):
+                await slow.answer()
+            changed = await csms.read(6 + len(b'[2,"7","Count",{"count":2}]'))
+            assert texts(changed, False) == [b'[2,"7","Count",{"count":2}]']
+            rest = passing[1] + pings[1] + passing[2] + passing[3]          # the third ping, count 4, is dropped
+            assert await csms.read(len(rest)) == rest and not csms.got
 
     play(body())
 
