@@ -1,6 +1,7 @@
 """A page of a capture holds exactly the lines that the filter's own predicate lets through."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 from ocpp_proxy_captures.conditions import EVERYTHING
@@ -9,7 +10,8 @@ from ocpp_proxy_captures.reader import FileReader
 
 from ocpp_proxy.fields import FIELDS, compile, parse
 from ocpp_proxy.records import Line, lines
-from tests.captures.capture_streams import fill, stored, stream
+from ocpp_proxy.source import View
+from tests.captures.capture_streams import call, fill, stored, stream
 
 FILTERS = (
     'action == "Heartbeat" and ms > 100', "severity >= warning", "not severity >= warning", "rule == B02", "rule != B02",
@@ -56,3 +58,37 @@ def test_pages_without_a_filter(both: tuple[FileReader, list[Line]]) -> None:
 def test_most_filters_spare_rows() -> None:
     assert sum(candidates(parse(text)) != EVERYTHING for text in FILTERS) >= 30
     assert {"identity", "payload", "severity"} <= set(FIELDS)
+
+
+ODD = (
+    b'{"a":1}', b'{"a":2}', b'{"a":NaN}', b'{"a":1,"b":NaN}', b'{"a":1,}', b'{"a": 1 , }', b'{"a":2,"b":[1,]}',
+    b'{"a":1,"b":-Infinity}', b'{"a":1,"b":inf}', b'{"a":1,"a":2}', b'{"a":2,"a":1}', b'{"\\u0061":1}', b'{"a":"1"}',
+    b'{"a":"x"}', b'{"a":1.0}', b'{"a":1e0}', b'{"a":"1e0"}', b'{"a":true}', b'{"a":null}', b'{"b":{"a":1}}',
+    b'{"a":{"a":1}}', b'{"a":[1]}', b'{"info":"nan","a":1}', b"{}",
+)
+
+
+@pytest.fixture(scope="module")
+def spelt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FileReader, list[Line]]]:
+    records = [
+        record for at, payload in enumerate(ODD, 1)
+        for record in call(at, b'[2,"m%d","Heartbeat",%s]' % (at, payload), b"\x81\xff", b"mask", payload=payload)]
+    path = tmp_path_factory.mktemp("odd") / "a.duckdb"
+    fill(path, records)
+    reader = FileReader(path)
+    yield reader, list(lines(records))
+    reader.close()
+
+
+@pytest.mark.parametrize("text", [
+    "payload.a == 1", "payload.a != 1", "not payload.a == 1", "not payload.a != 1", "payload.a > 1", "payload.a == x",
+    "payload.a != x", "not payload.a == x", 'payload.a == "1"', "payload.b.a == 1", "payload.a.a == 1",
+    "not payload.a.a == 1", "payload.a == true",
+])
+def test_payloads_of_any_spelling_answer_as_live_ones(spelt: tuple[FileReader, list[Line]], text: str) -> None:
+    reader, every = spelt
+    where = parse(text)
+    want = [line for line in every if compile(where, {})(line)]
+    assert reader.page(where, 0, 1_000) == want
+    for view in get_args(View):
+        assert len(reader.numbers(view, where)) == len(want)
