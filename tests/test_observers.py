@@ -92,7 +92,7 @@ def test_a_recorder_records_without_observers_that_cannot_be_loaded(
         given.append((watchers, told))
         return 0
 
-    monkeypatch.setattr(recorder.recorder, "main", main)
+    monkeypatch.setattr("ocpp_proxy.hub.recorder.main", main)
     monkeypatch.setattr(recorder, "open_store", lambda config: None)
     monkeypatch.setattr(instance, "read_config", lambda folder: Config(enable=(word,)))
     assert recorder.main(["--instance", str(tmp_path), "--alive-fd", "-1"]) == 0

@@ -1,18 +1,33 @@
-"""The observers of the recorder: each a ``watch.Watch``, fed after the live readers, switched without a restart."""
+"""The observers of the recorder: each a ``watch.Watch``, fed after the live readers, switched without a restart.
+
+One that ends the process (C code, ``os._exit``) would end every next recorder as well: after ``ENDS`` of them in a row that
+did not live long, the recorder starts without observers. The mark in the instance folder counts.
+"""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from ocpp_proxy.core.tap import Tap
 from ocpp_proxy.core.watching import Watcher
+from ocpp_proxy.hub.log import logger
 from ocpp_proxy.hub.watch import Watch
 from ocpp_proxy.records import Record
 
+ENDS = 3
+WELL_SECONDS = 60.0                         # a recorder that lived so long did not end for its observers
+
 
 class Observing:
-    """All observers. ``tap``: gives the stream without masks to those that ask for it. ``first``: run from ``begin`` on."""
+    """All observers. ``tap``: gives the stream without masks to those that ask for it. ``first``: run from ``begin`` on.
 
-    def __init__(self, tap: Tap | None = None, first: Sequence[Watcher] = ()) -> None:
+    ``instance``: the folder for the mark; None: nothing is remembered.
+    """
+
+    def __init__(self, tap: Tap | None = None, first: Sequence[Watcher] = (), instance: Path | None = None) -> None:
+        self._mark = instance / "observed" if instance is not None else None
+        self._well: asyncio.TimerHandle | None = None
         self._tap = tap or Tap()
         self._watches: dict[str, Watch] = {}
         self._first = first
@@ -26,7 +41,27 @@ class Observing:
 
     def begin(self) -> None:
         """Run the first ones. In the recorder's loop."""
+        ends = self._ends()
+        if self._first and ends >= ENDS:
+            logger().error("recording without observers", reason=f"the recorder ended {ends} times in a row with them")
+            return
+        if self._first and self._mark is not None:
+            with contextlib.suppress(OSError):
+                self._mark.write_text(str(ends + 1))
+            self._well = asyncio.get_running_loop().call_later(WELL_SECONDS, self._unmark)
         self.set(self._first)
+
+    def _ends(self) -> int:
+        """How many recorders before this one did not end in order."""
+        try:
+            return int(self._mark.read_text()) if self._mark is not None else 0
+        except (OSError, ValueError):
+            return 0
+
+    def _unmark(self) -> None:
+        if self._mark is not None:
+            with contextlib.suppress(OSError):
+                self._mark.unlink(missing_ok=True)
 
     def set(self, installed: Sequence[Watcher]) -> None:
         """Run these: one of the same ``key`` goes on, others begin and end. In the recorder's loop."""
@@ -54,8 +89,11 @@ class Observing:
     async def end(self) -> None:
         """Let all end: at once, within ``watch.END_SECONDS``."""
         self._tap.on = False
+        if self._well is not None:
+            self._well.cancel()
         ending = [watch.end() for watch in self._watches.values()]
         await asyncio.gather(*ending, *self._gone)
+        self._unmark()
 
     def gauges(self) -> dict[str, tuple[str, float]]:
         """Numbers for the metrics and the health page."""

@@ -22,6 +22,7 @@ from ocpp_proxy.model import Frame, Message, Side
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0        # seconds before dialling again; doubled each time, give or take a half
 LINGER_SECONDS = 10.0                       # in which what is queued still goes out after the charger has left
 KEPT = 200                                  # transactions of a charger that are remembered
+MOST_LINKS = 100_000                        # links whose charger is remembered
 MOST_CHARGERS = 10_000                      # chargers whose transactions are, also after they have left
 REFUSAL = "NotSupported", "this connection is a copy of a charger's messages; nothing reaches the charger"
 _OF_TRANSACTIONS = ("StopTransaction", "MeterValues")
@@ -103,6 +104,7 @@ class Mirror(Observer):
         _bound(self._known, MOST_CHARGERS)
         charger = self._chargers[identity] = _Charger(link_id, known)
         self._links[link_id] = identity
+        _bound(self._links, MOST_LINKS)
         for number, (place, queue) in enumerate(zip(self._places, queues, strict=True)):
             charger.copies.append(_Copy(place, identity, protocol, queue, (known, number)))
         return charger

@@ -15,12 +15,14 @@ from websockets.typing import Subprotocol
 
 from ocpp_proxy.api import Observer, ObserverContext
 from ocpp_proxy.checks import Settings
+from ocpp_proxy.core import watching
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.core.tap import Tap
 from ocpp_proxy.core.watching import Sight, Watcher, link_of, size_of
 from ocpp_proxy.hub import dialling, watch
+from ocpp_proxy.hub import observing as observing_module
 from ocpp_proxy.hub.client import LiveSource
 from ocpp_proxy.hub.observing import Observing
 from ocpp_proxy.hub.recording import Recorder
@@ -338,6 +340,50 @@ def test_secrets_are_for_those_who_ask_only() -> None:
     assert "secret_" in repr(other.seen) and "hunter2" not in repr(other.seen)
     assert "hunter2" in repr(asking.seen) and not any(
         record.message.masked for record in asking.seen if isinstance(record, MessageSeen))
+
+
+def test_one_that_ends_the_recorder_is_left_out_after_the_third_time(tmp_path: Path) -> None:
+    def begin(seer: Seer, end: bool) -> list[str]:
+        async def work() -> None:
+            observing = Observing(first=[one(seer)], instance=tmp_path)
+            observing.begin()
+            observing.feed(beats(1))
+            await until(lambda: bool(seer.seen) or not observing.watches)
+            if end:
+                await observing.end()
+            else:                           # as if the process were gone: nothing is put in order
+                await asyncio.gather(*(running.end() for running in observing.watches))
+        return [line["event"] for line in run(work())]
+
+    seers = [Seer() for _ in range(7)]
+    assert [begin(seer, end=False) for seer in seers[:2]] == [[], []]
+    assert begin(seers[2], end=True) == []              # one that ends in order clears them
+    assert [begin(seer, end=False) for seer in seers[3:6]] == [[], [], []]
+    assert begin(seers[6], end=True) == ["recording without observers"]
+    assert [bool(seer.seen) for seer in seers] == [True] * 6 + [False]
+    assert begin(seers[6], end=True) == [] and seers[6].seen            # and so does a recorder without them
+
+
+def test_a_recorder_that_lives_long_did_not_end_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observing_module, "WELL_SECONDS", 0.01)
+
+    async def work() -> None:
+        observing = Observing(first=[one(Seer())], instance=tmp_path)
+        observing.begin()
+        assert (tmp_path / "observed").read_text() == "1"
+        await until(lambda: not (tmp_path / "observed").exists())
+        await observing.end()
+
+    run(work())
+
+
+def test_the_links_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "MOST_LINKS", 10)
+    sight, feed = Sight(lambda identity, version: True), Feed()
+    for link_id in range(1, 50):
+        feed.begin(link_id, f"CP{link_id}")
+    assert sum(not link_of(record) for record in sight.pick(play(feed.records))) == 0
+    assert len(sight._links) <= 10
 
 
 def test_the_log_of_one_that_talks_too_much_is_bounded() -> None:
