@@ -96,7 +96,9 @@ def test_what_was_dropped_or_cannot_be_told_says_so() -> None:
     assert '-   "idTag": "A",' in "\n".join(texts(Change("t", "dropped", FROM)))
     assert "nothing left for it so far" in texts(Change("t", "held", FROM))
     assert "stores nothing\\x1b" in texts(Change("t", "replaced", FROM, (), "stores nothing\x1b"))
-    assert "the same values" in texts(Change("t", "replaced", b'[2,"a","X",{"v":1}]', ('[2,"a","X",{"v": 1}]',)))
+    same = b'[2,"a","X",{"v":1}]'
+    assert "the same values, written otherwise" in texts(Change("t", "replaced", same, ('[2,"a","X",{"v": 1}]',)))
+    assert "then it left as it came" in texts(Change("t", "held", same, (same.decode(),)))
     many = b'[2,"a","X",[' + b",".join(b"%d" % at for at in range(3_000)) + b"]]"
     assert any("more lines)" in line for line in texts(Change("t", "dropped", many)))
 

@@ -54,10 +54,12 @@ def rows(change: Change, width: int, look: Look) -> Iterator[Pieces]:
     elif not change.sent and change.verdict in ("replaced", "held"):
         yield [("nothing left for it so far", "dim")]
     for text in change.sent:
-        before, after = parts(change.received, text.encode("utf-8", "backslashreplace"))
+        sent = text.encode("utf-8", "backslashreplace")
+        before, after = parts(change.received, sent)
         paths = list(differing(before, after))
         named = ", ".join(safe_text(path, 120) for path in paths[:PATHS]) + (" ..." if len(paths) > PATHS else "")
-        yield [(f"differs at {named}" if paths else "the same values", "word")]
+        same = "then it left as it came" if sent == change.received else "the same values, written otherwise"
+        yield [(f"differs at {named}" if paths else same, "word")]
         yield from beside(_lines(before), _lines(after), width, look)
     if not change.sent:
         before, _ = parts(change.received, b"")
