@@ -12,7 +12,7 @@ from ocpp_proxy.cli.tailing import all_lines
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields.registry import findings_of
 from ocpp_proxy.model import Finding, Severity
-from ocpp_proxy.records import Found
+from ocpp_proxy.records import Found, FrameSeen
 from ocpp_proxy.source import Source
 
 SHOWN = 5                                   # examples of one rule and charger; --json has all
@@ -45,6 +45,8 @@ async def stored(source: Source, suggester: Suggester) -> list[Finding]:
     found: dict[int, Finding] = {}
     async for page in all_lines(source):
         for line in page:
+            if line.frame is not None:
+                suggester.see(FrameSeen(line.frame))
             suggester.see(line.record)
             for finding in findings_of(line):
                 if finding.finding_id not in found and not isinstance(line.record, Found):

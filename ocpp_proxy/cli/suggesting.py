@@ -26,6 +26,7 @@ from ocpp_proxy.wire.ocppj import rebuild
 MOST_TRIED = 500                            # findings tried of one check; what is beyond is not counted
 MOST_CALLS = 64                             # Calls remembered of a link, for answers that come later
 MOST_STATIONS = 10_000
+REPLACED = "replaced"
 Told = tuple[object, ...]
 _INDEX = re.compile(r"\[\d+\]")
 
@@ -52,6 +53,7 @@ class Suggester:
         self._boots: dict[str, Message] = {}
         self._last: Message | None = None
         self._call: Message | None = None               # that the last message answers
+        self._replaced = False                          # the last frame was, by a plugin
 
     def see(self, record: Record) -> None:
         """One record of the stream, in order."""
@@ -61,6 +63,7 @@ class Suggester:
             case Found(finding=finding):
                 self.found(finding)
             case FrameSeen(frame=frame):
+                self._replaced = frame.verdict == REPLACED
                 if frame.opcode is Opcode.HTTP_REQ and frame.header:
                     self._of(frame.link_id).head = frame.header
             case Handshake(link=link):
@@ -76,10 +79,12 @@ class Suggester:
         link, message = self._of(finding.link_id), self._last
         names: list[str] = []
         if message is not None and message.msg_no == finding.msg_no:
+            if self._replaced:                          # a plugin has its say about it already
+                return
             self.tried += 1
             spoken = [one for one in profiles if not one.offers and not one.setting]
             names = [one.name for one in spoken if self._repairs(one, finding, message, link)]
-        elif finding.msg_no is None and link.shake is not None:
+        elif finding.msg_no is None and link.shake is not None and not link.shake.repairs:
             self.tried += 1
             names = [one.name for one in profiles if _opens(one, finding, link.head, link.shake)]
         if names:

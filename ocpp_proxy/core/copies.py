@@ -10,7 +10,7 @@ from msgspec import UNSET
 from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.judge import Judge
 from ocpp_proxy.checks.registry import Dispatch
-from ocpp_proxy.checks.state import KEPT_PAYLOAD, LinkState, OpenCall, Replaced, StationState, cut
+from ocpp_proxy.checks.state import ANSWERED_IDS, KEPT_PAYLOAD, Answered, LinkState, OpenCall, Replaced, StationState, cut
 from ocpp_proxy.core.masking import Masker, masked_frame
 from ocpp_proxy.core.plans import Plans, faults_of
 from ocpp_proxy.model import Frame, Message
@@ -57,9 +57,14 @@ class Copies:
             return                                  # the same text, or nobody knows of what
         shown = envelope if masked is None else decode(masked)
         faults = self._faults(link, mtype, action, envelope, place)
-        call = caller.waiting.get(message_id) if mtype == 2 else None
-        if call is not None:
+        call = caller.waiting.get(message_id)
+        if call is not None and mtype == 2:
             self._got(call, faults, shown)
+        elif call is not None:                      # the received answer was no message: this one is given for it
+            call.verdict = "answered"
+        elif mtype == 2 and answered is None:       # nor was the received Call: the answer to this one is nobody's fault
+            caller.answered[message_id] = Answered(original.msg_no, action, 1)
+            cut(caller.answered, ANSWERED_IDS)
         if not original.faulty and (faults or envelope.faults):
             message = Message(
                 original.msg_no, frame.frame_id, frame.link_id, link.link.identity, frame.time_ns, frame.sender, mtype,

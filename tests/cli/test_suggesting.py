@@ -26,14 +26,15 @@ JUDGED = [
 
 
 def suggested(
-    conversation: str, protocol: str = "ocpp1.6", offered: tuple[str, ...] = ("ocpp1.6",),
+    conversation: str, protocol: str = "ocpp1.6", offered: tuple[str, ...] = ("ocpp1.6",), verdict: str = "",
 ) -> tuple[Suggester, list[Finding]]:
     suggester, analyser, findings = Suggester(), Analyser(Settings(), Ids(), None), list[Finding]()
     link = Link(1, START_NS, "", identity="CP1", protocol=protocol, status=101, offered=offered)
     sources: list[Any] = [LinkOpened(link), Handshake(START_NS, link, request_frame=1 if not protocol else 0)]
     for number, line in enumerate(line for line in conversation.strip().splitlines() if line.startswith(("> ", "< "))):
         sender = Side.STATION if line[0] == ">" else Side.CSMS
-        frame = Frame(number + 1, 1, number, START_NS + number, 0, sender, Opcode.TEXT, payload=line[2:].encode())
+        raw = line[2:].encode()
+        frame = Frame(number + 1, 1, number, START_NS + number, 0, sender, Opcode.TEXT, payload=raw, verdict=verdict)
         sources.append(FrameSeen(frame))
     for source in sources:
         out: list[Record] = []
@@ -63,6 +64,12 @@ def test_a_profile_that_does_not_help_is_not_suggested() -> None:
     assert names('> [2,"1","StatusNotification",{"connectorId":1,"errorCode":"Errrr","status":"Available"}]') == set()
     assert names('> [2,"1","MeterValues",{"connectorId":"one","meterValue":[]}]') == set()
     assert names('> [2,"1","StopTransaction",{"transactionId":-1,"meterStop":1,"timestamp":"2027-01-15T08:00:00Z"}]') == set()
+
+
+def test_what_a_plugin_has_repaired_already_is_not_suggested_again() -> None:
+    conversation = PROFILES["letter-case"].conversation
+    assert names(conversation) == {"letter-case", "sample-context"}
+    assert suggested(conversation, verdict="replaced")[0].repaired == {}
 
 
 def test_handshakes() -> None:

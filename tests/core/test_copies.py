@@ -118,3 +118,24 @@ def _sent(analyser: Analyser, feed: Feed, original: Frame) -> list[Record]:
     out: list[Record] = []
     analyser.feed(feed.records[-1], out)
     return out
+
+
+def test_what_a_plugin_made_a_message_of_pairs_without_blaming_anybody() -> None:
+    """The received text was no message (R01); what left for it was one, so its answer has a Call, and its Call an answer."""
+    relay = Relay()
+    relay.tunnel(1)
+    changed(relay, STATION, b'[2,"a","Heartbeat",{"x":}]', b'[2,"a","Heartbeat",{}]')
+    relay.data(1, CSMS, wire_frame(b'[3,"a",{"currentTime":"2026-01-02T03:04:05Z"}]'))
+    relay.data(1, CSMS, wire_frame(b'[2,"b","GetConfiguration",{}]'))
+    changed(relay, STATION, b'[3,"b",{"configurationKey":]}]', b'[3,"b",{"configurationKey":[]}]')
+    relay.now += 120 * 10**9
+    relay.data(1, STATION, wire_frame(b'[2,"c","Heartbeat",{}]', mask=MASK))
+    assert [finding.code for finding in findings(played(relay.records))] == ["R01"]
+    once_more = [finding.code for finding in findings(played([*relay.records, *_answer_again(relay)]))]
+    assert once_more == ["R01", "R06"]
+
+
+def _answer_again(relay: Relay) -> list[SpoolRecord]:
+    before = len(relay.records)
+    relay.data(1, CSMS, wire_frame(b'[3,"a",{"currentTime":"2026-01-02T03:04:05Z"}]'))
+    return relay.records[before:]

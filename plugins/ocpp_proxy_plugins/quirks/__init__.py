@@ -125,7 +125,7 @@ class Quirks(Plugin):
     def _further(self, context: Context, sender: Side, made: str, reason: str) -> Verdict:
         """The values of a Call that was just mended may need repair, too. Answers are not matched to their Call here."""
         raw = msgspec.json.decode(made, type=list[msgspec.Raw])
-        if raw[0] == b"2":
+        if bytes(raw[0]) == b"2":
             call = Call(bytes(raw[3]), msgspec.json.decode(raw[2], type=str))
             verdict = self._repair(context, sender, call, call.action)
             if isinstance(verdict, Replace) and isinstance(verdict.message, Call):
