@@ -12,6 +12,7 @@ from ocpp_proxy.core.hands import Matches
 from ocpp_proxy.core.seats import Chain
 from ocpp_proxy.relay import worker
 from ocpp_proxy.relay.choosing import Chooser
+from ocpp_proxy.spec.versions import version_of
 from ocpp_proxy.wire.command import Sitting
 from ocpp_proxy.wire.frames import use_xor
 
@@ -34,7 +35,7 @@ class Asleep:
 
     def version(self, protocol: str) -> str:
         """As ``Chooser.version``."""
-        return self._wake().version(protocol)
+        return version_of(protocol)
 
     def matcher(self, text: str) -> Matches:
         """As ``Chooser.matcher``."""
