@@ -34,11 +34,11 @@ _MTYPES: dict[type, int] = {Call: 2, CallResult: 3, CallError: 4, Send: 6, Malfo
 class Match:
     """A filter, ready to be asked. ``text``: as it was written."""
 
-    __slots__ = ("_actions", "_all", "_hot", "_sides", "_test", "text")
+    __slots__ = ("_actions", "_decided", "_hot", "_sides", "_test", "text")
 
     def __init__(self, where: Filter) -> None:
         self.text = where.text
-        self._all = where.root == And(())
+        self._decided = _decided(where.root)
         self._test = compile(where)
         self._hot = any(isinstance(leaf, Compare) and leaf.field in _HOT for leaf in _leaves(where.root))
         self._actions = _demanded(where.root, "action")
@@ -49,14 +49,14 @@ class Match:
 
         Never raises, whatever the message holds.
         """
-        if self._all:
-            return True
         about = message if isinstance(message, Call | Send) else call
         action = about.action if about is not None else ""
         if self._actions is not None and action not in self._actions:
             return False
         if self._sides is not None and sender.value not in self._sides:
             return False
+        if self._decided:
+            return True
         mtype = _MTYPES[type(message)]
         evse, connector, tx_id, token = _hot(version, action, mtype, message.payload) if self._hot else NO_KEYS
         error = (message.code, message.description) if isinstance(message, CallError) else ("", "")
@@ -107,6 +107,15 @@ def _demanded(node: Node, field: str) -> frozenset[object] | None:
             return None if None in each else frozenset().union(*(values for values in each if values is not None))
         case _:
             return None
+
+
+def _decided(node: Node) -> bool:
+    """Whether action and side are all that the filter asks, and every one of its terms demands a value of them."""
+    if isinstance(node, And):
+        return all(map(_decided, node.items))
+    if not isinstance(node, Compare) or node.field not in ("action", "side") or node.op not in ("==", "in"):
+        return False
+    return "" not in (node.value if isinstance(node.value, tuple) else (node.value,))
 
 
 @lru_cache(maxsize=1024)

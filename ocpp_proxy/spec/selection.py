@@ -183,7 +183,7 @@ def _below(place: Place, part: Part) -> Iterator[Place]:
         case Each():
             yield from _inside(place)
         case Deep():
-            yield from (found for found in _deep(place) if found.key == part.name)
+            yield from _deep(place, part.name)
         case Asked():
             items = _inside(place) if isinstance(value, list) else [place]
             yield from (item for item in items if part.holds(item.value))
@@ -201,9 +201,17 @@ def _inside(place: Place) -> Iterator[Place]:
         yield from (Place(value, name, (*place.steps, name)) for name in value)
 
 
-def _deep(place: Place) -> Iterator[Place]:
-    waiting = [place]
+def _deep(place: Place, name: str) -> Iterator[Place]:
+    """A name at any depth, those outside before those inside them; nothing is made of what is on the way."""
+    waiting: list[tuple[object, tuple[Step, ...]]] = [(place.value, place.steps)]
     while waiting:
-        inside = list(_inside(waiting.pop()))
-        yield from inside
-        waiting += [inner for inner in reversed(inside) if isinstance(inner.value, dict | list)]
+        value, steps = waiting.pop()
+        if isinstance(value, dict):
+            if name in value:
+                yield Place(value, name, (*steps, name))
+            inside = [(inner, (*steps, key)) for key, inner in value.items() if isinstance(inner, dict | list)]
+        elif isinstance(value, list):
+            inside = [(inner, (*steps, at)) for at, inner in enumerate(value) if isinstance(inner, dict | list)]
+        else:
+            continue
+        waiting += reversed(inside)

@@ -37,7 +37,7 @@ RETURNING = frozenset(("token", "vehicle", "station"))
 """Categories whose values the other side sends back; the others are only hidden."""
 
 MOST = 500                                  # characters of a value that is enciphered; longer ones become ``redacted``
-ROUNDS = 10
+ROUNDS = 8
 _DIGITS, _UPPER, _LOWER = "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
 _FORMS = tuple((re.compile(f"[{alphabet}]+"), alphabet) for alphabet in (_DIGITS, _DIGITS + "ABCDEF", _DIGITS + "abcdef"))
 
@@ -145,13 +145,16 @@ def _of_value(key: str, value: object, hide: bool) -> object:
     if isinstance(value, str):
         return pseudonym(key, value, hide)
     if isinstance(value, int) and not isinstance(value, bool):
-        return int(pseudonym(key, str(value), hide))
+        return int(pseudonym(key, str(value), hide, True))
     return value
 
 
 @lru_cache(maxsize=8192)
-def pseudonym(key: str, text: str, hide: bool = True) -> str:
-    """The pseudonym of a text, or (``hide`` false) the text of one. Letters and digits of ASCII change, nothing else."""
+def pseudonym(key: str, text: str, hide: bool = True, number: bool = False) -> str:
+    """The pseudonym of a text, or (``hide`` false) the text of one. Letters and digits of ASCII change, nothing else.
+
+    ``number``: the text is a whole number's, and has to remain one.
+    """
     if len(text) > MOST:
         return "redacted" if hide else text
     alphabets = _alphabets(text)
@@ -160,13 +163,13 @@ def pseudonym(key: str, text: str, hide: bool = True) -> str:
         size *= len(alphabet)
     if size == 1:
         return text
-    number, made = _number(text, alphabets), ""
+    value = _number(text, alphabets)
     bits = max(2, (size - 1).bit_length())
     while True:                             # a walk along one cycle of the permutation, back into the values of this form
-        number = _step(key, number, (bits + 1) // 2, hide)
-        if number < size:
-            made = _text(text, number, alphabets)
-            if _alphabets(made) == alphabets and (made[0] == "0") is (text[0] == "0"):
+        value = _step(key, value, (bits + 1) // 2, hide)
+        if value < size:
+            made = _text(value, alphabets)
+            if _alphabets(made) == alphabets and (not number or str(int(made)) == made):
                 return made
 
 
@@ -185,7 +188,7 @@ def _number(text: str, alphabets: list[str]) -> int:
     return number
 
 
-def _text(form: str, number: int, alphabets: list[str]) -> str:
+def _text(number: int, alphabets: list[str]) -> str:
     made: list[str] = []
     for alphabet in reversed(alphabets):
         number, index = divmod(number, len(alphabet))

@@ -38,11 +38,18 @@ selected = lru_cache(maxsize=1024)(select)
 
 
 class At(Struct, frozen=True):
-    """What an operation works on. ``payload``: a decoded one; ``lose``: tells a loss; ``words``: what $now etc. stand for."""
+    """What an operation works on. ``payload``: a decoded one; ``lose``: tells a loss."""
 
     payload: Any
     lose: Lose
-    words: dict[str, str]
+    context: Context
+
+    def filled(self, value: Any) -> Any:
+        """The value, or what a text stands for."""
+        if value == "$now":
+            moment = datetime.fromtimestamp(self.context.now_ns / 1e9, UTC)
+            return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return self.context.identity if value == "$identity" else value
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op"):
@@ -94,7 +101,7 @@ class Set(Step, frozen=True, tag="set"):
 
     def apply(self, at: At) -> bool:
         """Every place, made where it has to be."""
-        value = at.words.get(self.value, self.value) if isinstance(self.value, str) else self.value
+        value = at.filled(self.value)
         changed = False
         for place in selected(self.path).slots(at.payload):
             there = place.key in place.holder if isinstance(place.holder, dict) else True
@@ -339,15 +346,11 @@ class Rewrite(Plugin):
                 continue
             if not context.matches(rule.where, sender, message, call):
                 continue
-            at = At(message.json(), lose, {"$now": _moment(context.now_ns), "$identity": context.identity})
+            at = At(message.json(), lose, context)
             if sum(step.apply(at) for step in rule.do):         # all of them, not only up to the first that hits
                 message = structs.replace(message, payload=msgspec.json.encode(at.payload))
                 reasons.append(rule.reason or f"rule {number}")
         return Replace(message, ", ".join(reasons)) if reasons else PASS
-
-
-def _moment(now_ns: int) -> str:
-    return datetime.fromtimestamp(now_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _number(value: object) -> Decimal | None:

@@ -93,9 +93,10 @@ def test_the_number_of_a_certificate_is_left_alone() -> None:
 
 
 def test_further_paths_and_numbers() -> None:
+    number = pseudonym(KEY, "4711", True, True)
     play(Redact, f"""
         > [2,"1","DataTransfer",{{"vendorId":"Plate","data":{{"plate":"B-XY 123","n":4711}}}}]
-        => [2,"1","DataTransfer",{{"vendorId":"Plate","data":{{"plate":"{hidden("B-XY 123")}","n":{hidden("4711")}}}}}]
+        => [2,"1","DataTransfer",{{"vendorId":"Plate","data":{{"plate":"{hidden("B-XY 123")}","n":{number}}}}}]
         < [3,"1",{{"status":"Accepted","data":{{"plate":"{hidden("B-XY 123")}"}}}}]
         <= [3,"1",{{"status":"Accepted","data":{{"plate":"B-XY 123"}}}}]
     """, options={**OPTIONS, "paths": ["$.data.plate", "$.data.n"]})
@@ -133,6 +134,14 @@ def test_no_two_values_of_a_form_share_a_pseudonym(form: str) -> None:
 def test_another_key_gives_another_pseudonym_and_long_texts_none() -> None:
     assert hidden("04A2B3C4D5E6F7") != pseudonym(KEY + "2", "04A2B3C4D5E6F7")
     assert hidden("x" * (MOST + 1)) == "redacted"
+
+
+@pytest.mark.parametrize("digits", [1, 2, 3])
+def test_numbers_stay_numbers_of_as_many_digits(digits: int) -> None:
+    numbers = [str(number) for number in range(1000) if len(str(number)) == digits]
+    made = [pseudonym(KEY, number, True, True) for number in numbers]
+    assert sorted(made) == sorted(numbers) and made != numbers
+    assert [pseudonym(KEY, number, False, True) for number in made] == numbers
 
 
 @pytest.mark.parametrize(("options", "said"), [
