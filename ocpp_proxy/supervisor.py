@@ -186,6 +186,8 @@ class Supervisor:
             token=secrets.token_urlsafe(24), started_ns=time.time_ns(), version=__version__,
             isolated=tuple(entry.address for share in shares[1:] for entry in share[:1]), read_token=secrets.token_urlsafe(24),
         )
+        for stale in folder.glob("relay-*.json"):       # what workers of an earlier run counted
+            stale.unlink()
         instances.write(known)
         stack.callback((folder / "instance.json").unlink, missing_ok=True)
         return known

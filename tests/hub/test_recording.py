@@ -280,13 +280,15 @@ def test_what_cannot_be_kept_is_not_committed_and_stays_in_the_spool(
     assert not writer.path.exists()
 
 
-def test_health_is_red_while_the_relay_has_no_room(tmp_path: Path) -> None:
+def test_health_is_red_while_the_relay_has_no_room_or_keeps_no_states(tmp_path: Path) -> None:
     Writer(tmp_path / "spool").append(b"1")
     (tmp_path / "relay-0.json").write_text('{"in_gap": true}')
 
     async def during(recorder: Recorder, source: LiveSource) -> None:
         assert (await source.health())["problems"] == ["spool: worker 0 has no room and counts what it cannot keep"]
-        (tmp_path / "relay-0.json").write_text('{"in_gap": false}')
+        (tmp_path / "relay-0.json").write_text('{"in_gap": false, "state_error": "disk full"}')
+        assert (await source.health())["problems"] == ["state: worker 0: disk full"]
+        (tmp_path / "relay-0.json").write_text('{"in_gap": false, "state_error": ""}')
         assert (await source.health())["problems"] == []
 
     assert recorded(tmp_path, None, during) == 0
