@@ -192,7 +192,7 @@ TRANSACTIONS = vocabulary("transactions", (
 
 LOG = vocabulary("log", (
     _text("level", "how grave", "severity", choices=("info", "warning", "error", "critical")),
-    _text("process", "who says it: relay, recorder, supervisor"),
+    _text("process", "who says it: relay, recorder, supervisor, or audit (a person)"),
     _text("text", "what it says", "message"),
     _time("time", "when", "ts", attribute="time_ns"),
 ), "level != info and process == relay")
