@@ -5,6 +5,8 @@ import re
 from typing import Any, get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ocpp_proxy_plugins.rewrite import MOST_LOST, Operation, Rewrite
 
 from ocpp_proxy.api import Side
@@ -176,3 +178,22 @@ def test_a_text_that_is_no_message_is_repaired_by_pattern() -> None:
         > [2,"3","Heartbeat",{}]
         => [2,"3","Heartbeat",{}]
     """, options=repair)
+
+
+NAMES = st.sampled_from(["a", "b", "unit", "unitOfMeasure"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    | st.sampled_from(["1e9999", "-0", "9" * 39, "1e-29", "Infinity", " 7 "]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=12,
+)
+PATHS = ["$.a", "$[*]", "$..a", "$.a[*].b", "$.a[0]", "$.a[-1].b", '$.a[?b=="1"].unit', "$.b.a"]
+
+
+@given(st.dictionaries(NAMES, VALUES), st.sampled_from(PATHS), st.sampled_from([case[1] for case in CASES]))
+def test_no_payload_makes_an_operation_fail(payload: dict[str, Any], path: str, step: dict[str, Any]) -> None:
+    stage = Stage([Rewrite], options=do({**step, "path": "$.a.b" if step.get("missing") else path}))
+    stage.send(Side.STATION, json.dumps([2, "1", "DataTransfer", payload]))
+    assert stage.played.findings == []
+    (_, text), = stage.played.sent
+    assert text.startswith('[2, "1"') or json.loads(text)[:3] == [2, "1", "DataTransfer"]
