@@ -57,19 +57,19 @@ class Suggester:
 
     def see(self, record: Record) -> None:
         """One record of the stream, in order."""
-        match record:
-            case MessageSeen(message=message):
-                self._message(message)
-            case Found(finding=finding):
-                self.found(finding)
-            case FrameSeen(frame=frame):
-                self._replaced = frame.verdict == REPLACED
-                if frame.opcode is Opcode.HTTP_REQ and frame.header:
-                    self._of(frame.link_id).head = frame.header
-            case Handshake(link=link):
-                self._of(link.link_id).shake = record
-            case LinkClosed(link_id=link_id):
-                self._links.pop(link_id, None)
+        if isinstance(record, FrameSeen):
+            frame = record.frame
+            self._replaced = frame.verdict == REPLACED
+            if frame.opcode is Opcode.HTTP_REQ and frame.header:
+                self._of(frame.link_id).head = frame.header
+        elif isinstance(record, MessageSeen):
+            self._message(record.message)
+        elif isinstance(record, Found):
+            self.found(record.finding)
+        elif isinstance(record, Handshake):
+            self._of(record.link.link_id).shake = record
+        elif isinstance(record, LinkClosed):
+            self._links.pop(record.link_id, None)
 
     def found(self, finding: Finding) -> None:
         """A finding, raised on the record seen last."""
@@ -91,7 +91,7 @@ class Suggester:
             self.repaired[told_of(finding)] = tuple(names)
 
     def _message(self, message: Message) -> None:
-        link = self._of(message.link_id)
+        link = self._links.get(message.link_id) or self._of(message.link_id)
         self._last = message
         self._call = call = link.calls.pop(message.call_no, None) if message.call_no is not None else None
         if message.mtype == 2:

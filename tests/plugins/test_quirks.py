@@ -147,10 +147,27 @@ def test_the_transaction_is_known_again_after_a_new_connection() -> None:
     for line in start.strip().splitlines():
         if line.startswith(("> ", "< ")):
             first.send(Side.STATION if line[0] == ">" else Side.CSMS, line[2:])
-    assert first.onion.seats[0].context.state.transactions == {1: 77}
+    state = first.played.state["quirks"]
+    meter = '{"connectorId":1,"transactionId":%s,"meterValue":[]}'
+    play(Quirks, f'> [2,"9","MeterValues",{meter % -1}]\n~ invented $.transactionId\n=> [2,"9","MeterValues",{meter % 77}]\n'
+                 "! quirks-repaired", options=options, state=state)
     first.send(Side.STATION, '[2,"2","StopTransaction",{"transactionId":77,"meterStop":1,"timestamp":"2026-01-02T04:04:05Z"}]')
     first.send(Side.CSMS, '[3,"2",{}]')
     assert first.onion.seats[0].context.state.transactions == {}
+
+
+def test_a_vendor_s_profile_is_on_at_once_when_the_charger_dials_again() -> None:
+    known = Quirks.State(vendor="Legrand", model="GreenUp")
+    play(Quirks, f"> {STATUS}\n=> {saying('OtherError')}\n! quirks-repaired", options={"profiles": "auto"}, state=known)
+    play(Quirks, f"> {STATUS}\n=> {STATUS}", options={"profiles": "auto"}, state=Quirks.State(vendor="ACME"))
+
+
+def test_transactions_are_remembered_only_for_a_profile_that_asks() -> None:
+    stage = Stage([Quirks], options={"profiles": "auto"})
+    start = '{"connectorId":1,"idTag":"A","meterStart":0,"timestamp":"2026-01-02T03:04:05Z"}'
+    stage.send(Side.STATION, f'[2,"1","StartTransaction",{start}]')
+    stage.send(Side.CSMS, '[3,"1",{"transactionId":77,"idTagInfo":{"status":"Accepted"}}]')
+    assert stage.onion.seats[0].context.state == Quirks.State()
 
 
 def test_the_values_of_a_mended_call_are_repaired_as_well() -> None:

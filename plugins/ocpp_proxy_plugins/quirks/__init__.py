@@ -28,6 +28,7 @@ from ocpp_proxy.api import (
 from ocpp_proxy.spec import actions
 from ocpp_proxy_plugins.quirks.gate import Gate
 from ocpp_proxy_plugins.quirks.profile import PROFILES, Profile
+from ocpp_proxy_plugins.quirks.repairs import Transaction
 from ocpp_proxy_plugins.quirks.stamps import Stamps
 from ocpp_proxy_plugins.quirks.texts import mended, said
 from ocpp_proxy_plugins.quirks.work import Work
@@ -78,6 +79,7 @@ class Quirks(Plugin):
 
     def __init__(self) -> None:
         self._chosen: tuple[Profile, ...] | None = None
+        self._follows = False                           # whether transactions matter to one of them
         self._gates: dict[Key, Gate] = {}
         self._repaired: dict[str, int] = {}             # profile -> messages
 
@@ -103,10 +105,11 @@ class Quirks(Plugin):
     def on_answer(self, context: Context, sender: Side, answer: Answer, call: Call) -> Verdict:
         """Repair an answer, and learn the ids of transactions."""
         verdict = self._repair(context, sender, answer, call.action)
-        if sender is Side.CSMS and call.action == "StartTransaction" and isinstance(answer, CallResult):
-            self._started(context, call, answer)
-        elif sender is Side.CSMS and call.action == "StopTransaction":
-            self._stopped(context, call)
+        if sender is Side.CSMS and self._follows:
+            if call.action == "StartTransaction" and isinstance(answer, CallResult):
+                self._started(context, call, answer)
+            elif call.action == "StopTransaction":
+                self._stopped(context, call)
         return verdict
 
     def on_malformed(self, context: Context, sender: Side, text: Malformed) -> Verdict:
@@ -152,6 +155,7 @@ class Quirks(Plugin):
             fitting = known if options.everyone else {profile.name for profile in mine}
             chosen = dict.fromkeys([*auto, *(name for name in asked if name in fitting)])
             self._chosen = tuple(known[name] for name in chosen)
+            self._follows = any(isinstance(repair, Transaction) for one in self._chosen for repair in one.repairs)
             self._gates.clear()
         return self._chosen
 
