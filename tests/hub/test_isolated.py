@@ -55,7 +55,7 @@ def test_a_hook_that_ends_its_process_cuts_only_the_links_of_that_process(tmp_pa
                 deadly, quiet = (known.isolated[0], known.listen[0]) if own else (known.listen[0], known.isolated[0])
                 async with connect(f"ws://{quiet}/QUIET", subprotocols=PROTOCOL) as other:
                     for number in range(2):
-                        async with connect(f"ws://{deadly}/CP1", subprotocols=PROTOCOL) as station:
+                        async with connect(f"ws://{deadly}/CP1", subprotocols=PROTOCOL, open_timeout=60) as station:
                             await exchange(station, number)
                             await exchange(other, number)
                             await station.send(json.dumps([2, f"d{number}", "Die", {}]))
@@ -65,7 +65,7 @@ def test_a_hook_that_ends_its_process_cuts_only_the_links_of_that_process(tmp_pa
                         died = await proxy.wait_for("died", name)
                         assert died["text"] == f"{name} ended with exit code 7 in a hook of plugin deadly"
                         await exchange(other, number + 10)
-                    async with connect(f"ws://{deadly}/CP1", subprotocols=PROTOCOL) as station:
+                    async with connect(f"ws://{deadly}/CP1", subprotocols=PROTOCOL, open_timeout=60) as station:
                         await exchange(station, 20)         # it came back a last time
                     await exchange(other, 20)
                 proxy.process.send_signal(signal.SIGTERM)

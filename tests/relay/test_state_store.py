@@ -235,6 +235,24 @@ def test_a_full_disk_fails_those_who_wait_and_nobody_later(tmp_path: Path) -> No
     assert rows(tmp_path / "s") == [("numbers", "CP1", 1, 1, row(1).body)]
 
 
+def test_a_file_that_another_process_holds_fails_and_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_store, "LOCKED_SECONDS", 0.01)
+
+    async def body() -> None:
+        asked = Asked(tmp_path / "s")
+        assert (await asked.open()).epoch == 1
+        other = sqlite3.connect(tmp_path / "s", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        assert "locked" in await asked.keep(1, row(1)) and "locked" in asked.store.error
+        other.rollback()
+        other.close()
+        assert await asked.keep(1, row(2)) == "" and not asked.store.error
+        asked.store.close()
+
+    play(body())
+    assert rows(tmp_path / "s") == [("numbers", "CP1", 1, 1, row(2).body)]
+
+
 def test_a_disk_that_hangs_fails_after_its_time_and_everybody_at_once_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
