@@ -98,11 +98,16 @@ def test_nothing_is_applied_without_a_yes_and_a_refusal_is_told(tmp_path: Path) 
 
 
 def test_a_vendor_s_profile_is_offered_untried(tmp_path: Path) -> None:
+    acting = source("V01", texts=(LEGRAND,))
+
     async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
         asked = await pressed(app, pilot)
         assert asked[0].endswith("(not tried: they go by what the charger said before)")
         assert [line.partition(":")[0] for line in asked[1:] if line.startswith("leg")] == ["legrand-error-code"]
-    on(source("V01", texts=(LEGRAND,)), "Findings", body, tmp_path)
+        await pilot.press("y")
+        await until(pilot, lambda: acting.told)
+        assert acting.told[0][4] == {"profiles": ["legrand-error-code"], "everyone": True}      # it has said who it is long ago
+    on(acting, "Findings", body, tmp_path)
 
 
 def test_what_no_profile_repairs(tmp_path: Path) -> None:

@@ -126,14 +126,14 @@ class Hands:
             return
         if not await self._sure(list(advice.lines), "apply"):
             return
-        names = dict.fromkeys([*self._applied.get(finding.identity, ()), *advice.names])
+        options = mending.options_of([*self._applied.get(finding.identity, ()), *advice.names])
         try:
-            await self._actor.switch(mending.PLUGIN, True, finding.identity, {"profiles": list(names)})
+            await self._actor.switch(mending.PLUGIN, True, finding.identity, options)
         except FAULTS as error:
             self.say(str(error), True)
         else:
-            self._applied[finding.identity] = tuple(names)
-            self.say(f"{finding.identity}: quirks repairs {', '.join(names)}")
+            self._applied[finding.identity] = tuple(options["profiles"])
+            self.say(f"{finding.identity}: quirks repairs {', '.join(options['profiles'])}")
 
     async def _sure(self, lines: list[str], yes: str) -> bool:
         return await self._app.push_screen_wait(AskSure(lines, self._ground.look, yes)) == "y"

@@ -3,6 +3,9 @@
 Loaded when it is first asked for: it takes the rules and the plugin with it.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 from msgspec import Struct
 from ocpp_proxy_plugins.quirks import PROFILES, Profile
 
@@ -40,6 +43,12 @@ async def advice_for(source: Source, finding: Finding) -> Advice:
         return _advice(finding, [PROFILES[name] for name in tried], "tried over this message", setting)
     bound = [profile for profile in made if profile.bound or profile.name == "transaction-id-none"]
     return _advice(finding, bound, "not tried: they go by what the charger said before", setting)
+
+
+def options_of(names: Iterable[str]) -> dict[str, Any]:
+    """The options of the plugin for one charger that a person chose: it need not have said who it is since then."""
+    chosen = list(dict.fromkeys(names))
+    return {"profiles": chosen, **({"everyone": True} if any(PROFILES[name].bound for name in chosen) else {})}
 
 
 def _advice(finding: Finding, profiles: list[Profile], how: str, setting: str) -> Advice:
