@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from ocpp_proxy.cli.printing import render
 from ocpp_proxy.model import Severity
 from ocpp_proxy.source import Charger, Charging, LogLine, Sample
-from tests.tui.panes_case import START, Counting, S, found, group, on, screen, settled
+from tests.tui.panes_case import START, Counting, S, found, group, on, screen, settled, until
 from tests.tui.traffic_lines import LINK, Talk, finding
 
 TITLES = ("Traffic", "Chargers", "Findings", "Transactions", "Query", "Log")
@@ -64,6 +64,21 @@ def test_help_filter_line_and_questions_in_ascii(tmp_path: Path) -> None:
         await pilot.press("escape", "w")
         await settled(pilot)
         assert any("selection.jsonl" in line for line in _is_ascii(app, "asking"))
+    on(full(), "Traffic", body, tmp_path, (80, 24), ascii=True)
+
+
+def test_the_command_palette_and_the_themes_in_ascii(tmp_path: Path) -> None:
+    async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
+        await pilot.press("colon")
+        await until(pilot, lambda: any("Chargers (2)" in line for line in screen(app)))
+        _is_ascii(app, "palette")
+        await pilot.press(*"them")
+        await until(pilot, lambda: any("Choose another theme" in line for line in screen(app)))
+        _is_ascii(app, "palette, searching")
+        await pilot.press("escape", "escape")
+        app.action_change_theme()
+        await until(pilot, lambda: any("nord" in line or "ansi-dark" in line for line in screen(app)))
+        _is_ascii(app, "themes")
     on(full(), "Traffic", body, tmp_path, (80, 24), ascii=True)
 
 

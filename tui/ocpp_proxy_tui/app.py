@@ -11,8 +11,10 @@ from rich.text import Text
 from textual import work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
 from textual.screen import ModalScreen, Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
+from textual.theme import ThemeProvider
 from textual.widgets import ContentSwitcher, Footer, Input, Static, TextArea
 
 from ocpp_proxy.escape import safe_text
@@ -307,6 +309,15 @@ class ProxyApp(App[None]):
         """What can be done here, with which keys."""
         shown = [(self.get_key_display(one.binding), one.binding) for one in self.screen.active_bindings.values()]
         self.push_screen(HelpScreen(self._active, shown, self.ground.look))
+
+    def action_command_palette(self) -> None:
+        """Search the commands of this place."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(placeholder="a command, or part of its name", id="--command-palette"))
+
+    def search_themes(self) -> None:
+        """Choose a theme."""
+        self.push_screen(CommandPalette([ThemeProvider], placeholder="a theme"))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every key of this place is a command."""
