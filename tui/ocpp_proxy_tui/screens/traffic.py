@@ -74,6 +74,7 @@ class Traffic(Pane):
         Binding("r", "look('raw')", "raw", show=False, id="traffic.raw"),
         Binding("x", "look('hex')", "hex", show=False, id="traffic.hex"),
         Binding("d", "look('tree')", "decoded tree", show=False, id="traffic.tree"),
+        Binding("o", "change", "received and sent, side by side", show=False, id="traffic.change"),
         Binding("tab", "other", "list or details", show=False, id="traffic.other"),
         Binding("escape", "back", "back to the list", show=False, id="traffic.back"),
     ]
@@ -137,8 +138,7 @@ class Traffic(Pane):
     @property
     def at_hand(self) -> str:
         """The filter, else what the cell under the cursor says."""
-        column, row = self.list.column(), self.list.row() if self.list.listing is not None else None
-        return super().at_hand or (column.where(row) if column is not None and row is not None else None) or ""
+        return super().at_hand or (self.list.cell_filter() if self.list.listing is not None else "") or ""
 
     async def narrow(self, where: Filter | None) -> None:
         """Another filter: another list."""
@@ -314,6 +314,11 @@ class Traffic(Pane):
         else:
             self.add_class("list-only")
             self.list.focus()
+
+    def action_change(self) -> None:
+        """What was received and what left for it, without going there."""
+        self.remove_class("list-only")
+        self.detail.action_change()
 
     def action_look(self, mode: Mode) -> None:
         """Another view of the details, without going there."""

@@ -142,8 +142,11 @@ class Detail(Widget):
         self.mode = mode
 
     def action_change(self) -> None:
-        """What was received and what left for it."""
+        """What was received and what left for it; once more: as it is now."""
         if self.shown.changed:
+            self._filled.discard("change")
+            if self.mode == "change":
+                self._fill()
             self.mode = "change"
         else:
             self.app.notify("this left as it came: there is nothing to compare", markup=False)
