@@ -377,3 +377,97 @@ def test_deadlines_are_told_in_time_of_day() -> None:
             assert 0 < held.until_ns - time.time_ns() <= 28_000_000_000
 
     play(body())
+
+
+COUNTING = """
+from msgspec import Struct
+
+from ocpp_proxy.api import Call, Context, Decision, Plugin, Replace, Side
+
+
+class Counting(Plugin):
+    class State(Struct, frozen=True):
+        count: int = 0
+
+    def on_call(self, context: Context, sender: Side, call: Call) -> Decision:
+        context.keep(self.State(context.state.count + 1))
+        return Replace(call.carrying({"count": context.state.count}))
+"""
+
+
+def test_a_plugin_with_a_state_that_is_switched_on_an_open_link_has_it(tmp_path: Path) -> None:
+    file = tmp_path / "counting.py"
+    file.write_text(COUNTING)
+
+    async def body() -> None:
+        async with desk() as at:
+            station, csms, _ = await tunnel(at.theatre, False)
+            for number in range(3):
+                await at.person.switch(str(file), True)
+                await station.send(message(BEAT, None, True) * 2)
+                got = await reads(csms, 2 * number + 2, plain)
+                assert [json.loads(text)[3] for text in got] == [{"count": count} for count in range(1, 2 * number + 3)]
+                await at.person.switch("counting", False)
+
+    play(body())
+
+
+def test_what_a_link_that_is_closing_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocpp_proxy.relay.framing.SWITCH_SECONDS", 0.05)
+
+    async def body() -> None:
+        async with desk() as at:
+            station, csms, _ = await tunnel(at.theatre, False)
+            await station.send(message(b"begun", None, True)[:4])
+            assert await csms.read(4)
+            with pytest.raises(ConfigError, match="charger CP1: no message boundary came within"):
+                await at.person.inject("CP1", Side.STATION, "Reset", {"type": "Soft"})
+            await station.send(message(b"begun", None, True)[4:])
+            await csms.send(WebSocketFrame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=False))
+            assert await station.read(4)
+            with pytest.raises(ConfigError, match="charger CP1: the link is closing"):
+                await at.person.inject("CP1", Side.STATION, "Reset", {"type": "Soft"})
+            refused = [outcome for action, _, outcome in at.audits() if action == "inject"]
+            assert refused == [
+                "refused: charger CP1: no message boundary came within 10 s", "refused: the link is closing"]
+            await at.person.disconnect("CP1", reset=True)           # that can always be done
+            await at.theatre.no_links()
+
+    play(body())
+
+
+def test_links_of_before_say_that_a_plugin_comes_with_the_next_connection(tmp_path: Path) -> None:
+    file = tmp_path / "mark.py"
+    file.write_text(PLUGIN % "late")
+
+    async def body() -> None:
+        async with desk(Config(host="preserve")) as at:
+            station, csms, _ = await tunnel(at.theatre, True)
+            at.write_config(enable=(str(file),))
+            at.choosing.reload(at.config)
+            assert "takes effect at the next connection" in (await at.acts.reload("anna"))[-1]
+            extension = PerMessageDeflate(False, False, 15, 15)
+            await station.send(message(BEAT, extension, True))
+            assert await reads(csms, 1, lambda data: texts(data, True)) == [BEAT]
+            station, csms, _ = await tunnel(at.theatre, False)
+            await station.send(message(BEAT, None, True))
+            assert await reads(csms, 1, plain) == [b'[2,"1","Heartbeat",{"by":"late"}]']
+
+    play(body())
+
+
+def test_requests_to_a_worker_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocpp_proxy.relay.commands.MOST_OPEN", 2)
+
+    async def body() -> None:
+        async with desk() as at:
+            station, _, _ = await tunnel(at.theatre, False)
+            asked = [asyncio.ensure_future(at.person.inject("CP1", Side.STATION, "Reset", {"type": "Soft"}, seconds=0.5))
+                     for _ in range(2)]
+            await reads(station, 1, heard)
+            await until(lambda: len(at.commands._open) == 2)
+            with pytest.raises(ConfigError, match="2 requests wait"):
+                await at.person.plugins()
+            assert [one.outcome for one in await asyncio.gather(*asked)] == ["timeout", "timeout"]
+
+    play(body())

@@ -37,6 +37,7 @@ class Loaded(Struct):
     installed: Installed | None
     versions: frozenset[str]
     stamp: tuple[int, ...]
+    origin: str = ""
 
 
 class Switched(Struct, frozen=True):
@@ -124,7 +125,7 @@ class Choosing:
         if on:
             configured(plugin, _given(self._config, switched))      # refuses observers
             self._load(plugin, _given(self._config, switched))
-        elif name not in (known := {state.name for state in self.states()}):
+        elif name not in (known := {name_of(word) for word, _, _ in self._rows()}):
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"enabled: {', '.join(sorted(known)) or 'none'}"
             raise ConfigError(f"plugin {name}: it is enabled nowhere: {hint}")
@@ -178,6 +179,10 @@ class Choosing:
 
     def states(self) -> list[Sitting]:
         """The plugins that are enabled somewhere."""
+        return [self._state(*row) for row in self._rows()]
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        """Of each the word, for which chargers, and who wanted it."""
         rows = [(word, "*", "config") for word in self._config.enable]
         rows += [(word, rule.match.identity, "config") for rule in self._config.links for word in rule.plugins]
         for switched in self._switched:
@@ -186,7 +191,7 @@ class Choosing:
                 rows = [row for row in rows if name_of(row[0]) != name or switched.identity not in ("*", row[1])]
             elif (name, switched.identity) not in {(name_of(word), identity) for word, identity, _ in rows}:
                 rows.append((switched.word, switched.identity, switched.who))
-        return [self._state(*row) for row in dict.fromkeys(rows)]
+        return list(dict.fromkeys(rows))
 
     # ---- what is loaded ----
 
@@ -201,7 +206,8 @@ class Choosing:
         if isinstance(found, Watcher):      # it sits in the recorder
             self._loaded[key] = Loaded(word, options, None, frozenset(), stamp)
         else:
-            self._loaded[key] = Loaded(word, options, structs.replace(found[0], judge=self._judge), found[1], stamp)
+            installed = structs.replace(found[0], judge=self._judge)
+            self._loaded[key] = Loaded(word, options, installed, found[1], stamp, origin_of(word))
         self._errors.pop(name_of(word), None)
 
     def _forget(self) -> None:
@@ -221,10 +227,11 @@ class Choosing:
         kind: Any = found.installed.make if found is not None and found.installed is not None else None
         hooks = tuple(hook for hook in HOOKS if hook in hooks_of(kind)) if kind is not None else ()
         version = kind.version if kind is not None else ""
-        return Sitting(name, describe_origin(word), identity, by, version, hooks, error=self._errors.get(name, ""))
+        origin = found.origin if found is not None else word
+        return Sitting(name, origin, identity, by, version, hooks, error=self._errors.get(name, ""))
 
 
-def describe_origin(word: str) -> str:
+def origin_of(word: str) -> str:
     """Where a plugin comes from: its file, or package and object."""
     return word if is_file(word) else describe(word).origin
 

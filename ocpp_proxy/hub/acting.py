@@ -119,9 +119,14 @@ class Acts:
     async def unintercept(self, number: int, who: str) -> None:
         """As ``Acting.unintercept``."""
         async with self._setting:
-            if self._points.pop(number, None) is None:
-                raise ConfigError(f"breakpoint {number}: there is none; `ocpp-proxy intercept` lists them")
-            await self._arm(who, "unintercept", str(number))
+            point = self._points.pop(number, None)
+            if point is None:
+                raise ConfigError(f"breakpoint {number}: there is none; `ocpp-proxy intercept --list` shows them")
+            try:
+                await self._arm(who, "unintercept", str(number))
+            except ConfigError:
+                self._points[number] = point
+                raise
 
     async def _arm(self, who: str, action: str, detail: str) -> None:
         asked = command.Arm(tuple(self._points.values()), who, action, detail)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 from pathlib import Path
 
@@ -101,3 +102,29 @@ def test_the_command_names_what_is_wrong_with_a_file(machine: Machine) -> None:
     done: subprocess.CompletedProcess[str] = machine.command("plugins", str(bad), "--json")
     assert done.returncode == 1 and json.loads(done.stdout)["name"] == "bad"
     assert f"plugin {bad}:1: cannot be loaded: SyntaxError" in done.stderr
+
+
+def test_sighup_gives_an_open_link_other_plugins(machine: Machine, mine: str) -> None:
+    settings = machine.folder / "proxy.toml"
+    settings.write_text("allow_inject = true\n")
+
+    async def beats(port: int, process: "subprocess.Popen[str]") -> None:
+        url = f"ws://127.0.0.1:{port}/CP1"
+        async with connect(url, subprotocols=[Subprotocol("ocpp1.6")], ping_interval=None) as link:
+            async def beat(number: int) -> str:
+                await link.send(f'[2,"{number}","Heartbeat",{{}}]')
+                answer: str = json.loads(await link.recv())[2]["currentTime"]
+                return answer
+
+            assert await beat(0) != "2026-01-02T03:04:05Z"
+            settings.write_text(f'allow_inject = true\nhandshake = "lenient"\n[[links]]\nplugins = ["{mine}"]\n')
+            process.send_signal(signal.SIGHUP)
+            async with asyncio.timeout(30):
+                number = 1
+                while await beat(number) != "2026-01-02T03:04:05Z":         # the relay looks once a second
+                    number += 1
+
+    with machine.proxy("--no-capture", "--config", str(settings)) as (process, port):
+        asyncio.run(beats(port, process))
+        assert "reload: changed: links; needs a restart: handshake" in machine.log
+        assert stop(process) == 0
