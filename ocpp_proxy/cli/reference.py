@@ -15,6 +15,7 @@ from ocpp_proxy_tui.app import names
 from ocpp_proxy.cli.app import app
 from ocpp_proxy.cli.setting_docs import DOCS
 from ocpp_proxy.cli.settings import leaves
+from ocpp_proxy.core.matching import LATER
 from ocpp_proxy.fields import LINES, Vocabulary
 from ocpp_proxy.fields.lists import LISTS
 
@@ -87,7 +88,9 @@ def _type(kind: Any) -> str:
 
 def fields_page() -> str:
     """The filter language and its fields."""
-    lines = ["# Filter language", "", MADE, "", _LANGUAGE, "", *_field_rows(LINES), "", _OTHERS]
+    later = ", ".join(f"`{name}`" for name in LINES.fields if name in LATER)
+    lines = ["# Filter language", "", MADE, "", _LANGUAGE, "", *_field_rows(LINES), ""]
+    lines += [_IN_FLIGHT.format(later=later), "", _OTHERS]
     for words in LISTS:
         lines += ["", f"### {words.of.capitalize()}", "", f"`{words.example}`", "", *_field_rows(words)]
     return "\n".join(lines) + "\n"
@@ -126,6 +129,12 @@ else the answer's, `outcome` what became of it, `kind` is `message`; `identity`,
 `evse`, `connector`, `token` are the Call's. `mtype`, `text`, `payload`, `payload.<path>` and bare words hold when they hold
 for the Call or an answer to it: `mtype == CALLERROR` finds the exchanges that failed so, `not payload contains x` those
 without x in any of their messages. All other rows, and every row of a list of frames, are asked as the lines they are."""
+
+_IN_FLIGHT = """\
+## Messages in flight
+
+Breakpoints (`intercept`) and plugins (options like `where`) ask a message before it goes on. What is known of it only later is
+refused there: {later}. All else means what it means of the recorded line; `kind` is always `message`."""
 
 _OTHERS = """\
 ## Other lists

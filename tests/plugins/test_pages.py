@@ -36,11 +36,11 @@ def page(name: str) -> str:
 
 def conversations(text: str) -> list[str]:
     blocks = re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [block for block in blocks if re.search(r"^[<>] ", block, re.MULTILINE)]
+    return [block for block in blocks if re.search(r"^(?:[<>] |open)", block, re.MULTILINE)]
 
 
 def example(name: str) -> tuple[Any, str]:
-    """The options (the first indented settings) and the conversation of the part Example."""
+    """The options (the first indented settings) and the conversation of the part Example; quirks has one for each profile."""
     text = page(name).split("## Example\n")[1]
     settings = re.search(r"(?:^    .*\n|^\n(?=    ))+", text[text.index("    ["):], re.MULTILINE)
     assert settings is not None
@@ -80,24 +80,22 @@ def test_every_plugin_has_tests_and_conversations(name: str) -> None:
 
 
 def played(name: str, kind: type[Plugin]) -> None:
-    options, conversation = example(name)
+    if name == "quirks":
+        profile = "no-subprotocol"
+        options, conversation = {"profiles": [profile]}, conversations(page(name).split(f"\n### {profile}\n")[1])[0]
+    else:
+        options, conversation = example(name)
     play(kind, conversation, options=msgspec.convert(options, kind.Options, strict=False))
 
 
-@pytest.mark.parametrize("name", [name for name in PLAYED if "## Example\n" in page(name)])
+@pytest.mark.parametrize("name", PLAYED)
 def test_the_example_of_a_page_is_played(name: str) -> None:
     kind = KINDS[name]
     assert issubclass(kind, Plugin)
     played(name, kind)
 
 
-def test_every_page_but_that_of_quirks_has_an_example() -> None:
-    """The conversations of quirks are those of its profiles, which are played with them."""
-    assert [name for name in PLAYED if "## Example\n" not in page(name)] in ([], ["quirks"])
-
-
 def test_every_hook_has_a_user_whose_example_calls_it() -> None:
-    """Not on_open, for which there is no line in a conversation: its user and its test are named here."""
     called: set[str] = set()
 
     def noting(hook: str, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,12 +107,8 @@ def test_every_hook_has_a_user_whose_example_calls_it() -> None:
     for name in PLAYED:
         kind = KINDS[name]
         assert issubclass(kind, Plugin)
-        if "## Example\n" in page(name):
-            hooks = {hook: noting(hook, getattr(kind, hook)) for hook in hooks_of(kind)}
-            played(name, type(kind.__name__, (kind,), hooks))
-    assert set(HOOKS) - called <= {"on_open"}
-    assert any("on_open" in hooks_of(kind) for kind in KINDS.values() if issubclass(kind, Plugin))
-    assert any("on_open" in path.read_text() for path in (ROOT / "tests" / "relay").glob("test_*.py"))
+        played(name, type(kind.__name__, (kind,), {hook: noting(hook, getattr(kind, hook)) for hook in hooks_of(kind)}))
+    assert set(HOOKS) - called == set()
 
 
 def test_the_page_from_nothing_to_a_plugin_works(tmp_path: Path) -> None:
