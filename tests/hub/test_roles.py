@@ -76,6 +76,17 @@ def test_both_tokens_read(tmp_path: Path, token: str) -> None:
     served(tmp_path, during)
 
 
+@pytest.mark.parametrize(("token", "allowed", "may"), [
+    ("acting-token", True, True), ("reading-token", True, False), ("acting-token", False, False)])
+def test_who_asks_is_told_whether_acts_are_allowed(tmp_path: Path, token: str, allowed: bool, may: bool) -> None:
+    async def during(address: str) -> None:
+        source = await LiveSource.connect(address, token)
+        await source.close()
+        assert source.may_act is may
+
+    served(tmp_path, during, allowed)
+
+
 def test_web_pages_do_not_act(tmp_path: Path) -> None:
     inject = next(route for route in openapi.ROUTES if route.path == "/v1/inject")
 

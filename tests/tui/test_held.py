@@ -251,6 +251,7 @@ def test_what_is_held_shows_in_the_tab_while_another_screen_is_seen(tmp_path: Pa
         assert "7 Held" in screen(app)[0]
         source.kept = [BOOT, RESET]
         await until(pilot, lambda: "7 Held 2" in screen(app)[0])
+        assert notes(app) == ["held: BootNotification of CP1 and 1 more; 7 shows it"]
     on(source, "Chargers", body, tmp_path)
 
 

@@ -76,6 +76,7 @@ class HeldMessages(SummaryPane):
         self.points = TableView(ground.look, id="points")
         self._intercepts: list[Intercept] = []
         self._numbers: dict[str, int] = {}  # a number for each held message that was shown
+        self._known: set[str] = set()       # what was held when it was last asked
         self._shown = ""                    # the one whose details are shown
 
     def compose(self) -> ComposeResult:
@@ -124,6 +125,12 @@ class HeldMessages(SummaryPane):
         missing = {one.link_id for one in found} - self.ground.links.keys()
         if missing:
             self.ground.links.update((link.link_id, link) for link in await self.ground.source.links())
+        fresh = [one for one in found if one.held_id not in self._known]
+        self._known = {one.held_id for one in found}
+        if fresh and not self.display:      # another screen is seen, and somebody waits
+            more = f" and {len(fresh) - 1:,} more" if len(fresh) > 1 else ""
+            name = f"{fresh[0].action or fresh[0].message_id} of {fresh[0].identity}{more}"
+            self.say(f"held: {name}; 7 shows it")
         scope = self.ground.scope.identity
         return [one for one in found if scope in ("", one.identity)]
 
