@@ -202,12 +202,22 @@ def _members(con: Connection, view: View, numbers: Sequence[int]) -> dict[int, i
 
 
 def _losses(con: Connection, members: Sequence[int]) -> list[int]:
-    """What of these messages was not carried as it came: the ordinals of the entries."""
-    if not con.execute("SELECT 1 FROM events WHERE kind = 'lost' LIMIT 1").fetchall():
-        return []                           # the view joins; nearly always there is nothing to join
-    return [no for (no,) in fetched(con.execute(
-        "SELECT no FROM losses WHERE msg_no IN"
-        f" (SELECT msg_no FROM wire WHERE {rebuild.among('no', members)} AND msg_no IS NOT NULL)"))]
+    """What of these messages was not carried as it came: the ordinals of the entries (the rule of the view ``losses``)."""
+    said = fetched(con.execute(
+        f"SELECT link_id, message_id, msg_no FROM wire WHERE {rebuild.among('no', members)} AND msg_no IS NOT NULL"))
+    links, names = sorted({link_id for link_id, _, _ in said}), sorted({name for _, name, _ in said if name})
+    if not names:
+        return []
+    found = con.execute(f"""
+        WITH lost AS (
+          SELECT no, link_id, json_extract_string(body, '$.message_id') AS message_id FROM events
+          WHERE kind = 'lost' AND {rebuild.among('link_id', links)})
+        SELECT l.no, coalesce(max(w.msg_no) FILTER (w.no < l.no), min(w.msg_no)) AS msg_no
+        FROM lost l JOIN wire w ON w.link_id = l.link_id AND w.message_id = l.message_id
+        WHERE l.message_id IN (SELECT unnest($names)) AND w.message_id IN (SELECT unnest($names))
+          AND {rebuild.among('w.link_id', links)} AND w.msg_no IS NOT NULL GROUP BY l.no""", {"names": names})
+    numbers = {msg_no for _, _, msg_no in said}
+    return [no for no, msg_no in fetched(found) if msg_no in numbers]
 
 
 def _gathered(con: Connection, view: View, numbers: Sequence[int]) -> list[_Gathered]:

@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from time import monotonic
 from typing import Any
 from weakref import WeakSet
 
@@ -28,7 +29,8 @@ BATCH_RECORDS = 500                         # given to ``see`` at once
 END_SECONDS = 5.0                           # for what is queued and for ``end``
 DRAIN_SECONDS = 2.0                         # of these, for what is queued
 CLOSE_SECONDS = 0.5                         # of these, for a ``see`` that is cancelled, and for closing what was dialled
-LOG_LINES = 20                              # that one observer may have on their way into the log
+LOG_LINES = 20                              # that one observer may have in the log in LOG_SECONDS; of more there is the number
+LOG_SECONDS = 10.0
 
 
 class Watch:
@@ -44,7 +46,7 @@ class Watch:
         self._queue: deque[tuple[Record, int]] = deque()
         self._bytes = 0
         self._told_dropped = False
-        self._logging = 0
+        self._lines, self._lines_since = 0, 0.0
         self._main = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._main.create_future()
         self._inside: _Inside | None = None
@@ -108,14 +110,14 @@ class Watch:
                 self._bytes = 0
 
     def say(self, text: str, level: str = "info") -> None:
-        """A line of it in the log; called in its thread. More than a few at once are left out."""
-        if self._logging < LOG_LINES:
-            self._logging += 1
-            self._in_main(self._logged, text, level)
-
-    def _logged(self, text: str, level: str) -> None:
-        self._logging -= 1
-        self._say(text, level)
+        """A line of it in the log; called in its thread. More than a few in a short time are left out."""
+        if monotonic() - self._lines_since >= LOG_SECONDS:
+            if self._lines > LOG_LINES:
+                self._in_main(self._say, f"{self._lines - LOG_LINES} more lines of it were left out", "info")
+            self._lines, self._lines_since = 0, monotonic()
+        self._lines += 1
+        if self._lines <= LOG_LINES:
+            self._in_main(self._say, text, level)
 
     def _say(self, text: str, level: str) -> None:
         log = logger().warning if level == "warning" else logger().error if level == "error" else logger().info
