@@ -6,7 +6,18 @@ from typing import Any
 import pytest
 
 from ocpp_proxy.fields import LINES, Vocabulary, compile, parse
-from ocpp_proxy.fields.lists import CHARGERS, FINDINGS, LISTS, LOG, TRANSACTIONS, compile_items, of_found, of_group, of_table
+from ocpp_proxy.fields.lists import (
+    CHARGERS,
+    FINDINGS,
+    LISTS,
+    LOG,
+    TRANSACTIONS,
+    compile_items,
+    expression,
+    of_found,
+    of_group,
+    of_table,
+)
 from ocpp_proxy.model import ConfigError, Finding, Severity
 from ocpp_proxy.source import Charger, Charging, FindingGroup, FoundAt, LogLine
 
@@ -98,6 +109,19 @@ def test_results_have_the_names_of_their_columns(text: str, rows: list[int]) -> 
     words = of_table(COLUMNS, ROWS)
     assert list(words.fields) == ["action", "times", "odd"] and words.fields["times"].type == "number"
     assert passing(text, words, ROWS) == rows
+
+
+@pytest.mark.parametrize(("words", "item", "field", "text"), [
+    (CHARGERS, FLEET[0], "identity", "identity == CP1"), (CHARGERS, FLEET[0], "rate", "rate >= 12.5"),
+    (CHARGERS, FLEET[0], "severity", "severity >= error"), (CHARGERS, FLEET[1], "severity", None),
+    (CHARGERS, FLEET[0], "status", "status == Charging"), (CHARGERS, FLEET[2], "status", None),
+    (CHARGERS, FLEET[0], "seen", 'seen >= "2026-01-01T00:00:01.000000Z"'), (CHARGERS, FLEET[2], "identity", None),
+    (TRANSACTIONS, SESSIONS[0], "tx", 'tx == "42"'), (TRANSACTIONS, SESSIONS[1], "evse", "evse == 1"),
+    (TRANSACTIONS, SESSIONS[1], "stopped", None), (LOG, LogLine(10**22, "info", "", ""), "time", None),
+])
+def test_what_a_value_stands_for_lets_its_item_pass(words: Vocabulary, item: Any, field: str, text: str | None) -> None:
+    assert expression(item, words.fields[field]) == text
+    assert text is None or passing(text, words, [item]) == [0]
 
 
 @pytest.mark.parametrize(("words", "text", "told"), [

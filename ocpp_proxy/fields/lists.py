@@ -6,17 +6,20 @@ its rule's group says too, where that is known, so one filter fits the list of r
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
 
+from ocpp_proxy.fields.compose import comparison
 from ocpp_proxy.fields.predicate import combined, value_of_test
 from ocpp_proxy.fields.registry import Field, Got, Vocabulary, vocabulary
 from ocpp_proxy.fields.tree import Compare, Filter, Word
 from ocpp_proxy.model import Severity
 
 _WRITABLE = re.compile(r"""[^\s"'()\[\],=!<>~&|]+""")
+_PLACES = ("evse", "connector")             # numbers that are names
 SEVERITIES = tuple(severity.label for severity in Severity)
 BLAMES = ("station", "csms", "network", "either", "proxy")
 
@@ -71,6 +74,28 @@ def texts_of(item: Any, field: Field) -> Iterable[str]:
     if isinstance(got, tuple):
         return got
     return (str(got),) if got is not None and field.type in ("text", "choice") else ()
+
+
+def expression(item: Any, field: Field) -> str | None:
+    """The filter that a value stands for: numbers, times and severities from there on, else the same; None: no value."""
+    got = field.get(item)
+    if isinstance(got, tuple):
+        got = next(iter(got), None)
+    if got is None:
+        return None
+    if field.type == "time":
+        return _from_time(field.name, int(got))
+    if field.type == "severity":
+        return f"{field.name} >= {Severity(int(got)).label}"
+    return comparison(field.name, got, ">=" if field.type == "number" and field.name not in _PLACES else "==")
+
+
+def _from_time(name: str, time_ns: int) -> str | None:
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_ns // 1000)
+    except OverflowError:                   # a clock beyond reason
+        return None
+    return f'{name} >= "{moment:%Y-%m-%dT%H:%M:%S.%fZ}"'
 
 
 def of_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Vocabulary:

@@ -7,6 +7,7 @@ import pytest
 from ocpp_proxy_captures import query_list
 from ocpp_proxy_tui.app import ProxyApp
 from ocpp_proxy_tui.screens import findings as module
+from ocpp_proxy_tui.screens.chargers import Chargers
 from ocpp_proxy_tui.screens.log import LogLines
 from ocpp_proxy_tui.screens.transactions import Transactions
 from ocpp_proxy_tui.widgets.filter_bar import FilterBar
@@ -167,3 +168,29 @@ def test_a_result_is_filtered_by_its_columns_and_another_begins_anew(tmp_path: P
 
 def _shows(app: ProxyApp, count: int) -> bool:
     return len(table(app, "#result").shown) == count
+
+
+def test_cells_of_chargers_and_transactions_can_be_filtered_by(tmp_path: Path) -> None:
+    async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
+        await pilot.press("j", "right", "equals_sign")
+        await settled(pilot)
+        assert line(app).value == "state == closed" and cells(table(app), "charger") == ["CP2"]
+        await pilot.press("F", "minus")
+        await settled(pilot)
+        assert line(app).value == "not (state == closed)" and cells(table(app), "charger") == ["CP1", "CP3"]
+        await pilot.press("4")
+        await settled(pilot)
+        shown = table(app)
+        shown.column = shown.names.index("token")
+        await pilot.press("equals_sign")        # what is veiled is not written out
+        assert [note.message for note in app._notifications] == ["there is nothing to filter by here"]
+        shown.column = shown.names.index("kWh")
+        await pilot.press("equals_sign")
+        await settled(pilot)
+        assert line(app).value == "kwh >= 12.5" and cells(shown, "transaction") == ["41"]
+    on(everything(), "Chargers", body, tmp_path)
+
+
+def test_every_column_has_its_field() -> None:
+    for pane in (Chargers, Transactions):
+        assert len(pane.fields) == len(pane.columns)

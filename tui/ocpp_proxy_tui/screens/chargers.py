@@ -29,9 +29,13 @@ class Chargers(SummaryPane):
         " firmware. Enter limits every screen to the charger and shows its traffic; u takes the limit away.")
     columns = ("charger", "state", "version", "connectors", "last seen", "msg/min", "p95 ms", "errors", "findings", "reconn.",
                "outage", "firmware", "model", "address")
+    fields = ("identity", "state", "protocol", "status", "seen", "rate", "p95", "errors", "severity", "reconnects",
+              "outage", "firmware", "model", "remote")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "findings", "its findings", id="chargers.findings"),
         Binding("t", "transactions", "its transactions", id="chargers.transactions"),
+        Binding("equals_sign", "cell_filter(True)", "only such rows", key_display="=", show=False, id="chargers.include"),
+        Binding("minus", "cell_filter(False)", "all but such rows", key_display="-", show=False, id="chargers.exclude"),
         Binding("y", "copy", "copy name", show=False, id="chargers.copy"),
     ]
 
@@ -65,7 +69,7 @@ class Chargers(SummaryPane):
             Cell(number(item.reconnects), item.reconnects, right=True),
             Cell(span(item.outage_s), item.outage_s, right=True), Cell(safe_text(item.firmware, 30)),
             Cell(safe_text(f"{item.vendor} {item.model}".strip(), 40)), Cell(safe_text(item.remote, 45)),
-        ))
+        ), item)
 
     def on_table_view_chosen(self, event: TableView.Chosen) -> None:
         """Limit every screen to it."""

@@ -9,9 +9,10 @@ from textual.app import ComposeResult
 
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields import Filter
-from ocpp_proxy.fields.lists import compile_items, texts_of
+from ocpp_proxy.fields.lists import compile_items, expression, texts_of
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy_tui.ground import Ground
+from ocpp_proxy_tui.messages import Narrow
 from ocpp_proxy_tui.screens.pane import Pane
 from ocpp_proxy_tui.widgets.table_view import TableRow, TableView
 
@@ -25,6 +26,7 @@ class SummaryPane(Pane):
 
     columns: ClassVar[tuple[str, ...]] = ()
     noun: ClassVar[str] = "rows"
+    fields: ClassVar[tuple[str, ...]] = ()  # of the filter language, one a column; empty: the cell stands for none
 
     def __init__(self, ground: Ground) -> None:
         super().__init__(ground)
@@ -62,6 +64,15 @@ class SummaryPane(Pane):
         """What the items have of a field."""
         known = self.words.fields[field]
         return {text for item in self._items[:VALUES] for text in texts_of(self.sought(item), known)}
+
+    def action_cell_filter(self, include: bool) -> None:
+        """Narrow the filter to what the cell says, or to all else."""
+        row, name = self.table.current, self.fields[self.table.column]
+        found = expression(self.sought(row.item), self.words.fields[name]) if row is not None and name else None
+        if found is None:
+            self.notify("there is nothing to filter by here", markup=False)
+        else:
+            self.post_message(Narrow(found if include else f"not ({found})"))
 
     def emptied(self) -> None:
         """There are no rows: what stands beside the table about one of them is to go."""

@@ -36,6 +36,8 @@ class Transactions(SummaryPane):
         " them, c shows the others). Enter shows its messages.")
     columns = (
         "charger", "transaction", "EVSE", "started", "stopped", "duration", "kWh", "token", "reason", "missing", "version")
+    fields = (
+        "identity", "tx", "evse", "started", "stopped", "duration", "kwh", "", "reason", "missing", "protocol")
     DEFAULT_CSS = """
     Transactions { layout: vertical; }
     Transactions TableView { height: 1fr; }
@@ -47,6 +49,8 @@ class Transactions(SummaryPane):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "curves", "other curves", id="transactions.curves"),
+        Binding("equals_sign", "cell_filter(True)", "only such rows", key_display="=", show=False, id="transactions.include"),
+        Binding("minus", "cell_filter(False)", "all but such rows", key_display="-", show=False, id="transactions.exclude"),
         Binding("y", "copy", "copy id", show=False, id="transactions.copy"),
         Binding("m", "tokens", "show tokens", show=False, id="transactions.tokens"),
     ]
