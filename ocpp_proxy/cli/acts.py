@@ -14,7 +14,7 @@ from ocpp_proxy.cli.line_json import VERSION
 from ocpp_proxy.cli.open_source import open_source
 from ocpp_proxy.cli.printing import ascii_json, render, talk
 from ocpp_proxy.escape import safe_text
-from ocpp_proxy.model import ConfigError, Side
+from ocpp_proxy.model import CaptureError, ConfigError, Side
 from ocpp_proxy.source import Acting, Injected, Intercept, Source, Table
 
 _OUTCOMES = {"error": "CALLERROR", "timeout": "no answer in time", "closed": "the link ended before an answer came",
@@ -23,12 +23,14 @@ _OUTCOMES = {"error": "CALLERROR", "timeout": "no answer in time", "closed": "th
 
 @asynccontextmanager
 async def acting(text: str | None) -> AsyncIterator[tuple[Source, Acting]]:
-    """A running proxy, to act on. Raises ``ConfigError`` for a file, ``ConnectionError`` when nothing answers."""
+    """A running proxy, to act on. Raises ``ConfigError`` for a file, ``ConnectionError`` when nothing answers (any more)."""
     source = await open_source(text)
     try:
         if not source.live or not hasattr(source, "settle"):
             raise ConfigError(f"{source.title}: only the traffic of a running proxy can be acted on")
         yield source, cast(Acting, source)
+    except CaptureError as error:           # no file is read here: the proxy has gone
+        raise ConnectionError(str(error)) from error
     finally:
         await source.close()
 

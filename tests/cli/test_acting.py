@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ocpp_proxy_tui import start
+from ocpp_proxy_tui.settings import Settings
 
-from ocpp_proxy.cli import acts, enabling, holding
+from ocpp_proxy.cli import acts, enabling, holding, viewing
 from ocpp_proxy.cli.app import run_app
 from ocpp_proxy.model import Side
 from ocpp_proxy.source import Held, Injected, Intercept, PluginState
@@ -290,3 +292,24 @@ def test_a_file_cannot_be_acted_on(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_nothing_that_answers_is_exit_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said(capsys, "inject", f"unix:{tmp_path}/no.sock", "CP1", "Reset", "{}", code=3)
+
+
+def test_a_proxy_that_goes_meanwhile_is_exit_3(source: ActingSource, capsys: pytest.CaptureFixture[str]) -> None:
+    source.failing = "it does not answer"
+    assert said(capsys, "held", code=3) == ("", "ocpp-proxy: it does not answer\n")
+
+
+@pytest.mark.parametrize("words", [["--read-only"], ["--settings", "tui.toml"], []])
+def test_the_screen_can_be_told_only_to_look(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+
+    async def show(source: object, settings: Settings, *_: object) -> int:
+        shown.append(settings.read_only)
+        return 0
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "tui.toml").write_text("read_only = true\n")
+    monkeypatch.setattr(viewing, "at_terminal", lambda: True)
+    monkeypatch.setattr(start, "show", show)
+    assert run_app(["tui", DEMO, *words]) == 0
+    assert shown == [bool(words)]
