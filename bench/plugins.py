@@ -9,9 +9,11 @@ the differences are what the plugins cost. Traffic as everywhere in this folder:
 
 import argparse
 import asyncio
+import gc
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from websockets import speedups
@@ -23,6 +25,7 @@ from ocpp_proxy.core.session import text_frame
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.leg import Leg
 from ocpp_proxy.relay.link import Link
+from ocpp_proxy.relay.state_store import StateStore
 from ocpp_proxy.relay.turn import Turn
 from ocpp_proxy.relay.watchdog import Watchdog
 from ocpp_proxy.relay.worker import fast_loop
@@ -89,6 +92,7 @@ def link_with(plugins: int, framing: bool, limit: Watchdog) -> tuple[Leg, Leg, T
     turn = Turn(asyncio.get_running_loop(), sink)
     env = Environment(Config(upstream="ws://127.0.0.1:9/"), asyncio.get_running_loop(), turn, [])
     env.framing, env.limit = framing, limit
+    env.states = StateStore(Path("never-opened.sqlite"), "bench", asyncio.get_running_loop())
     if plugins:
         chain = Chain(tuple(Installed(f"idle{number}", Idle) for number in range(plugins)), "1.6")
         env.chain = lambda identity, protocol: chain
@@ -116,6 +120,9 @@ async def measure(messages: list[tuple[int, bytes]], make: Callable[[], tuple[Le
 async def play(messages: int, rounds: int) -> dict[str, list[float]]:
     """All rows, interleaved."""
     use_xor(speedups.apply_mask)            # as the relay with plugins does
+    gc.collect()
+    gc.freeze()                             # this too
+    gc.set_threshold(50_000, 20, 100)
     limit = Watchdog()
     rows: dict[str, Callable[[], tuple[Leg, Leg, Turn]]] = {
         "splice": lambda: link_with(0, False, limit),

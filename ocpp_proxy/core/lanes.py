@@ -139,7 +139,11 @@ class Lane:
 
     def add(self, call: Open, now_ns: int) -> None:
         """A Call goes out. Old ones are forgotten: their answers will pass unseen."""
-        self.open.setdefault(call.message_id, []).append(call)
+        known = self.open.get(call.message_id)
+        if known is None:
+            self.open[call.message_id] = [call]
+        else:
+            known.append(call)
         self.count += 1
         if call.asked is not None:
             self.own = call
@@ -151,12 +155,12 @@ class Lane:
 
     def pop(self, message_id: str) -> Open | None:
         """The oldest open Call of that id, no longer open; None when there is none."""
-        found = self.open.get(message_id)
+        found = self.open.pop(message_id, None)
         if found is None:
             return None
-        call = found.pop(0)
-        if not found:
-            del self.open[message_id]
+        call = found[0]
+        if len(found) > 1:
+            self.open[message_id] = found[1:]
         self.count -= 1
         if call is self.own:
             self.own = None

@@ -18,6 +18,7 @@ from ocpp_proxy.core.lanes import EXPIRES_NS, QUIET_NS, Asked, Held, Journey, La
 from ocpp_proxy.core.plugin_text import doubtful, malformed, read, write
 from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Seat, words
 from ocpp_proxy.core.services import named
+from ocpp_proxy.core.session import QUIET
 from ocpp_proxy.core.ways import Ways
 from ocpp_proxy.model import Side
 
@@ -69,17 +70,21 @@ class Onion(Ways):
         kind = type(message)
         if kind is Call:
             outcome = self._call(sender, message, text, at, opcode)
+            if outcome is QUIET and not self._wishes:
+                return outcome
         elif kind is Send:
             outcome = self._go(Journey(sender, message, message.message_id, self._sends[sender], text, at, opcode))
         else:
-            lane = self._lanes[sender.other]
+            lane = self._answered[sender]
             call = lane.pop(message.message_id)
             if call is None:
                 return self._unexpected(message.message_id)
             outcome = self._answer(sender, message, call, text, at, opcode)
             if lane.queue or lane.waiting:
                 self._freed(lane)
-        return self._event(outcome)
+            elif outcome is QUIET and not self._wishes:
+                return outcome
+        return self._event(session.PASS if outcome is QUIET else outcome)
 
     def _event(self, outcome: session.Verdict) -> session.Verdict:
         """All hooks about what came are through."""
@@ -91,7 +96,8 @@ class Onion(Ways):
 
     def _call(self, sender: Side, message: Any, text: bytes, at: int, opcode: int) -> session.Verdict:
         """A Call came. Flat: nearly all pass every plugin, and those need no journey."""
-        path, seen, step, keeps = self._calls[sender], list[Stop](), 0, self._keeps
+        path, step, keeps = self._calls[sender], 0, self._keeps
+        seen: list[Stop] = []
         for seat, _ in path:
             if seat.off:
                 break
@@ -107,8 +113,9 @@ class Onion(Ways):
         lane = self._lanes[sender]
         if step < len(path) or lane.own is not None:
             return self._go(Journey(sender, message, message.message_id, path, text, at, opcode, step, seen=seen))
-        lane.add(Open(message.message_id, self._now.ns + EXPIRES_NS, seen), self._now.ns)
-        return session.PASS
+        now_ns = self._now.ns
+        lane.add(Open(message.message_id, now_ns + EXPIRES_NS, seen), now_ns)
+        return QUIET
 
     def _answer(self, sender: Side, message: Any, call: Open, text: bytes, at: int, opcode: int) -> session.Verdict:
         """An answer came, of a call that is open no longer. Flat, as ``_call``."""
@@ -124,7 +131,7 @@ class Onion(Ways):
                 return outcome if outcome is not None else self._go(journey)
         if step < len(path) or call.asked is not None:
             return self._go(Journey(sender, message, message.message_id, path, text, at, opcode, step, call=call))
-        return session.PASS
+        return QUIET
 
     def tick(self, now_ns: int) -> None:
         """Time has come to here: what is due happens."""

@@ -10,7 +10,7 @@ import msgspec
 from ocpp_proxy.api import Call, CallError, CallResult, Malformed, Message, Send
 from ocpp_proxy.wire.ocppj import canonical_prefix, decode
 
-_ID = rb'"([^"\\\x00-\x1f\x7f-\xff]{1,36})"'
+_ID = rb'"([ !#-\[\]-~]{1,36})"'              # printable ASCII but for quotes and backslashes
 _CANONICAL = re.compile(rb'\[(?:2,' + _ID + rb',"([A-Za-z0-9]{1,64})"|3,' + _ID + rb"),(?=\{)").match
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
 _STRANGE = frozenset((
@@ -22,11 +22,10 @@ _STRANGE = frozenset((
 def read(text: bytes) -> Call | CallResult | CallError | Send | None:
     """The message of a text."""
     found = _CANONICAL(text)
-    if found is not None and text.endswith(b"}]"):
+    if found is not None and text[-2:] == b"}]":
         called, action, answered = found.groups()
-        if called is None:
-            return CallResult(text[found.end() : -1], answered.decode())
-        return Call(text[found.end() : -1], action.decode(), called.decode())
+        payload = text[found.end() : -1]
+        return CallResult(payload, answered.decode()) if called is None else Call(payload, action.decode(), called.decode())
     return _odd(text)
 
 

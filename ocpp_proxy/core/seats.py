@@ -247,9 +247,9 @@ class Seat:
     """One plugin of one link. ``wishes`` is shared by all seats of the link, so that their order is kept."""
 
     __slots__ = (
-        "_limit", "_number", "_tell", "aside", "at_hand", "context", "gone", "hooks", "index", "judge", "keeps", "kind",
-        "lost_now", "matches", "name", "off", "on_answer", "on_call", "on_error", "on_send", "opening", "plugin", "strikes",
-        "told_now", "wishes",
+        "_enter", "_leave", "_number", "_tell", "aside", "at_hand", "context", "gone", "hooks", "index", "judge", "keeps",
+        "kind", "lost_now", "matches", "name", "off", "on_answer", "on_call", "on_error", "on_send", "opening", "plugin",
+        "strikes", "told_now", "wishes",
     )
 
     def __init__(
@@ -270,7 +270,7 @@ class Seat:
         self.off = False
         self.opening = False                # the charger is only dialling: nothing can be sent
         self.gone = False                   # taken away: sees only the answers to what it saw
-        self._limit = limit
+        self._enter, self._leave = limit.enter, limit.leave
         self._number = limit.number(installed.name)
         self.context = SeatContext(self, identity, versions, installed.options, now, entropy)
         made = self.call("its constructor", installed.make)
@@ -294,8 +294,7 @@ class Seat:
         """Call a hook; ``FAILED`` when it did not come to an end of its own. Lets ``NotJson`` become ``PASS``."""
         self.told_now = self.lost_now = 0
         self.at_hand = arguments
-        limit = self._limit
-        limit.enter(self._number)
+        self._enter(self._number)
         try:
             return hook(*arguments) if hook is not None else PASS
         except NotJson:
@@ -305,14 +304,13 @@ class Seat:
         except (Exception, SystemExit) as error:
             return self.fail(f"{what} raised {_words(error)}")
         finally:
-            limit.leave()
+            self._leave()
 
     def step(self, running: "GeneratorType[Ask, Any, Verdict]", answer: Any, *at_hand: Any) -> Any:
         """Go on with a hook that asked: its next ``Ask``, or its verdict, or ``FAILED``. ``at_hand``: its arguments."""
         self.told_now = self.lost_now = 0
         self.at_hand = at_hand
-        limit = self._limit
-        limit.enter(self._number)
+        self._enter(self._number)
         try:
             return running.send(answer)
         except StopIteration as stop:
@@ -324,7 +322,7 @@ class Seat:
         except (Exception, SystemExit) as error:
             return self.fail(f"a hook that asked raised {_words(error)}")
         finally:
-            limit.leave()
+            self._leave()
 
     def end(self, running: "GeneratorType[Ask, Any, Verdict]") -> None:
         """Let go of a hook that waits."""

@@ -40,7 +40,8 @@ class Wait(Struct, frozen=True, gc=False):
     """The verdict is given later, by ``Session.resume``; nothing behind the message is looked at until then."""
 
 
-PASS, WAIT = Pass(), Wait()
+PASS, QUIET, WAIT = Pass(), Pass(), Wait()
+"""``QUIET`` is a ``Pass`` of which who gave it knows that nothing else came of the message."""
 Verdict = Pass | Replace | Drop | Wait
 Transform = Callable[[bytes, int, int], Verdict]
 """Asked with the text of a message, where it ends (as ``Made.at``), and its opcode."""
@@ -106,14 +107,14 @@ class Session:
 
     __slots__ = (
         "_at", "_behind", "_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_reader", "_size", "_stopped",
-        "_streaming", "_transform", "_waiting", "diverged", "watch",
+        "_streaming", "_waiting", "diverged", "transform", "watch",
     )
 
     def __init__(
         self, transform: Transform, *, masked: bool, inflater: Inflater | None, entropy: Callable[[int], bytes],
         watch: Watch | None = None,
     ) -> None:
-        self._transform = transform
+        self.transform = transform
         self.watch = watch
         self._masked = masked
         self._inflater = inflater
@@ -147,13 +148,35 @@ class Session:
 
     def feed(self, data: bytes) -> list[Effect]:
         """Take received bytes; gives what leaves, in order."""
-        if self._inflater is None and not self._open and not self._streaming:
-            whole = self._reader.text(data)
-            if whole is not None:                       # the usual case: one whole text message, nothing else
-                self._at += len(data)
-                out = self._whole(data, whole[2])
-                self._release(out)
-                return out
+        verdict = self.ask(data)
+        return self.take(data) if verdict is None else self.obey(data, verdict)
+
+    def ask(self, data: bytes) -> Verdict | None:
+        """The verdict on data that are just one whole text message, and nothing was begun: the usual case. ``obey`` it.
+
+        None: they are not, nobody was asked, and ``take`` takes them.
+        """
+        if self._inflater is not None or self._open or self._streaming:
+            return None
+        text = self._reader.whole(data)
+        if text is None:
+            return None
+        self._at += len(data)
+        return self.transform(text, self._at, TEXT)
+
+    def obey(self, data: bytes, verdict: Verdict) -> list[Effect]:
+        """What leaves for the data that were just asked about."""
+        if isinstance(verdict, Pass):
+            return [Original(data)]
+        if isinstance(verdict, Wait):
+            self._open, self._compressed, self._stopped = [data], False, (self._reader.whole(data) or b"", TEXT)
+            return []
+        out: list[Effect] = []
+        self._change(verdict, TEXT, out)
+        return out
+
+    def take(self, data: bytes) -> list[Effect]:
+        """As ``feed``, frame by frame."""
         frames: list[WireFrame] = []
         self._reader.feed(data, frames)
         return self._frames(frames, [])
@@ -272,25 +295,12 @@ class Session:
         """The message is dealt with."""
         self._open, self._parts, self._size, self._streaming = [], [], 0, False
 
-    def _whole(self, data: bytes, text: bytes) -> list[Effect]:
-        verdict = self._transform(text, self._at, TEXT) if len(text) <= MAX_MESSAGE else None
-        if isinstance(verdict, Pass):
-            return [Original(data)]
-        if verdict is None:
-            return [Unseen("too_large"), Original(data)]
-        if isinstance(verdict, Wait):
-            self._open, self._compressed, self._stopped = [data], False, (text, TEXT)
-            return []
-        out: list[Effect] = []
-        self._change(verdict, TEXT, out)
-        return out
-
     def _first_opcode(self) -> int:
         return self._open[0][0] & 15 if self._open and not self._streaming else TEXT
 
     def _judge(self, text: bytes, opcode: int, out: list[Effect]) -> None:
         if len(text) <= MAX_MESSAGE:
-            verdict = self._transform(text, self._at, opcode)
+            verdict = self.transform(text, self._at, opcode)
         else:
             verdict = PASS
             out.append(Unseen("too_large"))

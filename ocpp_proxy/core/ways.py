@@ -37,6 +37,7 @@ class Ways(ABC):
         self._ids = OwnIds(entropy)
         self._wishes: list[Wish] = []
         self._lanes = {Side.STATION: Lane(), Side.CSMS: Lane()}
+        self._answered = {side: self._lanes[side.other] for side in Side}       # by who answers
 
     def _lay(self, seats: Sequence[Seat]) -> None:
         """From now on messages go through these, in this order from station to CSMS."""

@@ -9,15 +9,32 @@ import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ocpp_proxy.core.session import PASS, Drop, Dropped, Effect, Made, Original, Session, Transform, Unseen, Verdict, Watch
+from ocpp_proxy.core.session import (
+    PASS,
+    QUIET,
+    Drop,
+    Dropped,
+    Effect,
+    Made,
+    Original,
+    Pass,
+    Session,
+    Transform,
+    Unseen,
+    Verdict,
+    Watch,
+)
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.keeper import Gate
 from ocpp_proxy.relay.leg import KEEPING, Leg
+from ocpp_proxy.relay.spool import MAX_RECORDS
+from ocpp_proxy.relay.turn import EARLY_BYTES
 from ocpp_proxy.wire.deflate import Agreement, Inflater, InflaterState, agreement
 from ocpp_proxy.wire.frame_tracker import FrameTracker
 from ocpp_proxy.wire.frames import TEXT
 from ocpp_proxy.wire.spool import STATION, Disposition, Kind, encode_body
 
+_IN = Kind.IN
 SWITCH_SECONDS = 10.0
 NO_BOUNDARY = "no message boundary came within 10 s"
 CLOSING = "the direction is closing"
@@ -57,12 +74,13 @@ class Framing:
     """
 
     __slots__ = (
-        "_asked", "_base", "_held", "_session", "_timer", "_tracker", "_transform", "_waiting", "fed", "gate", "leg", "link",
-        "unseen", "watch",
+        "_asked", "_base", "_held", "_number", "_session", "_timer", "_tracker", "_transform", "_turn", "_waiting", "fed",
+        "gate", "leg", "link", "unseen", "watch",
     )
 
     def __init__(self, link: Framed, leg: Leg, agreed: Agreement | None, transform: Transform | None = None) -> None:
         self.link = link
+        self._turn, self._number = link.env.turn, link.number
         self.leg = leg
         self._tracker = FrameTracker()
         self._session: Session | None = None
@@ -98,7 +116,7 @@ class Framing:
         loop = self.link.env.loop
         done: asyncio.Future[str] = loop.create_future()
         if self._session is not None:
-            self._transform = transform
+            self._session.transform = self._transform = transform
             done.set_result("")
         elif self._tracker.closed or self._tracker.broken or self.leg.got_eof or self.leg.closed:
             done.set_result(UNREADABLE if self._tracker.broken else CLOSING)
@@ -129,8 +147,23 @@ class Framing:
             leg.hold(KEEPING)
             self.gate.later(self._again, data)
             return
-        if self._session is not None:
-            self._feed(self._session, data, self._session.feed(data))
+        session = self._session
+        if session is not None:
+            verdict = session.ask(data)
+            if type(verdict) is not Pass:
+                self._feed(session, data, session.take(data) if verdict is None else session.obey(data, verdict))
+                return
+            offset, self._held = leg.offset, ()         # the usual case: it leaves as it came. Flat: hot path
+            leg.offset = offset + len(data)
+            turn = self._turn
+            turn.entries.append((_IN, leg.direction, self._number, offset, data, leg.forward, data))
+            turn.size += len(data)
+            if not turn.armed:
+                turn.arm()
+            if turn.size >= EARLY_BYTES or len(turn.entries) >= MAX_RECORDS:
+                turn.flush()
+            if verdict is not QUIET:
+                self.fed()
             return
         size = self._follow(data)
         first = data[:size]
@@ -156,7 +189,7 @@ class Framing:
             self._waiting = data, effects
             return
         if self.gate.closed:                    # a hook that was about no message kept a State
-            self.gate.later(self._feed, session, data, effects)
+            self.gate.first(self._feed, session, data, effects)
             return
         leg, turn = self.leg, self.link.env.turn
         if len(effects) == 1 and type(effects[0]) is Original:      # the usual case: it leaves as it came
@@ -193,14 +226,11 @@ class Framing:
     def _begin(self, inflater: Inflater | None) -> None:
         self._base = self.leg.offset
         self._session = Session(
-            self._ask, masked=self.leg.direction == STATION, inflater=inflater, entropy=os.urandom, watch=self._watch,
+            self._transform, masked=self.leg.direction == STATION, inflater=inflater, entropy=os.urandom, watch=self._watch,
         )
 
     def _watch(self, opcode: int, payload: bytes) -> Drop | None:
         return self.watch(opcode, payload) if self.watch is not None else None
-
-    def _ask(self, text: bytes, at: int, opcode: int) -> Verdict:
-        return self._transform(text, at, opcode)
 
     def _try(self) -> None:
         if self._tracker.closed or self._tracker.broken:

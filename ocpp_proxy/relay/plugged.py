@@ -16,7 +16,7 @@ from ocpp_proxy.core.entering import FAILED_STATUS, Entered
 from ocpp_proxy.core.hands import Hands
 from ocpp_proxy.core.seats import Chain, Installed, Limit, Told
 from ocpp_proxy.core.services import Lost
-from ocpp_proxy.core.session import Drop, Transform, Verdict
+from ocpp_proxy.core.session import PASS, QUIET, Drop, Transform, Verdict
 from ocpp_proxy.model import Side
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.framing import Framing
@@ -177,14 +177,17 @@ class Plugged:
             self.settle()
 
     def _transform(self, sender: Side) -> Transform:
-        receive, now, actions = self.onion.receive, self.now, self.onion.actions
+        receive, base, actions = self.onion.receive, self._base, self.onion.actions
         states, about, who = self.onion.states, self._limit.about, self._who
 
         def transform(text: bytes, at: int, opcode: int) -> Verdict:
             about(who, text)
-            verdict = receive(sender, text, at, now(), opcode)
+            verdict = receive(sender, text, at, base + monotonic_ns(), opcode)
+            if not actions and verdict is QUIET:
+                return verdict
             if actions:
                 self._ledger()
+                verdict = PASS if verdict is QUIET else verdict
             return self.keeper.verdict(verdict, self.link.framing[_PLACES[sender]]) if states.pending else verdict
 
         return transform
@@ -194,6 +197,7 @@ class Plugged:
             return None
         dropped = self.onion.control(sender, opcode, payload, self.now())
         self._ledger()
+        self.keeper.busy()                      # what is kept is stored before the frame leaves
         return dropped
 
     def _ledger(self) -> None:

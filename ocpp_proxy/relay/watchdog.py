@@ -5,6 +5,7 @@ C code that does not come back (a catastrophic regular expression, arithmetic on
 """
 
 import signal
+from struct import Struct
 from time import monotonic_ns
 from types import FrameType
 
@@ -12,6 +13,7 @@ from ocpp_proxy.core.seats import HookTimeout
 from ocpp_proxy.relay.hook_mark import ABOUT, ABOUT_BYTES, HookMark
 
 HOOK_NS = 50_000_000
+_put = Struct(f"{ABOUT_BYTES}s").pack_into      # cut, or filled up with NUL
 
 
 class Watchdog:
@@ -32,7 +34,7 @@ class Watchdog:
 
     def about(self, identity: bytes, text: bytes) -> None:
         """A message will be shown to plugins."""
-        self._cells[ABOUT:] = (identity + b"\0" + text[:ABOUT_BYTES])[:ABOUT_BYTES].ljust(ABOUT_BYTES, b"\0")
+        _put(self._cells, ABOUT, identity + b"\0" + text[:ABOUT_BYTES])
 
     def enter(self, plugin: int) -> None:
         """A hook begins."""

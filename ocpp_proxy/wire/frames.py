@@ -116,6 +116,31 @@ class FrameReader(Struct, gc=False):
     unreadable: bool = False
     lost: bool = False                 # a hole hid where the next frame begins
 
+    def whole(self, data: bytes) -> bytes | None:
+        """The payload of ``text``, without the rest: for the relay, where every chunk of a link with plugins comes through."""
+        end = len(data)
+        if (
+            not 1 < end < 65536 or data[0] != 0x81 or self.parts or self.opened or self.closed or self.skip or self.lost
+            or self.unreadable
+        ):
+            return None
+        second = data[1]
+        start, length = 2, second & 127
+        if length > 125:
+            start, length = 4, data[2] << 8 | data[3] if length == 126 and end > 3 else 0
+            if length < 126:
+                return None
+        if second > 127:
+            start += 4
+            if not self.masked or start + length != end:
+                return None
+            payload = _xor(data[start:], data[start - 4 : start])
+        elif self.masked or start + length != end:
+            return None
+        else:
+            payload = data[start:]
+        return payload if payload.isascii() or _utf8(payload) else None
+
     def text(self, data: bytes) -> tuple[bytes, bytes, bytes] | None:
         """Header, mask and payload when ``data`` is just one whole, faultless text message and nothing was begun.
 

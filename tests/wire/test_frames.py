@@ -232,6 +232,7 @@ def test_the_quick_look_at_a_whole_text_sees_what_the_reader_sees(
     data = data[:cut] if cut < 0 else data + b"\x81\x00\x81"[:cut]
     reader = FrameReader(expected)
     whole, before = reader.text(data), msgspec.structs.asdict(reader)
+    assert reader.whole(data) == (None if whole is None else whole[2])
     assert before == msgspec.structs.asdict(FrameReader(expected))         # looking changes nothing
     frames = list[WireFrame]()
     reader.feed(data, frames)
@@ -246,4 +247,4 @@ def test_the_quick_look_is_refused_while_anything_is_begun() -> None:
     for begun in (m(TEXT)[:5], m(b"a", fin=False), m(b"\x03\xe8", opcode=8)):
         reader = FrameReader(True)
         reader.feed(begun, [])
-        assert reader.text(m(TEXT)) is None
+        assert reader.text(m(TEXT)) is None and reader.whole(m(TEXT)) is None
