@@ -444,7 +444,6 @@ def test_links_of_before_say_that_a_plugin_comes_with_the_next_connection(tmp_pa
         async with desk(Config(host="preserve")) as at:
             station, csms, _ = await tunnel(at.theatre, True)
             at.write_config(enable=(str(file),))
-            at.choosing.reload(at.config)
             assert "takes effect at the next connection" in (await at.acts.reload("anna"))[-1]
             extension = PerMessageDeflate(False, False, 15, 15)
             await station.send(message(BEAT, extension, True))

@@ -3,7 +3,7 @@
 ``relay.choosing.Chooser``. What cannot be loaded changes nothing: what was loaded before goes on, and the error is told.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -21,12 +21,13 @@ from ocpp_proxy.core.seats import HOOKS, Chain, Installed, hooks_of
 from ocpp_proxy.core.single import Single
 from ocpp_proxy.core.watching import Watcher
 from ocpp_proxy.model import ConfigError, Finding, PluginError, Side
-from ocpp_proxy.plugins import configured, describe, either, is_file, name_of, rule_of
+from ocpp_proxy.plugins import describe, either, is_file, name_of, rule_of
 from ocpp_proxy.spec.versions import version_of
 from ocpp_proxy.wire.command import Sitting
 
 MOST_SWITCHED = 256
 Options = Mapping[str, Any]
+Told = tuple[list[str], list[str]]        # what changed, and what could not be loaded
 
 
 class Loaded(Struct):
@@ -116,6 +117,10 @@ class Choosing:
 
     # ---- changes ----
 
+    def warm(self, plugin: str, options: Any) -> None:
+        """Load a plugin that is about to be enabled. Raises ``ConfigError``, ``PluginError``."""
+        self._load(plugin, options if isinstance(options, dict) else _options(self._config, plugin))
+
     def switch(self, plugin: str, on: bool, identity: str, options: Any, who: str) -> None:
         """Enable or disable a plugin from now on. Raises ``ConfigError``, ``PluginError``."""
         if options is not None and not isinstance(options, dict):
@@ -123,8 +128,8 @@ class Choosing:
         name = name_of(plugin)
         switched = Switched(plugin, on, identity, options, who)
         if on:
-            configured(plugin, _given(self._config, switched))      # refuses observers
-            self._load(plugin, _given(self._config, switched))
+            if self._load(plugin, _given(self._config, switched)).installed is None:
+                raise ConfigError(f"plugin {plugin}: is an observer, which stands in the configuration (`enable`, `[[links]]`)")
         elif name not in (known := {name_of(word) for word, _, _ in self._rows()}):
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"enabled: {', '.join(sorted(known)) or 'none'}"
@@ -136,42 +141,56 @@ class Choosing:
         self._switched = [*kept, switched]
         self._forget()
 
-    def reload(self, config: Config | None) -> tuple[list[str], list[str]]:
-        """As ``Chooser.reload``."""
-        changed, failed = list[str](), list[str]()
+    def read(self, config: Config | None) -> Callable[[], Told]:
+        """As ``Chooser.read``."""
+        fresh: dict[tuple[str, bytes], Loaded] = {}
+        stamps: dict[tuple[str, bytes], tuple[int, ...]] = {}
+        failed = list[str]()
+        errors: dict[str, str] = {}
         for key, one in list(self._loaded.items()):
             stamp = _stamp(one.word)
             if stamp == one.stamp:
                 continue
-            name = name_of(one.word)
             try:
-                del self._loaded[key]
-                self._load(one.word, one.options)
-                changed.append(f"plugin {name}: read again")
+                fresh[key] = self._read(one.word, one.options)
             except PluginError as error:
-                self._loaded[key] = structs.replace(one, stamp=stamp)
-                self._errors[name] = str(error)
+                stamps[key], errors[name_of(one.word)] = stamp, str(error)
                 failed.append(f"{error}; the one before goes on")
-        if config is not None:
-            self._take(config, changed, failed)
-        return changed, failed
+        changed = [f"plugin {name}: read again" for name in dict.fromkeys(name_of(one.word) for one in fresh.values())]
+        taking = self._named(config, fresh, failed) if config is not None else None
 
-    def _take(self, config: Config, changed: list[str], failed: list[str]) -> None:
-        before = self._config
-        differs = [name for name in Config.__struct_fields__ if getattr(config, name) != getattr(before, name)]
-        live = [name for name in differs if name in LIVE]
+        def take() -> Told:
+            self._loaded.update(fresh)
+            for key, stamp in stamps.items():
+                if key in self._loaded:
+                    self._loaded[key] = structs.replace(self._loaded[key], stamp=stamp)
+            for one in fresh.values():
+                self._errors.pop(name_of(one.word), None)
+            self._errors.update(errors)
+            return (changed + self._take(taking) if taking is not None else changed), failed
+
+        return take
+
+    def _named(self, config: Config, fresh: dict[tuple[str, bytes], Loaded], failed: list[str]) -> Config | None:
+        """Load what a configuration names; None when not all of it can be."""
         try:
             for word in _words(config):
-                self._load(word, _options(config, word))
+                key = _key(word, _options(config, word))
+                if key not in self._loaded and key not in fresh:
+                    fresh[key] = self._read(word, _options(config, word))
         except PluginError as error:
             failed.append(f"{error}; the configuration before goes on")
-            return
+            return None
+        return config
+
+    def _take(self, config: Config) -> list[str]:
+        before = self._config
+        live = [name for name in LIVE if getattr(config, name) != getattr(before, name)]
         self._config = structs.replace(before, **{name: getattr(config, name) for name in live})
         if self._judge is not None:
             self._judge.take(self._config)
         self._forget()
-        if live:
-            changed.append(f"changed: {', '.join(live)}")
+        return [f"changed: {', '.join(live)}"] if live else []
 
     def stale(self) -> bool:
         """Whether a plugin file has changed since it was read."""
@@ -195,20 +214,23 @@ class Choosing:
 
     # ---- what is loaded ----
 
-    def _load(self, word: str, options: Options) -> None:
+    def _load(self, word: str, options: Options) -> Loaded:
         key = _key(word, options)
-        if key in self._loaded:
-            return
+        found = self._loaded.get(key)
+        if found is None:
+            found = self._loaded[key] = self._read(word, options)
+            self._errors.pop(name_of(word), None)
+        return found
+
+    def _read(self, word: str, options: Options) -> Loaded:
         stamp = _stamp(word)
         found = either(word, options)
+        if isinstance(found, Watcher):      # it sits in the recorder
+            return Loaded(word, options, None, frozenset(), stamp)
         if self._judge is None:
             self._judge = Judge(self._config)
-        if isinstance(found, Watcher):      # it sits in the recorder
-            self._loaded[key] = Loaded(word, options, None, frozenset(), stamp)
-        else:
-            installed = structs.replace(found[0], judge=self._judge)
-            self._loaded[key] = Loaded(word, options, installed, found[1], stamp, origin_of(word))
-        self._errors.pop(name_of(word), None)
+        installed = structs.replace(found[0], judge=self._judge)
+        return Loaded(word, options, installed, found[1], stamp, origin_of(word))
 
     def _forget(self) -> None:
         """Let go of what nobody names any more."""

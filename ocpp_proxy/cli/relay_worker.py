@@ -5,6 +5,7 @@ Where nothing can be changed, what that takes (rules, schemas, filters) is loade
 
 import contextlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from ocpp_proxy.config import Config
@@ -45,9 +46,13 @@ class Asleep:
         """As ``Chooser.switch``."""
         self._wake().switch(plugin, on, identity, options, who)
 
-    def reload(self, config: Config | None) -> tuple[list[str], list[str]]:
-        """As ``Chooser.reload``."""
-        return self._wake().reload(config)
+    def warm(self, plugin: str, options: Any) -> None:
+        """As ``Chooser.warm``."""
+        self._wake().warm(plugin, options)
+
+    def read(self, config: Config | None) -> Callable[[], tuple[list[str], list[str]]]:
+        """As ``Chooser.read``."""
+        return self._wake().read(config)
 
     def stale(self) -> bool:
         """As ``Chooser.stale``."""

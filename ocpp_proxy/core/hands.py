@@ -22,6 +22,7 @@ from ocpp_proxy.api import (
     Decision,
     Drop,
     Hold,
+    Malformed,
     Message,
     Plugin,
     Replace,
@@ -133,6 +134,10 @@ class End(Plugin):
     def on_send(self, context: Context, sender: Side, send: Send) -> Decision:
         """A SEND came."""
         return self.armed.judge(context, sender, send, None, context.now_ns) if sender is self.side else PASS
+
+    def on_malformed(self, context: Context, sender: Side, text: Malformed) -> Decision:
+        """A text came that is no message."""
+        return self.armed.judge(context, sender, text, None, context.now_ns) if sender is self.side else PASS
 
 
 class Hands(Onion):

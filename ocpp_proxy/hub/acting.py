@@ -83,11 +83,13 @@ class Acts:
     ) -> None:
         if payload is None:
             raise ConfigError("edit: a payload is wanted")
-        if not isinstance(payload, dict):
-            raise ConfigError("the payload of a message is a JSON object")
         found = await worker.ask(command.ListHeld(), HeldList)
         one = next((one for one in found.held if (one.link, one.number) == (link, number)), None)
-        if one is None or force or code or one.mtype == 4:
+        if one is None or force or one.mtype == 0:
+            return
+        if not isinstance(payload, dict):
+            raise ConfigError("the payload of a message is a JSON object (--force sends it all the same)")
+        if code or one.mtype == 4:
             return
         _check(one.version, one.action, do == "reply" or one.mtype == 3, payload)
 

@@ -41,6 +41,7 @@ class Acts:
         self._env = env
         self._chooser = chooser
         self._worker = worker
+        self._reloading = asyncio.Lock()
         self._file = folder / "config.json"
         self._read_at = self._stamp()
         self._points: tuple[tuple[Breaking, Breakpoint], ...] = ()
@@ -241,6 +242,8 @@ class Acts:
         detail = f"{asked.plugin} for {asked.identity}"
         options = msgspec.json.decode(asked.options) if asked.options else None
         try:
+            if asked.on:
+                await asyncio.to_thread(self._chooser.warm, asked.plugin, options)
             self._chooser.switch(asked.plugin, asked.on, asked.identity, options, asked.who)
         except (ConfigError, PluginError) as error:
             self._audit(asked.who, action, detail, f"refused: {error}")
@@ -250,6 +253,10 @@ class Acts:
 
     async def reload(self, who: str) -> list[str]:
         """Read the configuration and the plugin files again; what changed, and what could not be."""
+        async with self._reloading:
+            return await self._reload(who)
+
+    async def _reload(self, who: str) -> list[str]:
         self._read_at = self._stamp()
         failed = list[str]()
         config: Config | None = None
@@ -257,7 +264,7 @@ class Acts:
             config = part_of(msgspec.json.decode(self._file.read_bytes(), type=Config), self._worker)
         except (OSError, msgspec.DecodeError) as error:
             failed = [f"{self._file}: {error}"]
-        changed, refused = self._chooser.reload(config)
+        changed, refused = (await asyncio.to_thread(self._chooser.read, config))()
         failed += refused
         if config is not None:
             self._env.config = structs.replace(
@@ -265,9 +272,12 @@ class Acts:
                 plugins=config.plugins, rules=config.rules)
         self._audit(who, "reload", "", "; ".join(changed + failed))
         for text in failed:
-            finding = ForeignFinding("plugin-reload", "error", "proxy", words(text))
-            self._env.turn.body(Kind.FINDING, STATION, 0, finding)
+            self.fault(text)
         return changed + failed + await self._reseat(who, "reload", "")
+
+    def fault(self, text: str) -> None:
+        """A finding about what could not be read again."""
+        self._env.turn.body(Kind.FINDING, STATION, 0, ForeignFinding("plugin-reload", "error", "proxy", words(text)))
 
     def stale(self) -> bool:
         """Whether the configuration or a plugin file changed since it was read. Blocks: for a thread."""

@@ -1,6 +1,6 @@
 """Who chooses the plugins of links in this worker: a protocol, because loading plugins is not the relay's business."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ocpp_proxy.config import Config
@@ -21,12 +21,18 @@ class Chooser(Protocol):
     def matcher(self, text: str) -> Matches:
         """A filter of messages in flight."""
 
+    def warm(self, plugin: str, options: Any) -> None:
+        """Load a plugin that is about to be enabled. May block: called in a thread."""
+
     def switch(self, plugin: str, on: bool, identity: str, options: Any, who: str) -> None:
         """Enable or disable a plugin for the chargers that match, from now on. ``options`` None: those configured."""
 
-    def reload(self, config: Config | None) -> tuple[list[str], list[str]]:
-        """Take another configuration (None: keep it) and changed plugin files: what changed, and what could not be loaded and
-        stays as it was. Raises nothing."""
+    def read(self, config: Config | None) -> Callable[[], tuple[list[str], list[str]]]:
+        """Load what another configuration (None: the one there is) names, and plugin files that changed. Changes nothing yet,
+        and may block: called in a thread.
+
+        What it gives takes it over: what changed, and what could not be loaded and stays as it was. Raises nothing.
+        """
 
     def stale(self) -> bool:
         """Whether a plugin file has changed since it was loaded. May block: called in a thread."""

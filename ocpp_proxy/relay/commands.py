@@ -118,5 +118,8 @@ class Commands:
         """Look at the files once a second; a disk that hangs holds up this thread and nothing else."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if await asyncio.to_thread(self._acts.stale):
-                await self._acts.reload("proxy")
+            try:
+                if await asyncio.to_thread(self._acts.stale):
+                    await self._acts.reload("proxy")
+            except Exception as error:      # a fault of ours, or of code that was loaded: it looks again all the same
+                self._acts.fault(f"{type(error).__name__}: {error}")

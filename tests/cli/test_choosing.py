@@ -89,32 +89,32 @@ def test_a_file_that_changed_is_read_again_and_a_broken_one_is_not(mark: Path) -
     choosing = Choosing(Config(enable=(str(mark),)))
     first = choosing.chain("A", "ocpp1.6")
     assert not choosing.stale()
-    assert choosing.reload(None) == ([], [])
+    assert choosing.read(None)() == ([], [])
     assert choosing.chain("A", "ocpp1.6") == first                      # the same instances stay on their links
     change(mark, FILE % "2")
     assert choosing.stale()
-    assert choosing.reload(None) == (["plugin mark: read again"], [])
+    assert choosing.read(None)() == (["plugin mark: read again"], [])
     assert [state.version for state in choosing.states()] == ["2"]
     assert choosing.chain("A", "ocpp1.6") != first
     change(mark, "nonsense(")
-    changed, failed = choosing.reload(None)
+    changed, failed = choosing.read(None)()
     assert changed == []
     assert len(failed) == 1
     assert failed[0].endswith("the one before goes on")
     assert not choosing.stale()                                         # it is not tried again until it changes again
     assert [(state.version, "SyntaxError" in state.error) for state in choosing.states()] == [("2", True)]
     mark.unlink()
-    assert len(choosing.reload(None)[1]) == 1
+    assert len(choosing.read(None)()[1]) == 1
     mark.write_text(FILE % "3")
-    assert choosing.reload(None)[0] == ["plugin mark: read again"]
+    assert choosing.read(None)()[0] == ["plugin mark: read again"]
     assert [(state.version, state.error) for state in choosing.states()] == [("3", "")]
 
 
 def test_a_changed_configuration_is_taken_whole_or_not_at_all() -> None:
     choosing = Choosing(Config(enable=("throttle",)))
-    assert choosing.reload(Config(enable=("faults",), rules={"R05": "off"})) == (["changed: rules, enable"], [])
+    assert choosing.read(Config(enable=("faults",), rules={"R05": "off"}))() == (["changed: enable, rules"], [])
     assert names(choosing, "A") == ["faults"]
-    _, failed = choosing.reload(Config(enable=("throttle", "nothing")))
+    _, failed = choosing.read(Config(enable=("throttle", "nothing")))()
     assert failed[0].endswith("the configuration before goes on")
     assert names(choosing, "A") == ["faults"]
 
@@ -134,7 +134,7 @@ def test_a_proxy_without_plugins_wakes_only_when_it_gets_some() -> None:
     assert isinstance(asleep, Asleep)
     assert asleep.chain("A", "ocpp1.6") is None
     assert (asleep.version("ocpp1.6"), asleep.states(), asleep.stale()) == ("1.6", [], False)
-    assert asleep.reload(Config(enable=("throttle",))) == (["changed: enable"], [])
+    assert asleep.read(Config(enable=("throttle",)))() == (["changed: enable"], [])
     chain = asleep.chain("A", "ocpp1.6")
     assert chain is not None
     assert [one.name for one in chain.installed] == ["throttle"]

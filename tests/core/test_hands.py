@@ -16,6 +16,7 @@ from ocpp_proxy.api import (
     Decision,
     Drop,
     Hold,
+    Malformed,
     Plugin,
     Replace,
     Reply,
@@ -188,6 +189,17 @@ def test_a_breakpoint_taken_away_lets_go_of_what_it_holds_and_only_of_that() -> 
     desk._collect()
     assert desk.heard() == [f"=> {BEAT}"]
     assert [held.action for held in desk.hands.held()] == ["StatusNotification"]
+
+
+def test_a_text_that_is_no_message_can_be_held_and_put_right() -> None:
+    desk = Desk()
+    desk.stop_at("not mtype == CALL")
+    desk.send(Side.STATION, '[2,"1","Heartbeat",{}')
+    desk.send(Side.STATION, BEAT)
+    assert desk.heard() == [f"=> {BEAT}"]
+    assert [(held.mtype, held.text) for held in desk.hands.held()] == [(0, b'[2,"1","Heartbeat",{}')]
+    assert desk.decide(Replace(Malformed(b'[2,"1","Heartbeat",{}]')))
+    assert desk.heard() == [f"=> {BEAT}"]
 
 
 def test_a_full_link_holds_no_more_and_says_so() -> None:
