@@ -225,9 +225,13 @@ class Supervisor:
         """Keep all children running until told to stop (None), or one cannot be started at all (its exit code)."""
         since = monotonic()                 # nothing has died
         ready = False
+        stuck = [hook_mark.Stuck(Path(self._known.folder), worker) for worker in range(len(self._relays))]
         while not self._signals:
             if self._hangups:
                 self._read_again()
+            for relay, watch in zip(self._relays, stuck, strict=True):
+                if relay.process is not None and watch.look(relay.process.pid, monotonic()):
+                    relay.send(signal.SIGKILL)      # no signal that Python looks at reaches it any more
             for child in (self._recorder, *self._relays):
                 if child.reap():
                     since = monotonic()

@@ -13,7 +13,9 @@ from pathlib import Path
 SIZE = 1 << 14
 ABOUT_BYTES = 160
 ABOUT = SIZE - ABOUT_BYTES                  # where the last message stands
+PID = ABOUT - 8                             # and before it whose file it is
 MOST_NAMES = 254
+STUCK_SECONDS = 10.0
 _BEGINNING = re.compile(rb'\s*\[\s*[23456]\s*,\s*"([^"]{1,64})"\s*,\s*(?:"([^"]{1,64})")?').match
 OTHER = 255                                 # a plugin for whose name there was no room
 
@@ -31,7 +33,7 @@ def left(path: Path) -> str:
         return ""
     if not data or not data[0]:
         return ""
-    names = data[1:ABOUT].rstrip(b"\0").split(b"\0")
+    names = data[1:PID].rstrip(b"\0").split(b"\0")
     return names[data[0] - 1].decode("utf-8", "replace") if data[0] <= len(names) else "(one of many)"
 
 
@@ -46,6 +48,31 @@ def last_shown(path: Path) -> str:
         return ""
     what = found[2].decode("utf-8", "replace") if found[2] else "the answer to"
     return f"{what} {found[1].decode('utf-8', 'replace')} of {identity.decode('utf-8', 'replace')}"
+
+
+def _pid(number: int) -> bytes:
+    return number.to_bytes(ABOUT - PID, "little")
+
+
+class Stuck:
+    """Looks from outside whether a worker has been in one and the same hook for ``STUCK_SECONDS``, doing nothing else."""
+
+    def __init__(self, folder: Path, worker: int) -> None:
+        self._mark, self._stats = path_of(folder, worker), folder / f"relay-{worker}.json"
+        self._seen: tuple[bytes, bytes, int] = (b"", b"", 0)
+        self._since = 0.0
+
+    def look(self, pid: int, now: float) -> bool:
+        """Whether that process is stuck. ``now``: seconds of a clock that stands still while the machine sleeps."""
+        try:
+            data = self._mark.read_bytes()
+            seen = data[:1], data[ABOUT:], self._stats.stat().st_mtime_ns
+        except OSError:
+            seen = b"", b"", 0
+            data = b""
+        if seen != self._seen or seen[0] in (b"", b"\0") or data[PID:ABOUT] != _pid(pid):
+            self._seen, self._since = seen, now
+        return now - self._since >= STUCK_SECONDS
 
 
 class HookMark:
@@ -68,13 +95,14 @@ class HookMark:
             return
         finally:
             os.close(fd)
+        self.cells[PID:ABOUT] = _pid(os.getpid())
 
     def number(self, name: str) -> int:
         """The number of a plugin."""
         found = self._numbers.get(name)
         if found is None:
             data = name.encode("utf-8", "replace").replace(b"\0", b"?") + b"\0"
-            if len(self._numbers) >= MOST_NAMES or self._end + len(data) > ABOUT:
+            if len(self._numbers) >= MOST_NAMES or self._end + len(data) > PID:
                 return OTHER
             found = self._numbers[name] = len(self._numbers) + 1
             self.cells[self._end : self._end + len(data)] = data

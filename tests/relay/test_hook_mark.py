@@ -100,3 +100,33 @@ def test_the_last_message_is_named_without_what_it_carried(tmp_path: Path, text:
     assert hook_mark.last_shown(path) == words
     HookMark(path)
     assert hook_mark.last_shown(path) == ""
+
+
+def test_a_worker_is_stuck_when_one_hook_runs_on_and_nothing_else_happens(tmp_path: Path) -> None:
+    """Not while it runs none, shows another message, or counts; nor one that never began, or that follows one that died."""
+    stuck, other, now = hook_mark.Stuck(tmp_path, 1), hook_mark.Stuck(tmp_path, 1), 0.0
+
+    def passes(seconds: float = hook_mark.STUCK_SECONDS - 1) -> bool:
+        nonlocal now
+        now += seconds
+        assert not other.look(os.getpid() + 1, now)
+        return stuck.look(os.getpid(), now)
+
+    assert not passes(100)
+    stats, mark = tmp_path / "relay-1.json", HookMark(hook_mark.path_of(tmp_path, 1))
+    watchdog = Watchdog(mark)
+    try:
+        stats.touch()
+        assert not passes(100) and not passes(100)
+        mark.cells[0] = mark.number("mine")
+        assert not passes(100) and not passes()
+        watchdog.about(b"CP1", BEAT)
+        assert not passes() and not passes()
+        os.utime(stats, ns=(1, 1))
+        assert not passes() and not passes()
+        mark.cells[0] = mark.number("other")
+        assert not passes() and not passes() and passes(1) and passes(0)
+        mark.cells[0] = 0
+        assert not passes(0) and not passes(100)
+    finally:
+        watchdog.close()
