@@ -6,6 +6,7 @@ is then, through those behind that plugin.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 from ocpp_proxy.api import PASS, Call, Control, Drop, Malformed, Opening, Pass, Replace, Send
@@ -31,7 +32,8 @@ class Ways(ABC):
     states: keeping.States
 
     def __init__(self, version: str, entropy: Callable[[int], bytes], now_ns: int) -> None:
-        self.versions = {Side.STATION: version, Side.CSMS: version}
+        self._versions = {Side.STATION: version, Side.CSMS: version}
+        self.versions = MappingProxyType(self._versions)        # what plugins are shown
         self.actions: list[Action] = []
         self._now = Now(now_ns)
         self._ids = OwnIds(entropy)
@@ -87,7 +89,7 @@ class Ways(ABC):
 
     def agree(self, station: str, csms: str) -> None:
         """The OCPP versions that are spoken on both sides; empty: unknown."""
-        self.versions.update({Side.STATION: station, Side.CSMS: csms})
+        self._versions.update({Side.STATION: station, Side.CSMS: csms})
 
     # ---- broken texts ----
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from ocpp_proxy.api import Opening
 from ocpp_proxy.core.entering import Entered
+from ocpp_proxy.core.seats import Installed, hooks_of
 from ocpp_proxy.model import ConfigError, IdentitySource
 from ocpp_proxy.relay import route
 from ocpp_proxy.relay.environment import Environment
@@ -54,11 +55,15 @@ def _plugged(link: Link, offered: Sequence[str], identity: str) -> Plugged | Non
     if link.plugged is None and env.chain is not None:
         first = next((name for name in offered if version(env, name)), "")
         chain = env.chain(identity, first)
-        plugged = Plugged(link, chain, identity, env.limit) if chain is not None and chain.installed else None
-        if plugged is not None and plugged.onion.opens:
-            link.plugged = plugged
-            plugged.load()
+        if chain is not None and any(map(_wants, chain.installed)):
+            link.plugged = Plugged(link, chain, identity, env.limit)
+            link.plugged.load()
     return link.plugged if link.plugged is not None and link.plugged.onion.opens else None
+
+
+def _wants(one: Installed) -> bool:
+    """Whether it may want to be asked: the others are made when the link is open."""
+    return not isinstance(one.make, type) or "on_open" in hooks_of(one.make)
 
 
 def version(env: Environment, protocol: str) -> str:

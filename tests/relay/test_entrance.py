@@ -257,6 +257,31 @@ def test_the_agreed_version_may_have_other_plugins(tmp_path: Path) -> None:
     play(body())
 
 
+def test_plugins_are_made_once_and_where_none_is_asked_when_the_link_is_open(tmp_path: Path) -> None:
+    class Counted(Plugin):
+        made = 0
+
+        def __init__(self) -> None:
+            Counted.made += 1
+
+    async def body() -> None:
+        async with stage(tmp_path) as theatre:
+            plug(theatre, Counted)
+            station = await theatre.dial()
+            await station.send(UPGRADE)
+            csms = await theatre.accept()
+            await csms.head()
+            assert Counted.made == 0
+            await csms.send(SWITCH)
+            await station.head()
+            assert Counted.made == 1
+            plug(theatre, Counted, Entering)
+            await dialled(theatre)
+            assert (Counted.made, Entering.made) == (2, 1)
+
+    play(body())
+
+
 def test_what_is_kept_is_stored_before_the_csms_is_dialled(tmp_path: Path) -> None:
     class Counting(Plugin):
         class State(Struct, frozen=True):
