@@ -244,15 +244,25 @@ def test_a_link_is_ended_after_two_questions(
             return
         sure = await at(app, pilot, AskSure)
         assert sure.lines == [question]
-        await pilot.press("n")
-        await until(pilot, lambda: len(app.screen_stack) == 1)
-        assert source.told == []
-        await pilot.press("D")
-        await at(app, pilot, AskText)
-        await pilot.press(*typed, "enter")
-        await at(app, pilot, AskSure)
         await pilot.press("y")
         await until(pilot, lambda: source.told == [told] and "CP1: disconnected" in notes(app))
+    on(source, "Chargers", body, tmp_path)
+
+
+def test_a_link_is_not_ended_when_one_of_the_questions_is_left(tmp_path: Path) -> None:
+    source = two()
+
+    async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: app._active.charger)
+        await pilot.press("D", "escape")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        await pilot.press("D")
+        await at(app, pilot, AskText)
+        await pilot.press("enter")
+        await at(app, pilot, AskSure)
+        await pilot.press("n")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        assert source.told == [] and notes(app) == []
     on(source, "Chargers", body, tmp_path)
 
 
