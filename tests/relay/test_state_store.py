@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -448,6 +449,48 @@ def test_a_control_frame_waits_for_what_its_hook_kept(tmp_path: Path) -> None:
             assert texts(changed, False) == [b'[2,"7","Count",{"count":2}]']
             rest = passing[1] + pings[1] + passing[2] + passing[3]          # the third ping, count 4, is dropped
             assert await csms.read(len(rest)) == rest and not csms.got
+
+    play(body())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_chunking_and_any_pace_of_commits_keep_order_and_bytes(tmp_path: Path, seed: int) -> None:
+    """Both directions, pings between, commits that take a while; FIN comes last. Every second seed is compressed."""
+    rng, compressed = random.Random(seed), bool(seed % 2)
+
+    async def body() -> None:
+        async with stage(tmp_path) as theatre:
+            plug(theatre)
+            loop, keep = asyncio.get_running_loop(), theatre.relay.env.states.keep
+
+            def later(identity: str, epoch: int, rows: Sequence[Row], done: Callable[[str], object]) -> None:
+                loop.call_later(rng.random() / 500, keep, identity, epoch, rows, done)
+
+            theatre.relay.env.states.keep = later       # type: ignore[method-assign]
+            station, csms, _ = await tunnel(theatre, compressed)
+            extension = PerMessageDeflate(False, False, 15, 15) if compressed else None
+            sent, expected, count = b"", list[bytes](), 0
+            for number in range(60):
+                action = rng.choice(["Count", "Pass", "Pass", "ping"])
+                count += action == "Count"
+                expected.append({"ping": b"", "Pass": call(number, "Pass"), "Count": counted(number, count)}[action])
+                sent += b"\x89\x80abcd" if action == "ping" else message(call(number, action), extension, True)
+            back = [message(b'[2,"b%d","Pass",{}]' % number, None, False) for number in range(40)]
+
+            async def talk(peer: Peer, data: bytes, most: int) -> None:
+                while data:
+                    size = rng.randint(1, most)
+                    await peer.send(data[:size])
+                    data = data[size:]
+                    await asyncio.sleep(0)
+                peer.half_close()
+
+            _, _, there, home = await asyncio.gather(
+                talk(station, sent, 400), talk(csms, b"".join(back), 200), csms.rest(), station.rest())
+            assert texts(there, compressed) == expected
+            assert home == b"".join(back)
+            await theatre.no_links()
+            assert findings(theatre) == []
 
     play(body())
 
