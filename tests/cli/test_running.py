@@ -14,7 +14,7 @@ from ocpp_proxy.cli.addresses import Address, charger_urls, own_addresses
 from ocpp_proxy.cli.app import run_app
 from ocpp_proxy.cli.card import card
 from ocpp_proxy.cli.running import refuse_own_listener, refuse_unwritable
-from ocpp_proxy.config import CaptureConfig, Config, TlsConfig
+from ocpp_proxy.config import CaptureConfig, Config, LinkRule, TlsConfig
 from ocpp_proxy.fields import Filter, parse
 from ocpp_proxy.hub.client import LiveSource
 from ocpp_proxy.hub.instance import Instance
@@ -59,6 +59,13 @@ def test_the_card_says_all_that_counts() -> None:
     assert "ws://192.168.8.2:9000/" in both and "wss://192.168.8.2:9000/" in both
 
 
+def test_the_card_names_the_ports_of_isolated_rules() -> None:
+    rules = (LinkRule(plugins=("throttle",)), LinkRule(plugins=("./a.py", "faults"), isolate=True, listen="9001"))
+    lines = card(Config(links=rules), structs.replace(INSTANCE, isolated=("[::]:9001",)), ADDRESSES, False)
+    assert [line for line in lines if "isolated" in line] == ["  isolated   [::]:9001: ./a.py, faults"]
+    assert not any("isolated" in line for line in card(Config(), INSTANCE, ADDRESSES, False))
+
+
 def test_the_card_without_network_capture_or_csms() -> None:
     lonely = "\n".join(card(Config(), structs.replace(INSTANCE, capture=""), [], True))
     assert "no address but loopback" in lonely and "none (--no-capture)" in lonely and "simulated CSMS" in lonely
@@ -69,6 +76,11 @@ def test_the_card_without_network_capture_or_csms() -> None:
 def test_an_upstream_that_is_this_proxy_is_refused(upstream: str) -> None:
     with pytest.raises(ConfigError, match="would call itself"):
         refuse_own_listener(Config(upstream=upstream, listen=("9000",)))
+
+
+def test_an_upstream_that_is_the_port_of_an_isolated_rule_is_refused() -> None:
+    with pytest.raises(ConfigError, match="would call itself"):
+        refuse_own_listener(Config(upstream="ws://localhost:9001/", links=(LinkRule(isolate=True, listen="9001"),)))
 
 
 @pytest.mark.parametrize("upstream", ["ws://127.0.0.1:9001/", "ws://203.0.113.9:9000/", "wss://localhost/"])

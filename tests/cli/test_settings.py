@@ -104,6 +104,9 @@ WRONG: dict[str, list[tuple[object, str]]] = {
                  ("ftp://x/", "no valid URL"), ("wss://u:p@x/", "no user and password"), ("ws://x:99999/", "no valid URL"),
                  ("ws://[::1/", "no valid URL")],
     "listen": [(("90000",), "not [HOST:]PORT"), (("host",), "not [HOST:]PORT"), ((), "no port")],
+    "links": [([{"isolate": True}], "rule 1: isolate needs a port of its own"),
+              ([{}, {"isolate": True, "listen": "host"}], "rule 2: isolate needs a port of its own"),
+              ([{"listen": "9001"}], "is for a rule with isolate = true")],
     "allow_from": [(("10.0.0",), "is no network")],
     "connect_to": [(("csms",), "is not HOST:PORT:ADDRESS")],
     "tls.cert": [(("/nowhere.pem",), "0 keys")],
@@ -125,7 +128,7 @@ def test_what_types_cannot_say(key: str, value: object, told: str) -> None:
 
 @pytest.mark.parametrize("flags", [
     {"upstream": "simulate"}, {"upstream": "wss://csms.example:8443/ocpp/{identity}?a=b"},
-    {"listen": ["[::1]:9000", "10.0.0.1:80"]},
+    {"listen": ["[::1]:9000", "10.0.0.1:80"]}, {"links": [{"isolate": True, "listen": "[::1]:9001"}]},
     {"connect_to": ["csms.example:443:203.0.113.7", "::[::1]:9"]}, {"allow_from": ["192.168.8.0/24", "fd00::/8", "10.1.2.3"]},
 ])
 def test_what_is_right_passes(flags: dict[str, object]) -> None:
