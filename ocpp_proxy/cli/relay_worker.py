@@ -13,7 +13,6 @@ from ocpp_proxy.core.hands import Matches
 from ocpp_proxy.core.seats import Chain
 from ocpp_proxy.relay import worker
 from ocpp_proxy.relay.choosing import Chooser
-from ocpp_proxy.spec.versions import version_of
 from ocpp_proxy.wire.command import Sitting
 from ocpp_proxy.wire.frames import use_xor
 
@@ -35,8 +34,8 @@ class Asleep:
         return self._awake.chain(identity, protocol) if self._awake is not None else None
 
     def version(self, protocol: str) -> str:
-        """As ``Chooser.version``."""
-        return version_of(protocol)
+        """As ``Chooser.version``; a guess is enough where no plugin is to be chosen by it."""
+        return self._awake.version(protocol) if self._awake is not None else protocol.lower().removeprefix("ocpp")
 
     def matcher(self, text: str) -> Matches:
         """As ``Chooser.matcher``."""

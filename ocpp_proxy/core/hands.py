@@ -215,6 +215,10 @@ class Hands(Onion):
             seat.call("on_close", seat.plugin.on_close, seat.context, closing)
             self.states.kept(seat)
 
+    def call_time(self, nanoseconds: int) -> None:
+        """How long a Call is taken to be waited for, from now on: the most that anything is held."""
+        self._longest_ns = self._armed.call_ns = nanoseconds
+
     # ---- breakpoints ----
 
     def arm(self, points: Sequence[Breakpoint], now_ns: int) -> None:

@@ -270,6 +270,9 @@ class Acts:
             self._env.config = structs.replace(
                 self._env.config, call_seconds=config.call_seconds, enable=config.enable, links=config.links,
                 plugins=config.plugins, rules=config.rules)
+            for link in self._links():
+                if link.plugged is not None:
+                    link.plugged.onion.call_time(int(config.call_seconds * 1e9))
         self._audit(who, "reload", "", "; ".join(changed + failed))
         for text in failed:
             self.fault(text)

@@ -1,6 +1,8 @@
 """Which plugins a link has: configuration, switches by hand, files that change; what cannot be loaded changes nothing."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,6 +141,14 @@ def test_a_proxy_without_plugins_wakes_only_when_it_gets_some() -> None:
     assert chain is not None
     assert [one.name for one in chain.installed] == ["throttle"]
     assert isinstance(chooser(Config(allow_inject=True)), Choosing)
+
+
+def test_a_relay_where_nothing_can_be_changed_loads_no_rules_and_schemas() -> None:
+    code = "import sys; from ocpp_proxy.cli import relay_worker; from ocpp_proxy.config import Config;" \
+        "relay_worker.chooser(Config()).version('ocpp1.6'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "ocpp_proxy.relay.acts" in loaded
+    assert {"jsonschema_rs", "ocpp_proxy.checks", "ocpp_proxy.plugins", "aiohttp", "duckdb"}.isdisjoint(loaded)
 
 
 def test_what_a_running_proxy_takes_over() -> None:

@@ -129,6 +129,14 @@ def test_what_is_held_goes_on_by_itself_before_its_time_out() -> None:
     assert not desk.decide(Drop("too late"))
 
 
+def test_a_changed_time_out_counts_from_the_next_message_on() -> None:
+    desk = Desk()
+    desk.stop_at("action == Heartbeat")
+    desk.hands.call_time(8_000_000_000)
+    desk.send(Side.STATION, BEAT)
+    assert desk.hands.held()[0].until_ns == START_NS + 6_000_000_000
+
+
 def test_an_answer_is_held_no_longer_than_its_call_is_waited_for() -> None:
     desk = Desk()
     desk.stop_at("mtype == 3")
