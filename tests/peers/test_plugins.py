@@ -47,13 +47,14 @@ def test_a_session_of_pypi_ocpp_through_rewrite_quirks_mirror_and_delay_together
     session, copied = Session(), Session(Lenient, resets=False)
 
     async def main(port: int) -> None:
-        async with session.csms(), copied.csms(), asyncio.timeout(DEADLINE):
+        async with session.csms(), copied.csms(), asyncio.timeout(2 * DEADLINE):
             await session.station(port)
             while not copied.csms_saw or copied.csms_saw[-1][0] != "StopTransaction":
                 await asyncio.sleep(0.01)
 
     with between(session.port, tmp_path, *settings(tmp_path, ALL.replace("{mirror}", str(copied.port)))) as rig:
         asyncio.run(main(rig.port))
+        rig.passages()
     actions = ["BootNotification", "Authorize", "StatusNotification", "StartTransaction", *["MeterValues"] * READINGS,
                "StopTransaction"]
     assert [action for action, _ in session.csms_saw] == actions
@@ -80,6 +81,7 @@ def test_npm_ocpp_ts_through_rewrite(tmp_path: Path) -> None:
     variables, csms = _node(), free_port()
     with between(csms, tmp_path, *settings(tmp_path, 'enable = ["rewrite"]\n' + REWRITE)) as rig:
         seen = json.loads(_run("node", str(NODE / "ocpp_ts.js"), str(csms), str(rig.port), variables=variables))
+        rig.passages()
     answers = dict(seen["station"])
     assert answers["BootNotification"]["interval"] == 17
     assert [action for action, _ in seen["csms"]] == ["BootNotification", "StatusNotification", "GetConfiguration"]
@@ -92,8 +94,8 @@ def test_npm_ts_ocpp_through_rewrite(tmp_path: Path) -> None:
     with between(csms, tmp_path, *settings(tmp_path, 'enable = ["rewrite"]\n' + REWRITE)) as rig:
         ports = (str(csms), str(rig.port), str(free_port()))
         seen = json.loads(_run("node", str(NODE / "ts_ocpp.js"), *ports, variables=variables))
+        sent = b"".join(bytes(inner.up) for _, inner in rig.passages())
     answers: dict[str, Any] = dict(seen["station"])
     assert answers["BootNotification"] == {"status": "Accepted", "currentTime": "2026-11-22T16:00:00.000Z", "interval": 17}
     assert seen["csms"] == [["v1.6-json", "BootNotification"], ["v1.6-json", "Heartbeat"]]
-    sent = b"".join(bytes(inner.up) for _, inner in rig.passages())
     assert sent.count(b"GET ") == 1
