@@ -203,7 +203,7 @@ def test_it_goes_to_the_csms_too_and_what_has_no_fields_is_sent_empty(tmp_path: 
 
 def test_what_is_refused_is_shown(tmp_path: Path) -> None:
     source = two()
-    source.refusing = "CP1 has no open link\x1b[2J"
+    source.refusing = "CP1 has no open link\x1b[2J\n  second line"
 
     async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
         await begin(app, pilot, *"clearcache")
@@ -211,17 +211,17 @@ def test_what_is_refused_is_shown(tmp_path: Path) -> None:
         sure = await at(app, pilot, AskSure)
         await pilot.press("y")
         await until(pilot, lambda: isinstance(app.screen, AskSure) and app.screen is not sure)
-        assert isinstance(app.screen, AskSure) and app.screen.lines[1:] == ["CP1 has no open link\\x1b[2J"]
+        assert isinstance(app.screen, AskSure) and app.screen.lines[1:] == ["CP1 has no open link\\x1b[2J", "  second line"]
         await pilot.press("enter", "D")
         await at(app, pilot, AskText)
         await pilot.press("enter")
         await at(app, pilot, AskSure)
         await pilot.press("y")
-        await until(pilot, lambda: "CP1 has no open link\\x1b[2J" in notes(app))
+        await until(pilot, lambda: "CP1 has no open link\\x1b[2J\n  second line" in notes(app))
         await pilot.press("I")
         await at(app, pilot, AskText)
         await pilot.press(*"x", "enter")
-        await until(pilot, lambda: notes(app).count("CP1 has no open link\\x1b[2J") == 2)
+        await until(pilot, lambda: notes(app).count("CP1 has no open link\\x1b[2J\n  second line") == 2)
     on(source, "Chargers", body, tmp_path)
 
 

@@ -145,7 +145,8 @@ class Hands:
 
     def say(self, text: str, bad: bool = False) -> None:
         """A note at the corner."""
-        self._app.notify(safe_text(text, 500), severity="warning" if bad else "information", markup=False)
+        shown = "\n".join(safe_text(line, 500) for line in text.split("\n")[:8])
+        self._app.notify(shown, severity="warning" if bad else "information", markup=False)
 
 
 def answer_lines(answer: Injected) -> list[str]:

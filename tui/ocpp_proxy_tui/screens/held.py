@@ -306,7 +306,8 @@ class HeldMessages(SummaryPane):
 
     def say(self, text: str, bad: bool = False) -> None:
         """A note at the corner."""
-        self.notify(safe_text(text, 500), severity="warning" if bad else "information", markup=False)
+        shown = "\n".join(safe_text(line, 500) for line in text.split("\n")[:8])
+        self.notify(shown, severity="warning" if bad else "information", markup=False)
 
 
 def line_of(held: Held, number: int, ground: Ground) -> Line:
