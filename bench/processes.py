@@ -15,7 +15,9 @@ BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 LOOPBACK = "127.0.0.1"
 SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-STAGES = {"ocpp_proxy.relay": "relay", "ocpp_proxy.cli.recorder": "recorder"}     # by what the command line names
+STAGES = {                                  # by what the command line names
+    "ocpp_proxy.relay": "relay", "ocpp_proxy.cli.relay_worker": "relay", "ocpp_proxy.cli.recorder": "recorder",
+}
 
 
 def built(folder: Path) -> Path:

@@ -1,4 +1,5 @@
-"""What is measured side by side: nothing, nginx, HAProxy, a relay on ``websockets``, this program with and without capture."""
+"""What is measured side by side: nothing, nginx, HAProxy, a relay on ``websockets``, this program with and without capture,
+and with a plugin that changes ten of sixteen Calls."""
 
 import shlex
 import shutil
@@ -47,6 +48,13 @@ http {{
 }}
 """
 
+REWRITE = """
+enable = ["rewrite"]
+[[plugins.rewrite.rules]]
+where = "action == MeterValues and mtype == CALL"
+do = [{op = "set", path = "$.transactionId", value = 7}]
+"""
+
 PRODUCT = f"{PYTHON} -m ocpp_proxy run ws://127.0.0.1:{{upstream}} --listen 127.0.0.1:{{listen}} --host preserve"
 COMMANDS = {
     "nginx": "nginx -p {folder} -c {folder}/nginx.conf",
@@ -54,6 +62,7 @@ COMMANDS = {
     "websockets": f"{PYTHON} {BENCH}/websockets_relay.py {{listen}} {{upstream}}",
     "product": PRODUCT + " --capture {folder}/capture.duckdb",
     "product-no-capture": PRODUCT + " --no-capture",
+    "product-rewrite": PRODUCT + " --capture {folder}/capture.duckdb --config {folder}/rewrite.toml",
 }
 DEFAULT = ("direct", "nginx", "haproxy", "websockets", "product", "product-no-capture")
 
@@ -67,6 +76,7 @@ def command(target: str, listen: int, upstream: int, folder: Path, extra: dict[s
         return []
     for name, text in (("nginx.conf", NGINX), ("haproxy.conf", HAPROXY)):
         (folder / name).write_text(text.format(listen=listen, upstream=upstream, folder=folder))
+    (folder / "rewrite.toml").write_text(REWRITE)
     line = {**COMMANDS, **extra}[target].format(listen=listen, upstream=upstream, folder=folder)
     words = shlex.split(line)
     program = shutil.which(words[0], path=SEARCH)
