@@ -51,7 +51,7 @@ http {{
 REWRITE = """
 enable = ["rewrite"]
 [[plugins.rewrite.rules]]
-where = "action == MeterValues and mtype == CALL"
+where = "action == MeterValues"
 do = [{op = "set", path = "$.transactionId", value = 7}]
 """
 
