@@ -77,6 +77,7 @@ class HeldMessages(SummaryPane):
         self._intercepts: list[Intercept] = []
         self._numbers: dict[str, int] = {}  # a number for each held message that was shown
         self._known: set[str] = set()       # what was held when it was last asked
+        self._counted: list[str] = []       # the countdowns as they are shown
         self._shown = ""                    # the one whose details are shown
 
     def compose(self) -> ComposeResult:
@@ -137,7 +138,9 @@ class HeldMessages(SummaryPane):
     def tick(self) -> None:
         """Look again, and count down."""
         self._look(AGAIN_SECONDS)
-        if not self._busy and self._items:
+        seconds = [f"{_left(item):.0f}" for item in self._items]
+        if seconds != self._counted:        # most ticks change nothing that is seen
+            self._counted = seconds
             self._fill()
         held = self.current
         if (held.held_id if held else "") != self._shown:
@@ -160,7 +163,7 @@ class HeldMessages(SummaryPane):
 
     def row(self, item: Held) -> TableRow:
         """One message."""
-        left = max(0.0, (item.until_ns - time.time_ns()) / 1e9)
+        left = _left(item)
         return TableRow(item.held_id, (
             Cell(f"{left:.0f} s", left, 3 if left < SOON_SECONDS else -1, True), Cell(safe_text(item.identity, 40)),
             Cell(self.ground.look.arrow(item.side)), Cell(TYPES.get(item.mtype, "?")), Cell(safe_text(item.action, 40)),
@@ -308,6 +311,11 @@ class HeldMessages(SummaryPane):
         """A note at the corner."""
         shown = "\n".join(safe_text(line, 500) for line in text.split("\n")[:8])
         self.notify(shown, severity="warning" if bad else "information", markup=False)
+
+
+def _left(held: Held) -> float:
+    """Seconds until it goes on by itself, by this machine's clock."""
+    return max(0.0, (held.until_ns - time.time_ns()) / 1e9)
 
 
 def line_of(held: Held, number: int, ground: Ground) -> Line:
