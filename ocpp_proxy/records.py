@@ -62,7 +62,7 @@ NOTE_KINDS = {
     "plain_upstream_refused": "wss in, plain ws out to a non-loopback host, not allowed",
     "peer_vanished": "a peer stopped answering at TCP level (keep-alive or user time-out)",
     "suspended": "the machine slept; text: seconds",
-    "refused": "a dial was shed; text: limit reached",
+    "refused": "a dial was shed, or refused by a plugin; text: limit reached, or status, plugin and reason",
     "station_certificate": "the charger's verified chain; text: NAME; not_after=DATE < ISSUER; not_after=DATE ...",
     "upstream_certificate": "the CSMS's verified chain, once a day; text as station_certificate",
     "own_certificate": "a certificate of the proxy, at the start and once a day; text as station_certificate",
