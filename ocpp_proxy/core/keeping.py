@@ -4,7 +4,7 @@ A hook that calls ``context.keep`` leaves a ``Pending``: its decision, and what 
 stored it goes on, and when they cannot be, the State is again what it was, and ``on_error`` says what becomes of the message.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -85,16 +85,22 @@ class States:
             for one in self.pending
         }.values())
 
-    def restore(self, found: Mapping[str, Stored], error: str = "") -> None:
-        """The States of this charger by plugin, before anything else happens; ``error``: why they cannot be had."""
-        for seat in self._seats:
+    def restore(
+        self, found: Mapping[str, Stored], error: str = "", names: Collection[str] | None = None, *, anew: bool = False,
+    ) -> None:
+        """The States of this charger by plugin, before anything else happens; ``error``: why they cannot be had.
+
+        ``names``: of whom they were asked for (None: of all); ``anew``: they count also where a State was had before.
+        """
+        asked = [seat for seat in self._seats if names is None or seat.name in names]
+        for seat in asked:
             if error:
                 self._failed(seat, f"its State cannot be read: {error}")
                 if seat.on_error != "pass":
                     self._tell(End(seat.name, "its State cannot be read"))
-            elif seat.name in found and seat not in self._restored:
+            elif seat.name in found and (anew or seat not in self._restored):
                 restore(seat, found[seat.name])
-        self._restored = list(self._seats)
+        self._restored += [seat for seat in asked if seat not in self._restored]
 
     def kept(
         self, seat: Seat, journey: Journey | None = None, decision: Any = None, running: Any = None,

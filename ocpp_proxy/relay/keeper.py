@@ -1,12 +1,13 @@
 """The States of a link's plugins and their file: what happens to the link waits while one of them is read or stored."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from ocpp_proxy.core.onion import Onion
 from ocpp_proxy.core.session import WAIT, Verdict
-from ocpp_proxy.relay.state_store import Opened, StateStore
+from ocpp_proxy.relay.state_store import DIALLING, Opened, StateStore
 
 
 class Gate:
@@ -46,7 +47,8 @@ class Keeper:
     """
 
     __slots__ = (
-        "_asking", "_epoch", "_error", "_identity", "_ledger", "_now", "_onion", "_settle", "_store", "_storing", "gate",
+        "_asking", "_epoch", "_error", "_identity", "_ledger", "_loading", "_now", "_onion", "_settle", "_store", "_storing",
+        "gate",
     )
 
     def __init__(
@@ -63,13 +65,20 @@ class Keeper:
         self._epoch = 0                     # of this link's lease; 0: it has none
         self._error = ""                    # why
         self._storing = False
+        self._loading = 0                   # how many times States are being read
         self._asking: Resumed | None = None
 
-    def load(self) -> None:
-        """Read the States of the plugins; nothing is shown to them before."""
-        if self._onion.states.named:
+    def load(self, lease: bool = True) -> None:
+        """Read the States of the plugins; nothing is shown to them before. Without ``lease`` the charger only dials.
+
+        A link that has had the lease does not take it again: a newer one may have it.
+        """
+        lease = lease and self._epoch <= 0
+        names = self._onion.states.named
+        if names:
             self.gate.closed = True
-            self._store.open(self._identity, self._onion.states.named, self._opened)
+            self._loading += 1
+            self._store.open(self._identity, names, partial(self._opened, names), lease)
 
     def verdict(self, verdict: Verdict, asking: Resumed) -> Verdict:
         """What a direction is told about its message when something has to be stored first: to wait."""
@@ -91,10 +100,14 @@ class Keeper:
         if self._onion.states.waiting:
             self._store.keep(self._identity, self._epoch, self._onion.states.rows(), lambda why: told(why) if why else None)
 
-    def _opened(self, opened: Opened) -> None:
-        self._epoch, self._error = opened.epoch, opened.error
-        self._onion.states.restore(opened.found, opened.error)
-        self._open()
+    def _opened(self, names: Sequence[str], opened: Opened) -> None:
+        anew = self._epoch == DIALLING          # another link may have kept something since
+        if opened.error or self._epoch <= 0:
+            self._epoch, self._error = opened.epoch, opened.error
+        self._onion.states.restore(opened.found, opened.error, names, anew=anew)
+        self._loading -= 1
+        if not self._loading:
+            self._open()
 
     def _keep(self) -> None:
         self.gate.closed = True

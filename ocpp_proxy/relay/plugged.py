@@ -44,7 +44,7 @@ class Plugged:
     """The plugins of one link."""
 
     __slots__ = (
-        "_base", "_began", "_due", "_ending", "_limit", "_loaded", "_refusal", "_strict", "_timer", "_told_unseen", "_who",
+        "_base", "_began", "_due", "_ending", "_limit", "_refusal", "_strict", "_timer", "_told_unseen", "_who",
         "keeper", "link", "onion",
     )
 
@@ -53,7 +53,7 @@ class Plugged:
         self._base = time_ns() - monotonic_ns()
         self._timer: TimerHandle | None = None
         self._due = 0
-        self._ending = self._began = self._loaded = False
+        self._ending = self._began = False
         self._refusal: Entered | None = None    # instead of what they decide about the dial
         self._strict = any(one.on_error != "pass" for one in chain.installed)
         self._told_unseen: set[str] = set()
@@ -74,15 +74,13 @@ class Plugged:
             framing.fed, framing.unseen, framing.gate = self.settle, self._unseen, self.keeper.gate
             framing.watch = partial(self._watch, SIDES[framing.leg.direction])
         self._began = True
-        self.load()
+        self.keeper.load()
         self.link.env.on_plugged(self)
         self.settle()
 
     def load(self) -> None:
-        """Read their States, once."""
-        if not self._loaded:
-            self._loaded = True
-            self.keeper.load()
+        """Read their States for a charger that dials."""
+        self.keeper.load(lease=False)
 
     def enter(self, opening: Opening, cannot: Callable[[str], str], then: Callable[[Entered], None]) -> None:
         """Ask them about a charger that dials; ``then`` gets what they decided once what has to be stored is stored."""

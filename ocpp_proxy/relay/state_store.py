@@ -27,6 +27,7 @@ HUNG_SECONDS = 5.0                          # a commit that takes longer has fai
 LOCKED_SECONDS = 3.0                        # how long another process may hold the file
 MOST_JOBS = 256                             # in one transaction
 MOST_WAITING = 4096                         # jobs that wait for the thread
+DIALLING = -1                               # the epoch of a link that is not open yet: it stores, but takes nobody's lease
 TAKEN_OVER = "a newer connection of this charger has taken over"
 HUNG = f"the file does not answer within {HUNG_SECONDS:g} s"
 OVERFLOW = f"more than {MOST_WAITING} wait for the file"
@@ -57,13 +58,17 @@ class Opened(Struct):
 
 
 class Job(Struct, eq=False):
-    """Something to be done in the thread. ``rows`` None: take the lease and read. ``over``: nobody waits for it any more."""
+    """Something to be done in the thread. ``rows`` None: read, and take the lease if ``lease``.
+
+    ``over``: nobody waits for it any more.
+    """
 
     identity: str
     names: Sequence[str]
     rows: Sequence[Row] | None
     epoch: int
     done: Callable[[Opened], object]
+    lease: bool = False
     timer: asyncio.TimerHandle | None = None
     over: bool = False
 
@@ -88,9 +93,12 @@ class StateStore:
 
     # ---- in the loop ----
 
-    def open(self, identity: str, names: Sequence[str], done: Callable[[Opened], object]) -> None:
-        """A link of that charger opens: takes the lease from any older one, and reads the States of these plugins."""
-        self._ask(Job(_text(identity), names, None, 0, done))
+    def open(self, identity: str, names: Sequence[str], done: Callable[[Opened], object], lease: bool = True) -> None:
+        """A link of that charger opens: takes the lease from any older one, and reads the States of these plugins.
+
+        Without ``lease`` it only dials, and may be refused: who has the lease keeps it.
+        """
+        self._ask(Job(_text(identity), names, None, 0, done, lease))
 
     def keep(self, identity: str, epoch: int, rows: Sequence[Row], done: Callable[[str], object]) -> None:
         """Store these States; ``done`` gets "" once they are on the disk, or why they are not."""
@@ -175,7 +183,7 @@ class StateStore:
         if job.over:
             return Opened(HUNG)
         if job.rows is None:
-            epoch: int = database.execute(_LEASE, (job.identity, self._worker)).fetchone()[0]
+            epoch: int = database.execute(_LEASE, (job.identity, self._worker)).fetchone()[0] if job.lease else DIALLING
             found = {}
             for name in job.names:
                 row = database.execute(
@@ -185,7 +193,7 @@ class StateStore:
                     found[name] = Stored(*row)
             return Opened("", epoch, found)
         held = database.execute("SELECT worker, epoch FROM lease WHERE identity = ?", (job.identity,)).fetchone()
-        if held != (self._worker, job.epoch):
+        if job.epoch != DIALLING and held != (self._worker, job.epoch):
             return Opened(TAKEN_OVER)
         for row in job.rows:
             if row.aside:

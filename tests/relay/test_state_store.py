@@ -18,7 +18,22 @@ import pytest
 from msgspec import Struct
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 
-from ocpp_proxy.api import PASS, Call, Closing, Context, Control, Decision, Drop, Pass, Plugin, Replace, Side
+from ocpp_proxy.api import (
+    PASS,
+    Admit,
+    Call,
+    Closing,
+    Context,
+    Control,
+    Decision,
+    Drop,
+    Entrance,
+    Opening,
+    Pass,
+    Plugin,
+    Replace,
+    Side,
+)
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.keeping import Row, Stored
 from ocpp_proxy.core.seats import Chain, Installed, OnError
@@ -495,6 +510,25 @@ def test_any_chunking_and_any_pace_of_commits_keep_order_and_bytes(tmp_path: Pat
     play(body())
 
 
+def test_plugins_given_again_to_an_older_link_do_not_take_the_lease_back(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with stage(tmp_path) as theatre:
+            plug(theatre)
+            station, csms, link = await tunnel(theatre, False)
+            newer, beyond = await theatre.tunnel()
+            assert link.plugged is not None
+            await until(lambda: link.plugged is not None and not link.plugged.keeper.gate.closed, "States are read")
+            link.plugged.reseat((Installed("numbers", Numbers), Installed("more", Numbers)))
+            await newer.send(message(call(1), None, True))
+            assert await reads(beyond, 1) == [counted(1, 1)]
+            await station.send(message(call(1), None, True))
+            assert await reads(csms, 1) == [call(1)] and TAKEN_OVER in findings(theatre)[0]
+            await newer.send(message(call(2), None, True))
+            assert (await reads(beyond, 2))[1] == counted(2, 2)
+
+    play(body())
+
+
 def test_an_end_waits_for_what_came_before_it(tmp_path: Path) -> None:
     """FIN goes on behind the message that waited, and what ``on_close`` keeps is stored."""
     async def body() -> None:
@@ -640,3 +674,47 @@ def test_killed_between_commit_and_send_nothing_is_sent_twice_and_the_state_is_t
     finally:
         listener.close()
         upstream.close()
+
+
+class Doorman(Numbers):
+    """Counts dials as well."""
+
+    def on_open(self, context: Context, opening: Opening) -> Entrance:
+        context.keep(self.State(context.state.count + 10))
+        return Admit()
+
+
+def test_who_only_dials_takes_nobody_s_lease(tmp_path: Path) -> None:
+    """A dial that the CSMS refuses leaves the open link its State; one that is let in finds what was kept meanwhile."""
+    async def body() -> None:
+        async with stage(tmp_path) as theatre:
+            installed = (Installed("numbers", Doorman),)
+            theatre.relay.env.chain = lambda identity, protocol: Chain(installed, "1.6")
+            station, csms = await theatre.tunnel()
+            await station.send(message(call(1), None, True))
+            assert await reads(csms, 1) == [counted(1, 11)]
+            stranger = await theatre.dial()
+            await stranger.send(UPGRADE)
+            beyond = await theatre.accept()
+            await beyond.head()                                     # it dials: 21 is stored, and the CSMS thinks about it
+            await station.send(message(call(2), None, True))
+            assert await reads(csms, 2) == [counted(1, 11), counted(2, 12)] and findings(theatre) == []
+            await beyond.send(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+            assert (await stranger.head()).startswith(b"HTTP/1.1 401")
+            await station.send(message(call(3), None, True))
+            assert (await reads(csms, 3))[2] == counted(3, 13) and findings(theatre) == []
+            newer = await theatre.dial()
+            await newer.send(UPGRADE)
+            behind = await theatre.accept()
+            await behind.head()                                     # 23
+            await station.send(message(call(4), None, True))
+            assert (await reads(csms, 4))[3] == counted(4, 14)
+            await behind.send(SWITCH)
+            await newer.head()
+            await newer.send(message(call(5), None, True))
+            assert await reads(behind, 1) == [counted(5, 15)]
+            await station.send(message(call(6), None, True))
+            assert (await reads(csms, 5))[4] == call(6, "Count")
+            assert TAKEN_OVER in findings(theatre)[0]
+
+    play(body())
