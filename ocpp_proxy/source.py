@@ -28,7 +28,8 @@ class Charger(Struct, frozen=True):
     """One charger, as known at the last record time of the source.
 
     ``state``: ``open``, ``closed`` or ``refused`` (its last handshake got no 101). ``connectors``: their last status, by
-    number (``1``; 2.x ``EVSE/connector``). ``rate``: messages a minute over the last five minutes before its last message.
+    number (``1``; 2.x ``EVSE/connector``). ``rate``: messages a minute over the last five
+    minutes before its last message, or since its first one where that is less.
     ``p95_ms``: of all its answered Calls, both directions. ``errors``: CALLERRORs and unanswered Calls. ``reconnects``: links
     after the first. ``outage_s``: seconds between a close and the next link, all together. ``level``: worst finding, -1: none.
     """
