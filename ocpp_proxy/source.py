@@ -112,7 +112,7 @@ class Bookmark(Struct, frozen=True):
 
 
 class LogLine(Struct, frozen=True):
-    """What the proxy itself has to say. ``level``: info, warning or error; ``process``: relay, recorder, supervisor or audit."""
+    """What the proxy itself says. ``level``: info, warning or error; ``process``: relay, recorder, supervisor or audit."""
 
     time_ns: int
     level: str
