@@ -23,8 +23,8 @@ class AskSure(ModalScreen[str]):
     AskSure { align: center middle; }
     AskSure > Vertical { width: 80%; max-width: 100; height: auto; max-height: 90%; border: round $primary;
                          background: $surface; padding: 0 1; }
-    AskSure VerticalScroll { height: auto; max-height: 24; }
-    AskSure #sure-keys { height: 1; margin-top: 1; color: $text-muted; }
+    AskSure VerticalScroll { height: auto; max-height: 60vh; }
+    AskSure #sure-keys { height: 1; color: $text-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer('y')", "yes", id="sure.yes"),

@@ -24,7 +24,7 @@ from ocpp_proxy_tui.widgets.detail_help import sentence
 from ocpp_proxy_tui.widgets.typed import TypedLine
 
 _KEYS = "Ctrl+N next value  Ctrl+T all fields  Ctrl+O editor  Ctrl+S send  Esc leave"
-NAMES = 44                                  # cells of a field's name
+NAMES = 44                                  # cells of a field's name at most; half of what there is where that is less
 
 
 class Order(Struct, frozen=True):
@@ -55,10 +55,9 @@ class CommandForm(ModalScreen[Order | None]):
     CommandForm #fields { height: 1fr; }
     CommandForm #fields Horizontal { height: 1; }
     CommandForm #fields Horizontal.hidden { display: none; }
-    CommandForm .name { width: 46; }
     CommandForm Input, CommandForm Input:focus { border: none; height: 1; width: 1fr; }
     CommandForm #form-help { height: auto; max-height: 4; color: $text-muted; }
-    CommandForm #form-made { height: auto; max-height: 8; border-top: solid $panel; }
+    CommandForm #form-made { height: auto; max-height: 30%; border-top: solid $panel; }
     CommandForm #form-keys { height: 1; color: $text-muted; }
     """
     AUTO_FOCUS = "Input"
@@ -81,12 +80,13 @@ class CommandForm(ModalScreen[Order | None]):
 
     def compose(self) -> ComposeResult:
         """Title, fields, help, what it makes, keys."""
+        width = min(NAMES, max(10, self.app.size.width // 2 - 6))
         with Vertical():
             yield Static(Text(self._look.plain(self.order.title), "bold"), markup=False)
             with VerticalScroll(id="fields", can_focus=False):
                 for at, blank in enumerate(self.blanks):
                     with Horizontal(classes="hidden" if blank.deep else ""):
-                        yield Static(_label(blank), classes="name", markup=False)
+                        yield _label(blank, width)
                         yield _line(blank, at)
             yield Static("", id="form-help", markup=False)
             yield Static("", id="form-made", markup=False)
@@ -139,11 +139,15 @@ class CommandForm(ModalScreen[Order | None]):
 
     def _draw(self) -> None:
         order = self.made
-        text = Text(safe_text(json.dumps(order.payload, ensure_ascii=False), 2_000))
+        text = Text()
+        if order.objections:
+            count = len(order.objections)
+            text.append(f"{self._look.mark(3)} {count} fault{'' if count == 1 else 's'}  ", self._look.style(3))
+        elif order.version and not self._free:
+            text.append("fits the schema  ", "dim")
+        text.append(safe_text(json.dumps(order.payload, ensure_ascii=False), 2_000))
         for line in order.objections:
             text.append(f"\n{self._look.mark(3)} {safe_text(line, 300)}", self._look.style(3))
-        if not order.objections and order.version and not self._free:
-            text.append("\nfits the schema", "dim")
         self.query_one("#form-made", Static).update(Text(self._look.plain(text.plain), spans=text.spans)
                                                     if self._look.ascii else text)
 
@@ -187,9 +191,12 @@ class CommandForm(ModalScreen[Order | None]):
         self._draw()
 
 
-def _label(blank: Blank) -> Text:
-    name = blank.name if len(blank.name) <= NAMES else "..." + blank.name[3 - NAMES :]
-    return Text(name + ("*" if blank.needed else ""), "bold" if blank.needed else "")
+def _label(blank: Blank, width: int) -> Static:
+    """The name, of a long one its end, where it differs from others."""
+    name = blank.name if len(blank.name) <= width else "..." + blank.name[3 - width :]
+    made = Static(Text(name + ("*" if blank.needed else ""), "bold" if blank.needed else ""), markup=False)
+    made.styles.width = width + 2
+    return made
 
 
 def _line(blank: Blank, at: int) -> TypedLine:
