@@ -14,6 +14,7 @@ from ocpp_proxy.hub.acting import Acts as HubActs
 from ocpp_proxy.hub.client import LiveSource
 from ocpp_proxy.hub.commanding import Commanding
 from ocpp_proxy.hub.control import Control
+from ocpp_proxy.hub.instance import control_address
 from ocpp_proxy.hub.metrics import Metrics
 from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.relay.acts import Acts
@@ -44,7 +45,7 @@ class Desk:
         await self.commanding.start()
         self.commands.start()
         await until(lambda: bool(self.commanding.workers), "the relay has come")
-        self.person = LiveSource(await self.control.start(str(self.folder / "control.sock"), ""))
+        self.person = LiveSource(await self.control.start(control_address(self.folder, ""), "token"), "token")
 
     async def close(self) -> None:
         """End it."""
@@ -65,12 +66,12 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(config: Config | None = None) -> AsyncIterator[Desk]:
-    """A desk in a folder whose path is short enough for sockets."""
+async def desk(config: Config | None = None, folder: str = "") -> AsyncIterator[Desk]:
+    """A desk in a folder (or one in it) whose path is short enough for sockets."""
     with tempfile.TemporaryDirectory(prefix="ocpp-") as place:
         wanted = config or Config(host="preserve", allow_inject=True)
-        async with stage(Path(place), wanted) as theatre:
-            made = Desk(theatre, wanted, Path(place))
+        async with stage(Path(place, folder), wanted) as theatre:
+            made = Desk(theatre, wanted, Path(place, folder))
             await made.open()
             try:
                 yield made

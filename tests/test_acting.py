@@ -472,3 +472,12 @@ def test_requests_to_a_worker_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
             assert [one.outcome for one in await asyncio.gather(*asked)] == ["timeout", "timeout"]
 
     play(body())
+
+
+def test_a_folder_with_a_path_too_long_for_sockets_will_do() -> None:
+    async def body() -> None:
+        async with desk(folder="a" * 120) as at:
+            await tunnel(at.theatre, False)
+            assert (await at.person.inject("CP1", Side.STATION, "Reset", {"type": "Soft"}, seconds=0.05)).outcome == "timeout"
+
+    play(body())

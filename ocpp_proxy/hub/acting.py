@@ -132,7 +132,7 @@ class Acts:
 
     async def _arm(self, who: str, action: str, detail: str) -> None:
         asked = command.Arm(tuple(self._points.values()), who, action, detail)
-        await asyncio.gather(*(worker.ask(asked, list[str]) for worker in self._commanding.each()))
+        await asyncio.gather(*(worker.ask(asked, list[str]) for worker in await self._commanding.each()))
 
     async def _greet(self, worker: Worker) -> None:
         """A worker came: take over the breakpoints of a hub before this one, and give it those that it lacks."""
@@ -172,7 +172,7 @@ class Acts:
 
     async def _find(self, identity: str) -> tuple[Worker, OpenLink]:
         """The newest open link of a charger."""
-        found = [(worker, link) for worker in self._commanding.each()
+        found = [(worker, link) for worker in await self._commanding.each()
                  for link in await worker.ask(command.Find(identity), list[OpenLink])]
         if found:
             return max(found, key=lambda pair: pair[1].opened_ns)
@@ -198,7 +198,7 @@ class Acts:
         """As ``Acting.switch``; gives on which open links it takes effect at the next connection only, and why."""
         body = b"" if options is None else msgspec.json.encode(options)
         asked = command.Switch(plugin, on, identity, who, body)
-        said = await asyncio.gather(*(worker.ask(asked, list[str]) for worker in self._commanding.each()))
+        said = await asyncio.gather(*(worker.ask(asked, list[str]) for worker in await self._commanding.each()))
         return [text for texts in said for text in texts]
 
     async def reload(self, who: str) -> str:

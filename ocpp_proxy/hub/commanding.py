@@ -16,8 +16,9 @@ from ocpp_proxy.wire.command import Body, Hello, Request, Response
 
 T = TypeVar("T")
 ANSWER_SECONDS = 15.0                   # a switch to frame mode may take 10
+COME_SECONDS = 2.0                      # a worker that was away is back within one
 MOST_ASKED = 4096                       # requests to one worker that wait for their answer
-NO_WORKER = "no relay worker is connected: it comes back within a second, or this instance's folder has too long a path"
+NO_WORKER = "no relay worker has connected: look into the log (`ocpp-proxy tui`, or log.ndjson in the instance folder)"
 
 
 class Worker:
@@ -63,35 +64,56 @@ class Worker:
 
 
 class Commanding:
-    """``workers``: those connected now, by number. ``on_hello`` is awaited for each that comes."""
+    """``workers``: those connected now, by number; ``expected``: how many there are to be. ``on_hello`` is awaited for each one
+    that comes.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, expected: int = 1) -> None:
+        self._expected = expected
+        self._came = asyncio.Condition()
         self._path = folder / command.SOCKET
         self._server: asyncio.Server | None = None
+        self._fd = -1                       # the folder, where its path is too long for a socket
         self.workers: dict[int, Worker] = {}
         self.on_hello: Callable[[Worker], Awaitable[None]] | None = None
 
     async def start(self) -> None:
         """Take connections; without a socket (path too long, another system) nobody can act. Raises ``OSError``."""
-        if len(os.fsencode(self._path)) > SOCKET_PATH or not hasattr(asyncio, "start_unix_server"):
+        path = self._short()
+        if not path or not hasattr(asyncio, "start_unix_server"):
             return
         self._path.unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:
-            self._server = await asyncio.start_unix_server(self._serve, str(self._path))
+            self._server = await asyncio.start_unix_server(self._serve, path)
         finally:
             os.umask(mask)
+
+    def _short(self) -> str:
+        """The path of the socket as the system takes it; empty: there is no such way."""
+        if len(os.fsencode(self._path)) <= SOCKET_PATH:
+            return str(self._path)
+        if not Path("/proc/self/fd").is_dir():
+            return ""
+        self._fd = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._fd}/{self._path.name}"
 
     async def stop(self) -> None:
         """End it; the workers go on without a hub."""
         if self._server is not None:
             self._server.close()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
         for worker in list(self.workers.values()):
             worker.gone()
         self.workers.clear()
 
-    def each(self) -> list[Worker]:
-        """The workers, by number. Raises ``ConfigError`` when there is none."""
+    async def each(self) -> list[Worker]:
+        """The workers, by number; those that are away have a moment to come back. Raises ``ConfigError`` when there is none."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(COME_SECONDS), self._came:
+                await self._came.wait_for(lambda: len(self.workers) >= self._expected)
         if not self.workers:
             raise ConfigError(NO_WORKER)
         return [self.workers[number] for number in sorted(self.workers)]
@@ -104,6 +126,8 @@ class Commanding:
                 for message in take.feed(data):
                     if worker is None:
                         worker = self._hello(message, writer)
+                        async with self._came:
+                            self._came.notify_all()
                         if self.on_hello is not None:
                             greeting = asyncio.ensure_future(self.on_hello(worker))
                             greeting.add_done_callback(_heard)

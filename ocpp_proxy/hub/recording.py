@@ -106,7 +106,7 @@ class Recorder:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})    # the supervisor starts us with it held back
         if alive_fd >= 0:
             loop.add_reader(alive_fd, self._orphaned, alive_fd)
-        commanding = Commanding(self._instance)
+        commanding = Commanding(self._instance, 1 + len(self._known.isolated) if self._known else 1)
         supervisor = self._known.pid if self._known else 0
         control = Control(
             self._live, self._metrics, self._store, self._health, thread=self._thread, said=self._said, memory=self._memory,

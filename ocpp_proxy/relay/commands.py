@@ -24,7 +24,8 @@ class Commands:
     """See the module."""
 
     def __init__(self, folder: Path, acts: Acts, worker: int, incarnation: int) -> None:
-        self._path = str(folder / command.SOCKET)
+        self._fd = -1                       # the folder, where its path is too long for a socket
+        self._path = self._short(folder)
         self._acts, self._worker, self._incarnation = acts, worker, incarnation
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: set[asyncio.Task[None]] = set()
@@ -32,9 +33,19 @@ class Commands:
     def start(self) -> None:
         """Begin to look for the hub, and at the files."""
         works = [self._watch()]
-        if len(os.fsencode(self._path)) <= SOCKET_PATH and hasattr(asyncio, "open_unix_connection"):
+        if self._path and hasattr(asyncio, "open_unix_connection"):
             works.append(self._connect())
         self._tasks = {asyncio.ensure_future(work) for work in works}
+
+    def _short(self, folder: Path) -> str:
+        """The path of the socket as the system takes it; empty: there is no such way."""
+        path = folder / command.SOCKET
+        if len(os.fsencode(path)) <= SOCKET_PATH:
+            return str(path)
+        if not Path("/proc/self/fd").is_dir():
+            return ""
+        self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._fd}/{path.name}"
 
     async def stop(self) -> None:
         """End it."""
@@ -42,6 +53,9 @@ class Commands:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     async def _connect(self) -> None:
         attempt = 0

@@ -91,17 +91,31 @@ def test_the_newest_link_of_all_workers_is_acted_on() -> None:
     asyncio.run(body())
 
 
-def test_a_worker_that_ends_while_it_is_asked_is_told() -> None:
+def test_a_worker_that_ends_while_it_is_asked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commanding, "COME_SECONDS", 0.05)
+
     async def body() -> None:
         async with hub(Hello(0, 1)) as (made, _, (relay,)):
             relay.silent = True
-            asking = asyncio.ensure_future(made.each()[0].ask(Plugins(), list[str]))
+            asking = asyncio.ensure_future((await made.each())[0].ask(Plugins(), list[str]))
             await until(lambda: bool(relay.asked))
             relay.close()
             with pytest.raises(ConfigError, match="the relay ended"):
                 await asking
-            with pytest.raises(ConfigError, match="no relay worker is connected"):
-                made.each()
+            with pytest.raises(ConfigError, match="no relay worker has connected"):
+                await made.each()
+
+    asyncio.run(body())
+
+
+def test_a_worker_that_is_away_has_a_moment_to_come() -> None:
+    async def body() -> None:
+        async with hub() as (made, acts, _):
+            asking = asyncio.ensure_future(acts.intercept("action == Reset", "*", "anna"))
+            await asyncio.sleep(0)
+            late = await FakeRelay.dial(Path(made._path).parent, Hello(0, 1))
+            assert (await asking).intercept_id == 1
+            late.close()
 
     asyncio.run(body())
 
@@ -111,8 +125,8 @@ def test_a_worker_that_does_not_answer_is_given_up() -> None:
         async with hub(Hello(0, 1)) as (made, _, (relay,)):
             relay.silent = True
             with pytest.raises(ConfigError, match="nothing came within"):
-                await made.each()[0].ask(Plugins(), list[str], 0.05)
-            assert made.each()[0]._asked == {}
+                await (await made.each())[0].ask(Plugins(), list[str], 0.05)
+            assert (await made.each())[0]._asked == {}
 
     asyncio.run(body())
 
@@ -123,7 +137,7 @@ def test_requests_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     async def body() -> None:
         async with hub(Hello(0, 1)) as (made, _, (relay,)):
             relay.silent = True
-            worker: Worker = made.each()[0]
+            worker: Worker = (await made.each())[0]
             asked = [asyncio.ensure_future(worker.ask(Plugins(), list[str], 0.2)) for _ in range(3)]
             await until(lambda: len(relay.asked) == 3)
             with pytest.raises(ConfigError, match="3 requests wait"):

@@ -1,6 +1,7 @@
 """Who may act: the socket's user and the acting token, where the proxy allows it; the reading token changes nothing."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def served(folder: Path, during: Callable[[str], Awaitable[None]], allowed: bool
         finally:
             await control.stop()
     asyncio.run(body())
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a relay that will not come."""
+    monkeypatch.setattr("ocpp_proxy.hub.commanding.COME_SECONDS", 0.02)
 
 
 async def asked(address: str, token: str, route: openapi.Route, **headers: str) -> tuple[int, str]:
@@ -101,7 +108,7 @@ def test_without_a_relay_it_is_said(tmp_path: Path) -> None:
     async def during(address: str) -> None:
         source = LiveSource(address, "acting-token")
         try:
-            with pytest.raises(ConfigError, match=NO_WORKER):
+            with pytest.raises(ConfigError, match=re.escape(NO_WORKER)):
                 await source.intercept("action == Heartbeat")
             assert await source.intercepts() == []
             with pytest.raises(ConfigError, match="column 1"):
