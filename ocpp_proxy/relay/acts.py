@@ -199,6 +199,9 @@ class Acts:
                 came.set_result(outcome)
 
         def inject(onion: Hands, now_ns: int) -> None:
+            if self._env.links.get(link.number) is not link:        # it ended while something was stored
+                came.set_result(Outcome("closed", ""))
+                return
             self._audit(asked.who, "inject", detail, link=link.number)
             onion.inject(asked.to, message, asked.who, asked.seconds, done, now_ns)
 
