@@ -51,6 +51,7 @@ http {{
 REWRITE = """
 enable = ["rewrite"]
 [[plugins.rewrite.rules]]
+message = "call"
 where = "action == MeterValues"
 do = [{op = "set", path = "$.transactionId", value = 7}]
 """

@@ -8,6 +8,7 @@ it), ``[?name=="x"]``, ``[?name!="x"]`` (also where it is missing), values as in
 import re
 from collections.abc import Callable, Iterator, Sequence
 from json import loads
+from typing import Any
 
 from msgspec import Struct
 
@@ -90,16 +91,32 @@ class Selection(Struct, frozen=True):
 
     text: str
     parts: tuple[Part, ...]
+    names: tuple[str, ...] = ()             # the same, where all of it are names: the usual case
 
     def places(self, payload: object) -> list[Place]:
         """The places with a value, in order; at most ``MOST``. The payload itself (``$``) is none."""
+        holder = self._holder(payload)
+        if holder is not None:
+            name = self.names[-1]
+            return [Place(holder, name, self.names)] if name in holder else []
         found = [place for place in _walk(payload, self.parts, None) if place.steps]
         return list({(id(place.holder), place.key): place for place in found}.values())
 
     def slots(self, payload: object) -> list[Place]:
         """The places with a value, and those where one may be put: a last name that is missing, and missing objects before
         it, which are made."""
+        holder = self._holder(payload)
+        if holder is not None:
+            return [Place(holder, self.names[-1], self.names)]
         return [place for place in _walk(payload, self.parts, _made) if place.steps]
+
+    def _holder(self, payload: object) -> dict[str, Any] | None:
+        """The object that the last of nothing but names is in; None: it has to be looked for, or made."""
+        if not self.names:
+            return None
+        for name in self.names[:-1]:
+            payload = payload.get(name) if isinstance(payload, dict) else None
+        return payload if isinstance(payload, dict) else None
 
     @property
     def plain(self) -> bool:
@@ -119,7 +136,8 @@ def select(text: str) -> Selection:
             raise ValueError(f"cannot read the path {text!r} from {text[at:at + 20]!r} on")
         at = step.end()
         parts.append(_part(step))
-    return Selection(text, tuple(parts))
+    names = tuple(part for part in parts if isinstance(part, str))
+    return Selection(text, tuple(parts), names if len(names) == len(parts) else ())
 
 
 def _part(step: re.Match[str]) -> Part:
