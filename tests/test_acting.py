@@ -132,6 +132,23 @@ def test_an_inject_reaches_the_station_and_its_answer_who_asked() -> None:
     play(body())
 
 
+def test_an_answer_that_is_no_json_reaches_who_asked_and_nobody_else() -> None:
+    async def body() -> None:
+        async with desk() as at:
+            station, csms, _ = await tunnel(at.theatre, False)
+            for number, answer in enumerate(('[3,"%s",{"status":NaN}]', '[3,"%s",{"status":]', '[3,"%s",["Accepted"]]'), 1):
+                asked = asyncio.ensure_future(at.person.inject("CP1", Side.STATION, "Reset", {"type": "Soft"}))
+                message_id = json.loads((await reads(station, number, heard))[-1])[1]
+                await station.send(message((answer % message_id).encode(), None, True))
+                came = await asked
+                assert (came.outcome, came.payload) == (
+                    ("result", '{"status":NaN}'), ("error", answer % message_id), ("result", ["Accepted"]))[number - 1]
+            await station.send(message(BEAT, None, True))
+            assert await reads(csms, 1, plain) == [BEAT]
+
+    play(body())
+
+
 @pytest.mark.parametrize(("to", "action", "payload", "why"), [
     (Side.STATION, "Resett", {}, "knows no such action: did you mean Reset"),
     (Side.CSMS, "Reset", {"type": "Soft"}, "is sent by the csms"),

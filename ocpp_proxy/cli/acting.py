@@ -98,7 +98,7 @@ def inject(
                                                                        " stdin; without it {}).")],
     to: Annotated[str, opt("--to", "station|csms", "Which side gets the Call; default the charger.")] = "station",
     force: FORCE = False,
-    seconds: Annotated[float, opt("--seconds", "N", "Wait for the answer so long; default 30.", min=0.1, max=3600)] = 30.0,
+    seconds: Annotated[float, opt("--seconds", "N", "Wait for the answer so long; default 30.", min=0.1, max=600)] = 30.0,
     json: JSON = False,
 ) -> None:
     """Send a Call of your own, wait for its answer and print that. The other side sees neither.

@@ -66,7 +66,7 @@ class Onion(Ways):
             if message is None or outcome is not session.PASS:
                 return self._event(outcome)
         if message is None:
-            return session.PASS
+            return self._event(self._withheld(sender, text) or session.PASS)
         kind = type(message)
         if kind is Call:
             outcome = self._call(sender, message, text, at, opcode)
@@ -411,6 +411,8 @@ class Onion(Ways):
             assert isinstance(journey.message, Answer)
             self._deliver(call.asked, journey.message)
             return session.Drop("answer to its own Call", call.asked.seat.name)
+        if type(journey.message) is Malformed:
+            return self._withheld(journey.sender, journey.message.payload) or self._leave(journey)
         if type(journey.message) is not Call:
             return self._leave(journey)
         lane = self._lanes[journey.sender]

@@ -62,6 +62,20 @@ def malformed(text: bytes) -> bool:
     return not seen.mtype or not _STRANGE.isdisjoint(seen.faults)
 
 
+def unreadable(text: bytes) -> tuple[str, CallResult | CallError | None]:
+    """Of a text that is no message: the id it names, and as good as it can be told the answer it is; None: it is a Call."""
+    seen = decode(text)
+    match seen.mtype:
+        case 2 | 6:
+            return seen.message_id, None
+        case 3:
+            return seen.message_id, CallResult(seen.payload, seen.message_id)
+        case 4:
+            return seen.message_id, CallError(seen.payload, seen.error_code, seen.error_desc, seen.message_id)
+    shown = msgspec.json.encode(text.decode("utf-8", "replace"))
+    return seen.message_id, CallError(shown, "unreadable", "the answer is no OCPP-J message", seen.message_id)
+
+
 def write(message: Message, message_id: str) -> bytes:
     """The text of a message under an id of the engine's. Raises ``TypeError`` or ``ValueError`` when its values are none."""
     if type(message.payload) is not bytes:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Literal
 
-from ocpp_proxy.api import PASS, Call, Control, Drop, Malformed, Opening, Pass, Replace, Send
+from ocpp_proxy.api import PASS, Answer, Call, Control, Drop, Malformed, Opening, Pass, Replace, Send
 from ocpp_proxy.core import keeping, session
 from ocpp_proxy.core.acts import Action, End, Leave
 from ocpp_proxy.core.entering import Entered, enter
-from ocpp_proxy.core.lanes import Journey, Lane, Stop
+from ocpp_proxy.core.lanes import Asked, Journey, Lane, Stop
 from ocpp_proxy.core.own_ids import OwnIds
-from ocpp_proxy.core.plugin_text import read
+from ocpp_proxy.core.plugin_text import read, unreadable
 from ocpp_proxy.core.seats import FAILED, Now, Seat, Wish, words
 from ocpp_proxy.model import Opcode, Side
 
@@ -72,6 +72,23 @@ class Ways(ABC):
         if self._ids.is_own(message_id):
             return session.Drop("answer to a Call of the proxy that nobody waits for")
         return session.PASS
+
+    @abstractmethod
+    def _deliver(self, asked: Asked, answer: Answer | None) -> None:
+        """Who asked goes on."""
+
+    def _withheld(self, sender: Side, text: bytes) -> session.Drop | None:
+        """A text that is no message leaves, unless it answers a Call of ours. A person is shown it, a plugin got no answer."""
+        message_id, answer = unreadable(text)
+        if answer is None or not self._ids.is_own(message_id):
+            return None
+        lane = self._answered[sender]
+        call = lane.pop(message_id)
+        if call is None or call.asked is None:
+            return session.Drop("answer to a Call of the proxy that nobody waits for")
+        self._deliver(call.asked, answer if call.asked.journey is None else None)
+        self._freed(lane)
+        return session.Drop("unreadable answer to its own Call", call.asked.seat.name)
 
     # ---- the opening ----
 

@@ -156,7 +156,7 @@ class Acts:
         send = actions.is_send(link.version, action)
         asked = command.Inject(link.number, to, action, msgspec.json.encode(payload), seconds, who, send)
         came = await worker.ask(asked, Came, seconds + ANSWER_SECONDS)
-        value = msgspec.json.decode(came.payload) if came.payload else None
+        value = _shown(came.payload)
         outcome: Any = came.outcome
         return Injected(
             outcome, came.message_id, value, came.code, came.description, came.took_ns / 1e6 if came.took_ns else None)
@@ -177,6 +177,8 @@ class Acts:
         if found:
             return max(found, key=lambda pair: pair[1].opened_ns)
         known = sorted({link.identity for link in self._links().values() if link.identity})
+        if identity in known:
+            raise ConfigError(f"charger {identity}: not connected any more")
         close = get_close_matches(identity, known, 1)
         hint = f"did you mean {close[0]}?" if close else f"connected: {', '.join(known[:10]) or 'none'}"
         raise ConfigError(f"charger {identity}: not connected: {hint}")
@@ -229,6 +231,14 @@ def _reloaded(path: Path) -> Reloaded:
         return msgspec.json.decode(path.read_bytes(), type=Reloaded)
     except (OSError, msgspec.DecodeError):
         return Reloaded()
+
+
+def _shown(payload: bytes) -> Any:
+    """The values of an answer; one that is no JSON (NaN ...) as its text."""
+    try:
+        return msgspec.json.decode(payload) if payload else None
+    except (msgspec.MsgspecError, RecursionError):
+        return payload.decode("utf-8", "replace")
 
 
 def _intercept(point: Breaking, held: int = 0) -> Intercept:

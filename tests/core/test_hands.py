@@ -331,3 +331,43 @@ def test_the_end_of_a_link_lets_go_of_what_is_held_of_that_side() -> None:
     desk.send(Side.STATION, BEAT)
     desk.end()
     assert desk.heard() == [f"=> {BEAT}"]
+
+
+@pytest.mark.parametrize("mends", [False, True])
+@pytest.mark.parametrize(("text", "what", "payload", "code"), [
+    ('[3,"ID",[]]', "result", b"[]", ""),
+    ('[3,"ID",null]', "result", b"null", ""),
+    ('[3,"ID"]', "result", b"", ""),
+    ('[4,"ID","NotSupported"]', "error", b"", "NotSupported"),
+    ('[4,"ID",5,5,5]', "error", b"5", "5"),
+    ('[3,"ID",{"status":]', "error", b'"[3,\\"ID\\",{\\"status\\":]"', "unreadable"),
+    ('[7,"ID",{}]', "error", b'"[7,\\"ID\\",{}]"', "unreadable"),
+])
+def test_an_answer_of_no_ordinary_shape_to_a_call_by_hand_goes_to_who_asked_too(
+    mends: bool, text: str, what: str, payload: bytes, code: str,
+) -> None:
+    desk = Desk()
+    if mends:
+        desk.stop_at("action == Other")         # texts that are no messages are looked at
+    made = desk.inject(Side.STATION, Call.of("Reset", {"type": "Soft"}))
+    desk.heard()
+    desk.send(Side.STATION, text.replace("ID", made))
+    assert desk.heard() == []
+    (came,) = desk.came
+    assert came.answer is not None
+    given = came.answer.payload.replace(made.encode(), b"ID")
+    assert (came.what, given, getattr(came.answer, "code", "")) == (what, payload, code)
+    desk.send(Side.STATION, text.replace("ID", made))           # a second time, and nobody waits
+    assert desk.heard() == []
+    desk.send(Side.STATION, text.replace("ID", "other"))
+    assert desk.heard() == ["=> " + text.replace("ID", "other")]
+    desk.inject(Side.STATION, Call.of("Reset", {"type": "Soft"}))
+    assert len(desk.heard()) == 1               # the direction is quiet
+
+
+def test_a_plugin_gets_no_answer_where_its_call_is_answered_by_no_message() -> None:
+    desk = Desk(Asker)
+    desk.send(Side.STATION, BEAT)
+    (asked,) = desk.heard()
+    desk.send(Side.STATION, f'[3,"{asked.split(chr(34))[1]}",[]]')
+    assert desk.heard() == ['=> [2,"1","Heartbeat",{"asked":false}]']
