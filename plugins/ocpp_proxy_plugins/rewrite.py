@@ -306,6 +306,9 @@ class Rewrite(Plugin):
 
         rules: tuple[Rule, ...] = ()
 
+    def __init__(self) -> None:
+        self._rules: dict[tuple[Side, str], list[tuple[int, Rule]]] = {}
+
     def on_call(self, context: Context, sender: Side, call: Call) -> Verdict:
         """Calls."""
         return self._rewritten(context, sender, call, "call")
@@ -331,26 +334,41 @@ class Rewrite(Plugin):
                     reasons.append(rule.reason or f"rule {number}")
         return Replace(Malformed(whole.encode("utf-8", "surrogateescape")), ", ".join(reasons)) if reasons else PASS
 
+    def _meant(self, context: Context, sender: Side, kind: str) -> list[tuple[int, Rule]]:
+        """The rules for such messages, with their numbers."""
+        return [
+            (number, rule) for number, rule in enumerate(context.options.rules, 1)
+            if rule.message in (kind, "any") and rule.sender in (sender, "any")
+        ]
+
     def _rewritten(self, context: Context, sender: Side, message: Message, kind: str, call: Call | None = None) -> Verdict:
-        told = 0
+        rules = self._rules.get((sender, kind))
+        if rules is None:
+            rules = self._rules[sender, kind] = self._meant(context, sender, kind)
+        lose: Lose | None = None
         reasons: list[str] = []
-
-        def lose(path: str, reason: str, what: Any) -> None:
-            nonlocal told
-            told += 1
-            if told <= MOST_LOST:
-                context.lost(path, reason, what)
-
-        for number, rule in enumerate(context.options.rules, 1):
-            if rule.message not in (kind, "any") or rule.sender not in (sender, "any"):
-                continue
+        for number, rule in rules:
             if not context.matches(rule.where, sender, message, call):
                 continue
+            lose = lose or _bounded(context)
             at = At(message.json(), lose, context)
-            if sum(step.apply(at) for step in rule.do):         # all of them, not only up to the first that hits
+            if sum([step.apply(at) for step in rule.do]):       # all of them, not only up to the first that hits
                 message = structs.replace(message, payload=msgspec.json.encode(at.payload))
                 reasons.append(rule.reason or f"rule {number}")
         return Replace(message, ", ".join(reasons)) if reasons else PASS
+
+
+def _bounded(context: Context) -> Lose:
+    """Tells the first losses of a message."""
+    told = 0
+
+    def lose(path: str, reason: str, what: Any) -> None:
+        nonlocal told
+        told += 1
+        if told <= MOST_LOST:
+            context.lost(path, reason, what)
+
+    return lose
 
 
 def _number(value: object) -> Decimal | None:
