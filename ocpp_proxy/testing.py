@@ -42,6 +42,7 @@ from ocpp_proxy.core.onion import Onion
 from ocpp_proxy.core.seats import Installed, OnError, Told
 from ocpp_proxy.core.services import Lost
 from ocpp_proxy.core.single import Single
+from ocpp_proxy.core.ways import CLOSE
 from ocpp_proxy.spec.versions import version_of
 
 START_NS = 1_800_000_000_000_000_000
@@ -148,6 +149,9 @@ class Stage:
 
     def _control(self, sender: Side, opcode: int, payload: bytes, data: bytes) -> None:
         dropped = self.onion.control(sender, opcode, payload, self._now_ns) if self.onion.controls else None
+        if dropped is None and opcode == CLOSE:
+            self.onion.ended(sender, self._now_ns)      # what is kept of it goes on before
+            self._collect()
         self._ledger()
         if dropped is None:
             self._left(sender, data)

@@ -153,6 +153,7 @@ class Hands(Onion):
         self._ends: list[Seat] = []             # as soon as somebody sets a breakpoint
         self._leaving: list[Seat] = []          # taken away, but answers to what they saw are still to come
         self._number = 0
+        self._over = False
         self._hand = self._new_seat(-1, Installed(HAND, Plugin))
         self._waiting: dict[str, tuple[Callable[[Outcome], None], list[int]]] = {}     # by message id: our Calls
 
@@ -169,6 +170,8 @@ class Hands(Onion):
         Of one that goes: what it holds goes on, its Calls are waited for no longer, and it sees the answers to what it saw.
         """
         self._now.ns = now_ns
+        if self._over:
+            return
         left = list(zip(self._installed, self.seats, strict=True))
         seats = list[Seat]()
         for one in installed:
@@ -294,6 +297,9 @@ class Hands(Onion):
         A Call waits up to 2 s for a quiet direction, and ``seconds`` in all.
         """
         self._now.ns = now_ns
+        if self._over:
+            done(Outcome("closed", ""))
+            return ""
         sender = side.other
         asked = Asked(self._hand, now_ns + int(seconds * 1e9), self._ids.new(), sender)
         own = Journey(sender, message, asked.message_id, (), plugin=HAND, reason=words(who))
@@ -354,7 +360,7 @@ class Hands(Onion):
 
     def close(self, closing: Closing, now_ns: int) -> None:
         """As ``Onion.close``."""
-        self._now.ns = now_ns
+        self._now.ns, self._over = now_ns, True
         for message_id in list(self._waiting):
             self._done(message_id, "closed", None)
         for seat in self._leaving:

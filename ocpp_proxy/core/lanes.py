@@ -148,8 +148,8 @@ class Lane:
         if call.asked is not None:
             self.own = call
         while self.count > 1:
-            oldest = next(iter(self.open.values()))[0]
-            if oldest is self.own or (oldest.until_ns > now_ns and self.count <= MOST_OPEN):
+            oldest = next((calls[0] for calls in self.open.values() if calls[0] is not self.own), None)
+            if oldest is None or (oldest.until_ns > now_ns and self.count <= MOST_OPEN):
                 break
             self.pop(oldest.message_id)
 

@@ -294,35 +294,45 @@ class Seat:
         """Call a hook; ``FAILED`` when it did not come to an end of its own. Lets ``NotJson`` become ``PASS``."""
         self.told_now = self.lost_now = 0
         self.at_hand = arguments
-        self._enter(self._number)
         try:
-            return hook(*arguments) if hook is not None else PASS
-        except NotJson:
-            return PASS
-        except HookTimeout:
-            return self.fail(f"{what} took too long and was interrupted", "slow")
-        except (Exception, SystemExit) as error:
-            return self.fail(f"{what} raised {_words(error)}")
-        finally:
-            self._leave()
+            self._enter(self._number)
+            try:
+                return hook(*arguments) if hook is not None else PASS
+            except NotJson:
+                return PASS
+            except HookTimeout:
+                return self.fail(f"{what} took too long and was interrupted", "slow")
+            except (Exception, SystemExit) as error:
+                return self.fail(f"{what} raised {_words(error)}")
+            finally:
+                self._leave()
+        except HookTimeout:                 # in the moment between its end and ``leave``
+            return self._overstayed(what)
 
     def step(self, running: "GeneratorType[Ask, Any, Verdict]", answer: Any, *at_hand: Any) -> Any:
         """Go on with a hook that asked: its next ``Ask``, or its verdict, or ``FAILED``. ``at_hand``: its arguments."""
         self.told_now = self.lost_now = 0
         self.at_hand = at_hand
-        self._enter(self._number)
         try:
-            return running.send(answer)
-        except StopIteration as stop:
-            return stop.value
-        except NotJson:
-            return PASS
+            self._enter(self._number)
+            try:
+                return running.send(answer)
+            except StopIteration as stop:
+                return stop.value
+            except NotJson:
+                return PASS
+            except HookTimeout:
+                return self.fail("a hook that asked took too long and was interrupted", "slow")
+            except (Exception, SystemExit) as error:
+                return self.fail(f"a hook that asked raised {_words(error)}")
+            finally:
+                self._leave()
         except HookTimeout:
-            return self.fail("a hook that asked took too long and was interrupted", "slow")
-        except (Exception, SystemExit) as error:
-            return self.fail(f"a hook that asked raised {_words(error)}")
-        finally:
-            self._leave()
+            return self._overstayed("a hook that asked")
+
+    def _overstayed(self, what: str) -> Failed:
+        self._leave()
+        return self.fail(f"{what} took too long and was interrupted", "slow")
 
     def end(self, running: "GeneratorType[Ask, Any, Verdict]") -> None:
         """Let go of a hook that waits."""

@@ -106,8 +106,8 @@ class Session:
     """
 
     __slots__ = (
-        "_at", "_behind", "_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_reader", "_size", "_stopped",
-        "_streaming", "_waiting", "diverged", "transform", "watch",
+        "_ahead", "_at", "_behind", "_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_reader", "_size",
+        "_stopped", "_streaming", "_waiting", "diverged", "transform", "watch",
     )
 
     def __init__(
@@ -127,6 +127,7 @@ class Session:
         self._compressed = False
         self._streaming = False                 # it passes unseen, piece by piece
         self._waiting: list[Made] = []          # injected messages that wait for a boundary
+        self._ahead: list[Made] = []            # messages that leave before the control frame that is being watched
         self._stopped: tuple[bytes, int] | None = None      # text and opcode of the message whose verdict is awaited
         self._behind: list[WireFrame] = []      # frames received behind it
         self.diverged = False
@@ -213,6 +214,12 @@ class Session:
         self._release(out)
         return out
 
+    def ahead(
+        self, text: bytes, reason: str, *, plugin: str = "", what: str = "released", at: int = 0, opcode: int = TEXT,
+    ) -> None:
+        """Send a message before the control frame that ``watch`` is being asked about: behind a Close none can."""
+        self._ahead.append(Made(self._make(text, opcode), what, reason, at, plugin))
+
     def end(self) -> list[Effect]:
         """The sender is gone: what is still held leaves as it came. Bytes of a frame that is not whole included."""
         out: list[Effect] = [Original(b"".join(self._open))] if self._open else []
@@ -255,6 +262,11 @@ class Session:
         """A control frame, or bytes no reader can read. Inside an open message the order is kept: the message streams on."""
         if self.watch is not None and frame.opcode in CONTROLS and not frame.raw:
             drop = self.watch(frame.opcode, frame.payload)
+            ahead, self._ahead = self._ahead, []
+            if self._streaming:             # inside a message nothing can leave
+                out.extend(Dropped("a Close came inside another message", made.at, made.plugin) for made in ahead)
+            else:
+                out.extend(ahead)
             if drop is not None:
                 out.append(Dropped(drop.reason, self._at, drop.plugin))
                 return

@@ -138,7 +138,15 @@ class Framing:
         if session is None or session.ended:
             return False
         self._emit(0, b"", session.inject(text, reason, plugin=plugin, what=what, at=at, opcode=opcode))
+        to = self.leg.other
+        if to is not None:
+            to.bound()
         return True
+
+    def ahead(self, text: bytes, reason: str, *, plugin: str, what: str, at: int, opcode: int) -> None:
+        """Send a message before the control frame that ``watch`` is being asked about."""
+        if self._session is not None:
+            self._session.ahead(text, reason, plugin=plugin, what=what, at=at, opcode=opcode)
 
     def receive(self, data: bytes) -> None:
         """Take a chunk of the direction (``Leg.reader``)."""

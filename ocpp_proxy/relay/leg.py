@@ -18,7 +18,8 @@ from typing import Any, Protocol, cast
 from ocpp_proxy.relay.spool import MAX_RECORDS
 from ocpp_proxy.relay.turn import EARLY_BYTES, Turn
 
-TURN, PEER, HELD, ENDING, KEEPING = 1, 2, 4, 8, 16       # reasons to stop reading
+TURN, PEER, HELD, ENDING, KEEPING, FULL = 1, 2, 4, 8, 16, 32     # reasons to stop reading
+FULL_BYTES = 1 << 20                        # of ours that may wait for a peer that does not take them
 TURN_BYTES = 64 << 10
 KEEP_IDLE, KEEP_INTERVAL, KEEP_COUNT = 60, 15, 4
 USER_TIMEOUT_MS = (KEEP_IDLE + KEEP_INTERVAL * KEEP_COUNT) * 1000
@@ -136,9 +137,15 @@ class Leg(asyncio.Protocol):
         if self.other is not None:
             self.other.hold(PEER)
 
+    def bound(self) -> None:
+        """We wrote of our own: what its peer makes us say waits for it to listen, or it fills our memory."""
+        if not self.closed and self.transport.get_write_buffer_size() > FULL_BYTES:
+            self.hold(FULL)                 # until ``resume_writing``
+
     def resume_writing(self) -> None:
         """Everything was handed to the kernel."""
         self.buffered = 0
+        self.release(FULL)
         if self.other is not None:
             self.other.release(PEER)
 

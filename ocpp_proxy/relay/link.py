@@ -111,6 +111,8 @@ class Link:
         if self._later(self.fin, leg):
             return
         self._ended("fin", leg.direction)
+        if self._let_go(leg) and self._later(self.fin, leg):
+            return
         self._release(leg)
         self.env.turn.flush()
         if self.phase is not None and self.phase.fin(leg):
@@ -134,6 +136,8 @@ class Link:
             return
         if not leg.got_eof or how != "fin":
             self._ended(how, leg.direction)
+        if self._let_go(leg) and self._later(self.gone, leg, how):
+            return
         if how == "vanished":
             self.env.note("peer_vanished", "no answer at TCP level", self.number, leg.direction)
         self._release(leg)
@@ -146,13 +150,18 @@ class Link:
                 other.reset()
         self.finish()
 
+    def _let_go(self, leg: Leg) -> bool:
+        """What plugins keep of this direction goes on; whether some of it may have to wait for a State."""
+        if self.plugged is None or not self.framing:
+            return False
+        self.plugged.ended(leg.direction)
+        return True
+
     def _release(self, leg: Leg) -> None:
-        """What frame mode still holds of this direction leaves as it came."""
+        """What frame mode still holds of this direction leaves as it came: of a message that is not whole."""
         for framing in self.framing:
             if framing.leg is leg:
                 framing.end()
-                if self.plugged is not None:
-                    self.plugged.ended(leg.direction)
 
     def shut(self, how: str) -> None:
         """End it from our side: FIN to both, behind what is buffered."""

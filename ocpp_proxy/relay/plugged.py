@@ -17,6 +17,7 @@ from ocpp_proxy.core.hands import Hands
 from ocpp_proxy.core.seats import Chain, Installed, Limit, Told
 from ocpp_proxy.core.services import Lost
 from ocpp_proxy.core.session import PASS, QUIET, Drop, Transform, Verdict
+from ocpp_proxy.core.ways import CLOSE
 from ocpp_proxy.model import Side
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.framing import Framing
@@ -191,12 +192,22 @@ class Plugged:
         return transform
 
     def _watch(self, sender: Side, opcode: int, payload: bytes) -> Drop | None:
-        if not self.onion.controls:
-            return None
-        dropped = self.onion.control(sender, opcode, payload, self.now())
+        dropped = self.onion.control(sender, opcode, payload, self.now()) if self.onion.controls else None
+        if opcode == CLOSE and dropped is None:
+            self._before_close(sender)
         self._ledger()
         self.keeper.busy()                      # what is kept is stored before the frame leaves
         return dropped
+
+    def _before_close(self, sender: Side) -> None:
+        """Behind its Close a side says nothing more: what is kept of it goes on before."""
+        onion = self.onion
+        onion.ended(sender, self.now())
+        framing = self.link.framing[_PLACES[sender]]
+        mine = [action for action in onion.actions if isinstance(action, Leave) and action.sender is sender]
+        onion.actions[:] = [action for action in onion.actions if not any(action is one for one in mine)]
+        for one in mine:
+            framing.ahead(one.text, one.reason, plugin=one.plugin, what=one.what, at=one.at, opcode=one.opcode)
 
     def _ledger(self) -> None:
         """Losses are written before anything of the hook that named them leaves."""
@@ -226,9 +237,11 @@ class Plugged:
         turn = link.env.turn
         match action:
             case Leave():
-                link.framing[_PLACES[action.sender]].inject(
+                left = link.framing[_PLACES[action.sender]].inject(
                     action.text, action.reason, plugin=action.plugin, what=action.what, at=action.at, opcode=action.opcode,
                 )
+                if not left and action.at:
+                    self._do(Remark(action.sender, action.at, "dropped", action.plugin, "behind a Close nothing can leave"))
             case Remark():
                 body = Disposition((), action.what, action.plugin, action.reason)
                 turn.body(Kind.DISP, _PLACES[action.sender], link.number, body)

@@ -268,3 +268,22 @@ def test_what_waits_is_followed_by_nothing() -> None:
     out = under.resume(Drop("gone"))
     assert [type(effect) for effect in out] == [Dropped, Made, Original, Original]
     assert leaving(out[2:]) == behind
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_leaves_before_a_close_cannot_leave_inside_a_message(inside: bool) -> None:
+    line = session(passing, compressed=False)
+
+    def watch(opcode: int, payload: bytes) -> None:
+        line.ahead(b"last", "released", plugin="p", at=7)
+
+    line.watch = watch
+    close = Frame(Opcode.CLOSE, b"").serialize(mask=True)
+    large = b"x" * (MAX_MESSAGE + 1)
+    begun = wire(large, pieces=1)[:-1]
+    begun = bytes((begun[0] & 127,)) + begun[1:] + wire(large)[-1:] if inside else b""
+    effects = line.feed(begun + close)
+    assert leaving(effects).endswith(close)
+    kept = [effect for effect in effects if isinstance(effect, Made | Dropped)]
+    assert [(type(effect), effect.at, effect.plugin) for effect in kept] == [(Dropped if inside else Made, 7, "p")]
+    assert list(texts(leaving(effects).removesuffix(close), False)) == ([] if inside else [b"last"])
