@@ -31,7 +31,10 @@ Told = tuple[list[str], list[str]]        # what changed, and what could not be 
 
 
 class Loaded(Struct):
-    """A plugin with one set of options; None: an observer. ``stamp``: of its file when it was read, empty: it has none."""
+    """A plugin with one set of options; None: an observer. ``stamp``: of its file when it was read, empty: it has none.
+
+    ``broken``: it could not be loaded when this process began; links are without it until it can.
+    """
 
     word: str
     options: Options
@@ -39,6 +42,7 @@ class Loaded(Struct):
     versions: frozenset[str]
     stamp: tuple[int, ...]
     origin: str = ""
+    broken: bool = False
 
 
 class Switched(Struct, frozen=True):
@@ -67,7 +71,11 @@ class Judge:
 
 
 class Choosing:
-    """See the module. Raises ``PluginError`` where the configuration names what cannot be loaded."""
+    """See the module. Raises ``PluginError`` where the configuration names what cannot be loaded and has to be there.
+
+    Whoever starts the proxy has loaded all plugins once, so that a plugin fails here only in a process that is started again.
+    What passes messages on when it fails is left out then: chargers are not kept waiting for a file to be mended.
+    """
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -76,7 +84,14 @@ class Choosing:
         self._switched: list[Switched] = []
         self._errors: dict[str, str] = {}
         for word in _words(config):
-            self._load(word, _options(config, word))
+            options = _options(config, word)
+            try:
+                self._load(word, options)
+            except PluginError as error:
+                if options.get("on_error", "pass") != "pass":
+                    raise
+                self._errors[name_of(word)] = f"{error}; links are without it"
+                self._loaded[_key(word, options)] = Loaded(word, options, None, frozenset(), _stamp(word), word, broken=True)
 
     # ---- links ----
 
@@ -155,7 +170,7 @@ class Choosing:
                 fresh[key] = self._read(one.word, one.options)
             except PluginError as error:
                 stamps[key], errors[name_of(one.word)] = stamp, str(error)
-                failed.append(f"{error}; the one before goes on")
+                failed.append(f"{error}; " + ("links are without it" if one.broken else "the one before goes on"))
         changed = [f"plugin {name}: read again" for name in dict.fromkeys(name_of(one.word) for one in fresh.values())]
         taking = self._named(config, fresh, failed) if config is not None else None
 
@@ -172,9 +187,10 @@ class Choosing:
         return take
 
     def _named(self, config: Config, fresh: dict[tuple[str, bytes], Loaded], failed: list[str]) -> Config | None:
-        """Load what a configuration names; None when not all of it can be."""
+        """Load what a configuration names, and what was switched on with its options; None when not all of it can be."""
+        words = [*_words(config), *(one.word for one in self._switched if one.on and one.options is None)]
         try:
-            for word in _words(config):
+            for word in words:
                 key = _key(word, _options(config, word))
                 if key not in self._loaded and key not in fresh:
                     fresh[key] = self._read(word, _options(config, word))
@@ -217,7 +233,7 @@ class Choosing:
     def _load(self, word: str, options: Options) -> Loaded:
         key = _key(word, options)
         found = self._loaded.get(key)
-        if found is None:
+        if found is None or found.broken:
             found = self._loaded[key] = self._read(word, options)
             self._errors.pop(name_of(word), None)
         return found
@@ -239,13 +255,10 @@ class Choosing:
         named |= {_key(one.word, _given(config, one)) for one in self._switched if one.on}
         for key in self._loaded.keys() - named:
             del self._loaded[key]
-        for one in self._switched:
-            if one.on and _key(one.word, _given(config, one)) not in self._loaded:
-                self._load(one.word, _given(config, one))
 
     def _state(self, word: str, identity: str, by: str) -> Sitting:
         name = name_of(word)
-        found = next((one for one in self._loaded.values() if one.word == word), None)
+        found = next((one for one in list(self._loaded.values()) if one.word == word), None)
         kind: Any = found.installed.make if found is not None and found.installed is not None else None
         hooks = tuple(hook for hook in HOOKS if hook in hooks_of(kind)) if kind is not None else ()
         version = kind.version if kind is not None else ""

@@ -80,7 +80,7 @@ def _is_token(name: object) -> bool:
 
 def _unfit(given: Any, cannot: Callable[[str], str]) -> str:
     """Why that is no answer to a charger that dials; empty when it is one."""
-    match given:
+    match given if issubclass(type(given), (Admit, Refuse, Redirect)) else None:      # isinstance would ask the object
         case Admit():
             offer, answer = given.offer, given.answer
             fits = offer is None or (type(offer) is tuple and len(offer) <= MOST_OFFERED and all(map(_is_token, offer)))

@@ -229,10 +229,10 @@ class Onion(Ways):
         """What a decision means; None: the message goes on."""
         if self._keeps:
             return self.states.kept(seat, journey, decision)
-        if isinstance(decision, GeneratorType):
+        if type(decision) is GeneratorType:
             return self._run(journey, seat, decision, None)
         if decision is not FAILED:
-            why = seat.unfit(decision, journey.message) if not isinstance(decision, Ask) else "returned an Ask: yield it"
+            why = seat.unfit(decision, journey.message) if type(decision) is not Ask else "returned an Ask: yield it"
             if why:
                 decision = seat.fail(why)
         match decision:
@@ -294,8 +294,8 @@ class Onion(Ways):
         while True:
             if self._keeps:
                 return self.states.kept(seat, journey, found, running)
-            if not isinstance(found, Ask):
-                return self._decide(journey, seat, found if not isinstance(found, GeneratorType) else None)
+            if type(found) is not Ask:
+                return self._decide(journey, seat, found if type(found) is not GeneratorType else None)
             journey.asks += 1
             why = seat.unfit(found, journey.message)
             if journey.asks > MOST_ASKS:

@@ -145,7 +145,10 @@ def hooks_of(kind: type[Plugin]) -> frozenset[str]:
 
 def words(text: object) -> str:
     """A text of a plugin as it can be stored: no lone surrogates, not endless."""
-    return str(text)[:MOST_WORDS].encode("utf-8", "replace").decode()
+    try:
+        return str(text)[:MOST_WORDS].encode("utf-8", "replace").decode()
+    except Exception:                       # a foreign __str__
+        return f"({type(text).__name__} without a text)"
 
 
 class Now:
@@ -302,7 +305,7 @@ class Seat:
                 return PASS
             except HookTimeout:
                 return self.fail(f"{what} took too long and was interrupted", "slow")
-            except (Exception, SystemExit) as error:
+            except BaseException as error:      # SystemExit, KeyboardInterrupt ... raised by a plugin end nothing else either
                 return self.fail(f"{what} raised {_words(error)}")
             finally:
                 self._leave()
@@ -323,7 +326,7 @@ class Seat:
                 return PASS
             except HookTimeout:
                 return self.fail("a hook that asked took too long and was interrupted", "slow")
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 return self.fail(f"a hook that asked raised {_words(error)}")
             finally:
                 self._leave()
@@ -361,6 +364,14 @@ class Seat:
 
     def unfit(self, verdict: Any, message: Message) -> str:
         """Why that is no verdict on this message; empty when it is one."""
+        if not issubclass(type(verdict), _VERDICTS):    # isinstance would ask the object
+            return f"gave {type(verdict).__name__}, which is no verdict"
+        try:
+            return self._unfit(verdict, message)
+        except Exception as error:              # what stands in it is not what it seems
+            return f"gave a {type(verdict).__name__} that cannot be read: {_words(error)}"
+
+    def _unfit(self, verdict: Any, message: Message) -> str:
         match verdict:
             case Pass() | Drop():
                 return ""
@@ -385,6 +396,7 @@ class Seat:
 
 
 _ANSWERS = (CallResult, CallError)
+_VERDICTS = (Pass, Drop, Replace, Reply, Hold, Ask)
 
 
 def _unlike(given: Any, message: Message) -> str:

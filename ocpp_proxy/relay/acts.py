@@ -17,7 +17,7 @@ from ocpp_proxy.api import Answer, Call, CallError, CallResult, Drop, Message, R
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.hands import HAND, Breakpoint, Hands, Outcome
 from ocpp_proxy.core.isolation import part_of
-from ocpp_proxy.core.seats import Chain, words
+from ocpp_proxy.core.seats import Chain, Installed, words
 from ocpp_proxy.model import ConfigError, PluginError
 from ocpp_proxy.relay.choosing import Chooser
 from ocpp_proxy.relay.environment import Environment
@@ -32,6 +32,7 @@ GONE = "this link is over"
 NOT_HELD = "it is not held any more"
 SPARE_SECONDS = 5.0                     # how long an answer is waited for behind its time
 MOST_REASONS = 20
+MOST_LISTED, MOST_SHOWN = 4096, 2 << 20     # held messages that are listed, and bytes of their texts
 
 
 class Acts:
@@ -47,6 +48,9 @@ class Acts:
         self._points: tuple[tuple[Breaking, Breakpoint], ...] = ()
         env.chooser, env.chain, env.on_plugged = chooser, self.chain, self._begun
         env.framing = env.framing or env.config.allow_inject
+        for state in chooser.states():
+            if state.error:
+                self.fault(state.error)
 
     # ---- links ----
 
@@ -133,7 +137,7 @@ class Acts:
     # ---- what is held ----
 
     def held(self) -> HeldList:
-        """All messages that are held."""
+        """The messages that are held, the next to go on first: as many as can be told, and texts as far as they can."""
         out = list[Holding]()
         version = self._chooser.version
         for link in self._links():
@@ -143,7 +147,7 @@ class Acts:
                 link.number, one.number, link.identity, version(link.protocol), one.side, one.mtype, one.action, one.message_id,
                 one.text, one.since_ns, one.until_ns, one.by, one.reason,
             ) for one in link.plugged.onion.held()]
-        return HeldList(tuple(out), self.points)
+        return HeldList(_tellable(out), self.points)
 
     async def settle(self, asked: command.Settle) -> None:
         """Decide about one."""
@@ -244,29 +248,25 @@ class Acts:
         action = "enable" if asked.on else "disable"
         detail = f"{asked.plugin} for {asked.identity}"
         options = msgspec.json.decode(asked.options) if asked.options else None
-        try:
-            if asked.on:
-                await asyncio.to_thread(self._chooser.warm, asked.plugin, options)
-            self._chooser.switch(asked.plugin, asked.on, asked.identity, options, asked.who)
-        except (ConfigError, PluginError) as error:
-            self._audit(asked.who, action, detail, f"refused: {error}")
-            raise
-        self._audit(asked.who, action, detail)
+        async with self._reloading:             # what is being read again counts with what is there now
+            try:
+                if asked.on:
+                    await asyncio.to_thread(self._chooser.warm, asked.plugin, options)
+                self._chooser.switch(asked.plugin, asked.on, asked.identity, options, asked.who)
+            except (ConfigError, PluginError) as error:
+                self._audit(asked.who, action, detail, f"refused: {error}")
+                raise
+            self._audit(asked.who, action, detail)
         return await self._reseat(asked.who, action, detail)
 
     async def reload(self, who: str) -> list[str]:
         """Read the configuration and the plugin files again; what changed, and what could not be."""
         async with self._reloading:
-            return await self._reload(who)
+            said = await self._reload(who)
+        return said + await self._reseat(who, "reload", "")
 
     async def _reload(self, who: str) -> list[str]:
-        self._read_at = self._stamp()
-        failed = list[str]()
-        config: Config | None = None
-        try:
-            config = part_of(msgspec.json.decode(self._file.read_bytes(), type=Config), self._worker)
-        except (OSError, msgspec.DecodeError) as error:
-            failed = [f"{self._file}: {error}"]
+        config, failed = await asyncio.to_thread(self._read_config)
         changed, refused = (await asyncio.to_thread(self._chooser.read, config))()
         failed += refused
         if config is not None:
@@ -279,7 +279,15 @@ class Acts:
         self._audit(who, "reload", "", "; ".join(changed + failed))
         for text in failed:
             self.fault(text)
-        return changed + failed + await self._reseat(who, "reload", "")
+        return changed + failed
+
+    def _read_config(self) -> tuple[Config | None, list[str]]:
+        """The configuration as it is now, or why it cannot be had. Blocks: for a thread."""
+        self._read_at = self._stamp()
+        try:
+            return part_of(msgspec.json.decode(self._file.read_bytes(), type=Config), self._worker), []
+        except (OSError, msgspec.DecodeError) as error:
+            return None, [f"{self._file}: {error}"]
 
     def fault(self, text: str) -> None:
         """A finding about what could not be read again."""
@@ -297,17 +305,19 @@ class Acts:
         return reasons
 
     async def _chain(self, link: Link) -> str:
-        chain = self.chain(link.identity, link.protocol)
-        wanted = chain.installed if chain is not None else ()
-        if wanted == (link.plugged.onion.installed if link.plugged is not None else ()):
+        if self._wanted(link) == (link.plugged.onion.installed if link.plugged is not None else ()):
             return ""
         try:
             plugged = await take_over(link)
         except ConfigError as error:
             return str(error)
         if not link.how:
-            plugged.reseat_when_free(wanted)
+            plugged.reseat_when_free(self._wanted(link))        # it may have changed meanwhile
         return ""
+
+    def _wanted(self, link: Link) -> Sequence[Installed]:
+        chain = self.chain(link.identity, link.protocol)
+        return chain.installed if chain is not None else ()
 
     def _stamp(self) -> Sequence[int]:
         try:
@@ -315,6 +325,17 @@ class Acts:
         except OSError:
             return ()
         return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+
+def _tellable(held: list[Holding]) -> tuple[Holding, ...]:
+    """What fits into one answer to the hub."""
+    held.sort(key=lambda one: one.until_ns)
+    room, out = MOST_SHOWN, list[Holding]()
+    for one in held[:MOST_LISTED]:
+        room -= len(one.text)
+        out.append(one if room >= 0 else structs.replace(one, text=b"", reason=f"{one.reason} ({len(one.text)} bytes)"))
+        room += len(one.text) if room < 0 else 0
+    return tuple(out)
 
 
 def _verdict(asked: command.Settle, message: Message) -> Replace | Drop | Reply | None:

@@ -161,3 +161,36 @@ def test_what_a_running_proxy_takes_over() -> None:
     isolated = Config(upstream="ws://a", enable=("throttle",), links=(LinkRule(isolate=True, listen="9001"),))
     assert taken(before, isolated) == (
         before, "needs a restart: links (isolated rules have come, gone, or listen elsewhere)")
+
+
+def test_a_configuration_whose_options_do_not_fit_what_was_switched_on_changes_nothing() -> None:
+    """Else no new link could have its plugins."""
+    choosing = Choosing(Config())
+    choosing.switch("throttle", True, "*", None, "anna")
+    before = choosing.chain("A", "ocpp1.6")
+    changed, failed = choosing.read(Config(plugins={"throttle": {"nonsense": 1}}))()
+    assert (changed, len(failed)) == ([], 1) and "nonsense: no such option" in failed[0]
+    assert choosing.chain("A", "ocpp1.6") == before is not None
+    assert choosing.read(Config(plugins={"throttle": {"every_seconds": 7}}))()[1] == []
+    after = choosing.chain("A", "ocpp1.6")
+    assert after is not None and after.installed[0].options.every_seconds == 7
+
+
+def test_a_process_that_begins_while_a_plugin_file_is_broken_does_without_until_it_is_mended(mark: Path) -> None:
+    mark.write_text("nonsense(")
+    with pytest.raises(PluginError, match="SyntaxError"):
+        Choosing(Config(enable=(str(mark),), plugins={"mark": {"on_error": "drop"}}))
+    choosing = Choosing(Config(enable=(str(mark), "throttle")))
+    assert names(choosing, "A") == ["throttle"]
+    assert [(state.name, "links are without it" in state.error) for state in choosing.states()] == [
+        ("mark", True), ("throttle", False)]
+    with pytest.raises(PluginError, match="SyntaxError"):
+        choosing.switch(str(mark), True, "*", None, "anna")
+    change(mark, "still nonsense(")
+    assert choosing.stale()
+    (failed,) = choosing.read(None)()[1]
+    assert failed.endswith("links are without it")
+    change(mark, FILE % "2")
+    assert choosing.read(None)() == (["plugin mark: read again"], [])
+    assert names(choosing, "A") == ["mark", "throttle"]
+    assert [state.error for state in choosing.states()] == ["", ""]
