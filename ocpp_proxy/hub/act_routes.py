@@ -100,7 +100,7 @@ class ActRoutes:
         return self._reading()
 
     async def _held(self, request: web.Request) -> web.Response:
-        return answer(encode(await self._reading().held()))
+        return answer(encode(await self._reading().held(bare=request.get(ROLE) == ACTING)))
 
     async def _settle(self, request: web.Request) -> web.Response:
         acts = self._doing(request)

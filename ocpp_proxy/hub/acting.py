@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import structs
 
+from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.core.matching import matcher
 from ocpp_proxy.core.reloading import RELOAD_FILE, Reloaded
 from ocpp_proxy.hub.commanding import ANSWER_SECONDS, Commanding, Worker
@@ -22,6 +23,7 @@ from ocpp_proxy.source import Held, Injected, Intercept, PluginState
 from ocpp_proxy.spec import actions, schemas
 from ocpp_proxy.wire import command
 from ocpp_proxy.wire.command import Breaking, Came, HeldList, Holding, OpenLink
+from ocpp_proxy.wire.ocppj import decode
 
 MOST_POINTS = 64
 MOST_FAULTS = 5
@@ -30,11 +32,16 @@ Do = Literal["release", "drop", "edit", "reply"]
 
 
 class Acts:
-    """``links``: the known links and which of them are open. ``supervisor``: process id, 0: none."""
+    """``links``: the known links and which of them are open. ``supervisor``: process id, 0: none.
+
+    ``masker``: of the capture.
+    """
 
     def __init__(
         self, folder: Path, commanding: Commanding, links: Callable[[], Mapping[int, Link]], supervisor: int = 0,
+        masker: Masker | None = None,
     ) -> None:
+        self._masker = masker
         self._folder, self._commanding, self._links, self._supervisor = folder, commanding, links, supervisor
         self._points: dict[int, Breaking] = {}
         self._setting = asyncio.Lock()          # breakpoints are set one after the other
@@ -42,19 +49,22 @@ class Acts:
 
     # ---- what is held ----
 
-    async def held(self) -> list[Held]:
-        """As ``Acting.held``."""
+    async def held(self, bare: bool = True) -> list[Held]:
+        """As ``Acting.held``. Not ``bare``: without the secrets that the capture does not show either."""
         out = list[Held]()
         for worker in list(self._commanding.workers.values()):
             found = await worker.ask(command.ListHeld(), HeldList)
             out += [self._named(worker, one) for one in found.held]
+        if not bare and self._masker is not None:
+            out = [_masked(one, self._masker) for one in out]
         return sorted(out, key=lambda one: one.until_ns)
 
     def _named(self, worker: Worker, one: Holding) -> Held:
         link_id = max((link.link_id for link in self._links().values()
                        if link.identity == one.identity and link.worker == worker.number), default=0)
         return Held(
-            f"{worker.number}.{one.link}.{one.number}", link_id, one.identity, one.side, one.mtype, one.action, one.message_id,
+            f"{worker.number}.{one.link}.{one.number}.{_tag(worker)}", link_id, one.identity, one.side, one.mtype, one.action,
+            one.message_id,
             one.text.decode("utf-8", "replace"), one.since_ns, one.until_ns, "intercept" if one.by == "hand" else one.by,
             one.reason,
         )
@@ -64,8 +74,11 @@ class Acts:
     ) -> None:
         """As ``Acting.settle``."""
         try:
-            number, link, message = map(int, held_id.split("."))
+            *numbers, tag = held_id.split(".")
+            number, link, message = map(int, numbers)
             worker = self._commanding.workers[number]
+            if tag != _tag(worker):
+                raise KeyError(tag)
         except (ValueError, KeyError):
             raise ConfigError(f"held message {held_id}: there is none of that id; `ocpp-proxy held` lists them") from None
         if do in ("edit", "reply"):
@@ -224,6 +237,17 @@ class Acts:
         except (OSError, TimeoutError):
             return "the configuration was not read again: the supervisor does not answer"
         return found.text
+
+
+def _tag(worker: Worker) -> str:
+    """Part of the ids of what it holds: a relay that was started again counts anew, and means other messages."""
+    return f"{worker.incarnation & 0xFFF:03x}"
+
+
+def _masked(one: Held, masker: Masker) -> Held:
+    text = one.text.encode()
+    clean = masker.message(text, decode(text), one.action) if one.mtype else masker.text(text)
+    return one if clean is None else structs.replace(one, text=clean.decode("utf-8", "replace"))
 
 
 def _reloaded(path: Path) -> Reloaded:

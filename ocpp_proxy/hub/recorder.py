@@ -43,7 +43,7 @@ def main(
             Settings(call_seconds=config.call_seconds, severities=config.rules), Ids(), masker,
             sealer=Sealer(key) if key else None, tap=tap,
         )
-        recorder = Recorder(instance, store, config, pipeline, Observing(tap, observers, instance))
+        recorder = Recorder(instance, store, config, pipeline, Observing(tap, observers, instance), masker)
         if pipeline.unopened:
             log.logger().warning("links that were open are begun anew: their state was sealed with another key")
         return asyncio.run(recorder.run(alive_fd))

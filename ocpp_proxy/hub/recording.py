@@ -15,6 +15,7 @@ from typing import Any
 
 from ocpp_proxy import __version__
 from ocpp_proxy.config import Config
+from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.hub import instance as instances
 from ocpp_proxy.hub import log
 from ocpp_proxy.hub.acting import Acts
@@ -60,8 +61,9 @@ class Recorder:
 
     def __init__(
         self, instance: Path, store: Store | None, config: Config, pipeline: Feed, observing: Observing | None = None,
+        masker: Masker | None = None,
     ) -> None:
-        self.observing = observing or Observing()
+        self.observing, self._masker = observing or Observing(), masker
         self._instance, self._store, self._config, self._pipeline = instance, store, config, pipeline
         positions: Sequence[Position] = ()
         if store is not None:
@@ -110,7 +112,8 @@ class Recorder:
         supervisor = self._known.pid if self._known else 0
         control = Control(
             self._live, self._metrics, self._store, self._health, thread=self._thread, said=self._said, memory=self._memory,
-            acts=Acts(self._instance, commanding, self._live.known_open, supervisor), allow_inject=self._config.allow_inject)
+            acts=Acts(self._instance, commanding, self._live.known_open, supervisor, self._masker),
+            allow_inject=self._config.allow_inject)
         try:
             await commanding.start()
             await self._serve(control)

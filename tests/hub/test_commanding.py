@@ -10,13 +10,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import structs
 
+from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.hub import acting, commanding
 from ocpp_proxy.hub.acting import Acts
 from ocpp_proxy.hub.commanding import Commanding, Worker
 from ocpp_proxy.model import ConfigError, Side
+from ocpp_proxy.relay.acts import MOST_LISTED, _tellable
 from ocpp_proxy.wire import command
-from ocpp_proxy.wire.command import Breaking, Came, Find, HeldList, Hello, OpenLink, Plugins, Request, Response
+from ocpp_proxy.wire.command import Breaking, Came, Find, HeldList, Hello, Holding, OpenLink, Plugins, Request, Response
 from tests.relay.stage import until
 
 
@@ -193,3 +196,48 @@ def test_breakpoints_are_bounded_given_to_workers_that_come_and_kept_by_them(mon
             late.close()
 
     asyncio.run(body())
+
+
+SECRET = b'[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"hunter2"}]'
+KEPT = Holding(3, 1, "CP1", "1.6", Side.CSMS, 2, "ChangeConfiguration", "1", SECRET, 0, 1, "hand")
+
+
+def test_who_only_reads_sees_no_more_of_what_is_held_than_the_capture_shows() -> None:
+    async def body() -> None:
+        async with hub(Hello(0, 1)) as (_, acts, (relay,)):
+            acts._masker = Masker(b"key")
+            relay.answers[command.ListHeld] = HeldList((KEPT,), ())
+            ((bare,), (shown,)) = await acts.held(), await acts.held(bare=False)
+            assert bare.text.encode() == SECRET
+            assert "hunter2" not in shown.text
+            assert shown.text.replace(acts._masker.pseudonym("hunter2"), "hunter2") == bare.text
+
+    asyncio.run(body())
+
+
+def test_an_id_of_before_the_relay_started_again_names_nothing() -> None:
+    async def body() -> None:
+        async with hub(Hello(0, 0x1001)) as (made, acts, (relay,)):
+            relay.answers[command.ListHeld] = HeldList((KEPT,), ())
+            (one,) = await acts.held()
+            relay.close()
+            await until(lambda: not made.workers)
+            again = await FakeRelay.dial(Path(made._path).parent, Hello(0, 0x1002))
+            await until(lambda: bool(made.workers))
+            with pytest.raises(ConfigError, match="none of that id"):
+                await acts.settle(one.held_id, "release", None, "anna")
+            assert not [body for body in again.asked if isinstance(body, command.Settle)]
+            again.answers[command.ListHeld] = HeldList((KEPT,), ())
+            await acts.settle((await acts.held())[0].held_id, "release", None, "anna")
+            again.close()
+
+    asyncio.run(body())
+
+
+def test_a_great_deal_that_is_held_can_still_be_listed() -> None:
+    held = [structs.replace(KEPT, number=number, until_ns=-number, text=b"x" * 400_000) for number in range(20)]
+    told = _tellable(held + [structs.replace(KEPT, text=b"") for _ in range(MOST_LISTED)])
+    assert (told[0].number, len(told)) == (19, MOST_LISTED)
+    assert [len(one.text) for one in told[:7]] == [400_000] * 5 + [0] * 2
+    assert told[6].reason.endswith("(400000 bytes)")
+    command.pack(Response(1, "", msgspec.msgpack.encode(HeldList(told, ()))))       # raises nothing
