@@ -109,6 +109,20 @@ def test_a_breakpoint_waits_for_chargers_that_come() -> None:
     play(body())
 
 
+def test_what_a_breakpoint_holds_goes_on_when_the_proxy_ends() -> None:
+    async def body() -> None:
+        async with desk() as at:
+            await at.person.intercept("mtype == 2")
+            station, csms, _ = await tunnel(at.theatre, False)
+            await station.send(message(BEAT, None, True))
+            await until(lambda: (link := link_of(at)).plugged is not None and link.plugged.onion.holds)
+            at.acts.let_go()
+            assert await reads(csms, 1, plain) == [BEAT]
+            assert at.audits()[-1] == ("unintercept", "all: the proxy ends", "")
+
+    play(body())
+
+
 def test_an_inject_reaches_the_station_and_its_answer_who_asked() -> None:
     async def body() -> None:
         async with desk() as at:

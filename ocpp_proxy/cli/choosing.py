@@ -73,11 +73,11 @@ class Judge:
 class Choosing:
     """See the module. Raises ``PluginError`` where the configuration names what cannot be loaded and has to be there.
 
-    Whoever starts the proxy has loaded all plugins once, so that a plugin fails here only in a process that is started again.
-    What passes messages on when it fails is left out then: chargers are not kept waiting for a file to be mended.
+    ``again``: a relay before this one served in this run. What cannot be loaded any more, and passes messages on when it fails,
+    is left out then: chargers are not kept waiting until a file is mended.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, again: bool = False) -> None:
         self._config = config
         self._judge: Judge | None = None
         self._loaded: dict[tuple[str, bytes], Loaded] = {}
@@ -88,7 +88,7 @@ class Choosing:
             try:
                 self._load(word, options)
             except PluginError as error:
-                if options.get("on_error", "pass") != "pass":
+                if not again or options.get("on_error", "pass") != "pass":
                     raise
                 self._errors[name_of(word)] = f"{error}; links are without it"
                 self._loaded[_key(word, options)] = Loaded(word, options, None, frozenset(), _stamp(word), word, broken=True)

@@ -62,17 +62,17 @@ class Asleep:
         return list(self._awake.states()) if self._awake is not None else []
 
 
-def awake(config: Config) -> Chooser:
-    """Who loads plugins and chooses among them. Raises ``PluginError``."""
+def awake(config: Config, again: bool = False) -> Chooser:
+    """Who loads plugins and chooses among them; ``again`` as of ``Choosing``. Raises ``PluginError``."""
     from ocpp_proxy.cli.choosing import Choosing
 
-    return Choosing(config)
+    return Choosing(config, again)
 
 
-def chooser(config: Config) -> Chooser:
+def chooser(config: Config, again: bool = False) -> Chooser:
     """Who chooses the plugins of links, as far as there is something to choose."""
     if config.allow_inject or config.enable or any(rule.plugins for rule in config.links):
-        return awake(config)
+        return awake(config, again)
     return Asleep(config)
 
 

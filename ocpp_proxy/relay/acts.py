@@ -115,6 +115,15 @@ class Acts:
             self._audit(asked.who, asked.action or "intercept", asked.detail, "; ".join(reasons[:MOST_REASONS]))
         return reasons
 
+    def let_go(self) -> None:
+        """The proxy ends: no breakpoint is set any more, and what they hold goes on while the links are drained."""
+        if self._points:
+            self._points = ()
+            self._audit("proxy", "unintercept", "all: the proxy ends")
+            for link in self._links():
+                if link.plugged is not None:
+                    link.plugged.act(self._arming(link.identity))
+
     def _point(self, said: Breaking) -> Breakpoint:
         return Breakpoint(said.number, self._chooser.matcher(said.filter), f"intercept {said.number} of {said.who}")
 

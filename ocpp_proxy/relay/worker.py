@@ -28,10 +28,11 @@ from ocpp_proxy.wire.spool import STATION, ForeignFinding, Kind
 ORPHAN_DRAIN = 1.0                          # seconds for the links once the supervisor has died
 
 
-def main(arguments: list[str] | None = None, plugins: Callable[[Config], Chooser] | None = None) -> int:
+def main(arguments: list[str] | None = None, plugins: Callable[[Config, bool], Chooser] | None = None) -> int:
     """``python -m ocpp_proxy.relay``: run until SIGTERM or until the supervisor is gone; gives the exit code.
 
-    ``plugins`` loads those of the configuration, and gives who chooses a link's; without it nobody can act on links.
+    ``plugins`` loads those of the configuration, and gives who chooses a link's; without it nobody can act on links. It is told
+    whether a worker before this one served in this run.
     """
     parser = argparse.ArgumentParser("python -m ocpp_proxy.relay", description="One relay worker; started by the supervisor.")
     parser.add_argument("--instance", type=Path, required=True, help="instance folder with config.json")
@@ -41,7 +42,8 @@ def main(arguments: list[str] | None = None, plugins: Callable[[Config], Chooser
     given = parser.parse_args(arguments)
     try:
         config = part_of(msgspec.json.decode((given.instance / "config.json").read_bytes(), type=Config), given.worker)
-        chooser = plugins(config) if plugins is not None else None
+        again = (given.instance / f"relay-{given.worker}.json").exists()        # the supervisor begins with none
+        chooser = plugins(config, again) if plugins is not None else None
         sockets = [socket.socket(fileno=int(fd)) for fd in given.listen_fds.split(",")]
         return _run(config, given.instance, sockets, given.worker, given.alive_fd, chooser)
     except (ConfigError, PluginError, OSError, ValueError) as error:
@@ -85,7 +87,7 @@ async def _serve(
     if alive_fd >= 0:
         loop.add_reader(alive_fd, orphaned)
     relay = Relay(config, folder, sockets, worker)
-    watchdog, commands = None, None
+    watchdog, commands, acts = None, None, None
     if chooser is not None:
         mark = hook_mark.path_of(folder, worker)
         ended_by = hook_mark.left(mark)
@@ -95,14 +97,16 @@ async def _serve(
             text += f"; the last message shown to plugins: {shown}" if shown else ""
             relay.turn.body(Kind.FINDING, STATION, 0, ForeignFinding("plugin-crash", "error", "proxy", text))
         watchdog = relay.env.limit = Watchdog(hook_mark.HookMark(mark))
-        commands = Commands(folder, Acts(relay.env, chooser, folder, worker), worker, relay.writer.incarnation)
+        acts = Acts(relay.env, chooser, folder, worker)
+        commands = Commands(folder, acts, worker, relay.writer.incarnation)
         commands.start()
     relay.start()
     gc.collect()
     gc.freeze()                             # what lives now lives to the end; a turn of 500 records is no reason to collect
     gc.set_threshold(50_000, 20, 100)
     seconds = await drain
-    if commands is not None:
+    if commands is not None and acts is not None:
+        acts.let_go()
         await commands.stop()
     await relay.stop(seconds)
     if watchdog is not None:

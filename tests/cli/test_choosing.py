@@ -179,8 +179,10 @@ def test_a_configuration_whose_options_do_not_fit_what_was_switched_on_changes_n
 def test_a_process_that_begins_while_a_plugin_file_is_broken_does_without_until_it_is_mended(mark: Path) -> None:
     mark.write_text("nonsense(")
     with pytest.raises(PluginError, match="SyntaxError"):
-        Choosing(Config(enable=(str(mark),), plugins={"mark": {"on_error": "drop"}}))
-    choosing = Choosing(Config(enable=(str(mark), "throttle")))
+        Choosing(Config(enable=(str(mark),)))
+    with pytest.raises(PluginError, match="SyntaxError"):
+        Choosing(Config(enable=(str(mark),), plugins={"mark": {"on_error": "drop"}}), again=True)
+    choosing = Choosing(Config(enable=(str(mark), "throttle")), again=True)
     assert names(choosing, "A") == ["throttle"]
     assert [(state.name, "links are without it" in state.error) for state in choosing.states()] == [
         ("mark", True), ("throttle", False)]

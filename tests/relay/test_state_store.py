@@ -625,7 +625,7 @@ class Always:
         return False
 
 
-sys.exit(worker.main(sys.argv[1:], lambda config: Always()))
+sys.exit(worker.main(sys.argv[1:], lambda config, again: Always()))
 """
 
 
