@@ -400,6 +400,8 @@ _VERDICTS = (Pass, Drop, Replace, Reply, Hold, Ask)
 
 
 def _unlike(given: Any, message: Message) -> str:
+    if type(given) is Call and type(message) is Call and given.action is message.action and type(given.payload) is bytes:
+        return ""                           # the usual case: another payload, as ``carrying`` makes it
     if type(message) is Malformed:
         fitting: tuple[type, ...] = (Malformed, Call, CallResult, CallError, Send)
         if type(given) in fitting[1:] and not (isinstance(given.message_id, str) and given.message_id):

@@ -34,7 +34,7 @@ from ocpp_proxy.wire.frame_tracker import FrameTracker
 from ocpp_proxy.wire.frames import TEXT
 from ocpp_proxy.wire.spool import STATION, Disposition, Kind, encode_body
 
-_IN = Kind.IN
+_IN, _OUT, _DISP = Kind.IN, Kind.OUT, Kind.DISP
 SWITCH_SECONDS = 10.0
 NO_BOUNDARY = "no message boundary came within 10 s"
 CLOSING = "the direction is closing"
@@ -266,6 +266,9 @@ class Framing:
         A message is named by where it ends in the direction's received bytes: the offset of its DISP and OUT records.
         """
         turn, link, leg = self.link.env.turn, self.link, self.leg
+        if size and len(effects) == 1 and type(effects[0]) is Made:
+            self._changed(size, data, effects[0])
+            return
         leaving = b"".join(effect.data for effect in effects if isinstance(effect, Original | Made))
         ours = [effect for effect in effects if isinstance(effect, Made | Dropped)]
         made = [effect for effect in ours if isinstance(effect, Made)]
@@ -285,6 +288,24 @@ class Framing:
             turn.add(Kind.DISP, leg.direction, link.number, 0, encode_body(Disposition(self._held, "released")), call, argument)
         if effects:
             self._held = self._held[-1:]
+
+    def _changed(self, size: int, data: bytes, made: Made) -> None:
+        """``_emit`` of one whole message that leaves as another one. Flat: hot path."""
+        turn, leg = self._turn, self.leg
+        entries, direction, number, offset, place = turn.entries, leg.direction, self._number, leg.offset, self._place(made)
+        leg.offset = offset + size
+        here = turn.writer.seq + len(entries) + 2
+        body = encode_body(Disposition((*self._held[-63:], here), made.what, made.plugin, made.reason))
+        self._held = (here,)
+        out = made.data
+        entries.append((_DISP, direction, number, place, body, None, None))
+        entries.append((_IN, direction, number, offset, data, None, None))
+        entries.append((_OUT, direction, number, place, out, leg.forward, out))
+        turn.size += len(body) + len(data) + len(out)
+        if not turn.armed:
+            turn.arm()
+        if turn.size >= EARLY_BYTES or len(entries) >= MAX_RECORDS:
+            turn.flush()
 
     def _place(self, effect: Made | Dropped) -> int:
         """Where the message it is about ends in the direction; 0: about none."""
