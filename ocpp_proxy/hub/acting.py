@@ -152,7 +152,7 @@ class Acts:
         async with self._setting:
             for point in worker.points:
                 self._points.setdefault(point.number, structs.replace(point, held=0))
-            if {point.number for point in worker.points} != self._points.keys():
+            if {structs.replace(point, held=0) for point in worker.points} != set(self._points.values()):
                 await worker.ask(command.Arm(tuple(self._points.values())), list[str])
 
     # ---- Calls by hand, and the end ----

@@ -97,8 +97,9 @@ class Acts:
 
     async def arm(self, asked: command.Arm) -> list[str]:
         """Have these breakpoints from now on; on which links they are not, and why."""
-        before = {said.number: (said, point) for said, point in self._points}
-        self._points = tuple(before.get(said.number) or (said, self._point(said)) for said in asked.points)
+        before = {structs.replace(said, held=0): (said, point) for said, point in self._points}     # a number may come again
+        asked = structs.replace(asked, points=tuple(structs.replace(said, held=0) for said in asked.points))
+        self._points = tuple(before.get(said) or (said, self._point(said)) for said in asked.points)
         if asked.action:
             self._audit(asked.who, asked.action, asked.detail)
         reasons = list[str]()

@@ -169,7 +169,7 @@ class StateStore:
             answers = [self._do(database, job) for job in jobs]
             database.execute("COMMIT")
             return answers, ""
-        except (sqlite3.Error, OSError, ConfigError) as error:
+        except Exception as error:          # whatever it is: without this thread nobody would be answered any more
             why = f"{self.path}: {error}" if not isinstance(error, ConfigError) else str(error)
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
@@ -187,7 +187,7 @@ class StateStore:
             found = {}
             for name in job.names:
                 row = database.execute(
-                    "SELECT version, body FROM state WHERE plugin = ? AND identity = ?", (name, job.identity),
+                    "SELECT version, body FROM state WHERE plugin = ? AND identity = ?", (_text(name), job.identity),
                 ).fetchone()
                 if row is not None:
                     found[name] = Stored(*row)
@@ -197,8 +197,8 @@ class StateStore:
             return Opened(TAKEN_OVER)
         for row in job.rows:
             if row.aside:
-                database.execute(_ASIDE, (row.plugin, job.identity))
-            database.execute(_STORE, (row.plugin, job.identity, row.version, job.epoch, row.body, time.time_ns()))
+                database.execute(_ASIDE, (_text(row.plugin), job.identity))
+            database.execute(_STORE, (_text(row.plugin), job.identity, row.version, job.epoch, row.body, time.time_ns()))
         return Opened()
 
 

@@ -161,3 +161,24 @@ def remembered(theatre: Stage, got: list[bytes]) -> None:
             and record.frame.verdict in ("modified", "injected")]
     assert len(made) == len(set(made))
     assert [text for text in got if text in made] == made
+
+
+def test_a_number_that_comes_again_is_another_breakpoint(tmp_path: Path) -> None:
+    """A hub that set one and was not told so forgets it, and gives its number to the next."""
+    async def body() -> None:
+        async with acting() as (theatre, acts, _):
+            station, csms, _ = await tunnel(theatre, False)
+            for action in ("Heartbeat", "MeterValues"):
+                point = Breaking(1, f"action == {action}", "*", "anna", held=7)
+                await acts.arm(command.Arm((point,), "anna", "intercept"))
+            for text in (b'[2,"1","MeterValues",{}]', b'[2,"2","Heartbeat",{}]'):
+                await station.send(message(text, None, True))
+            while not texts(csms.got, False) and await csms.more():
+                pass
+            assert texts(csms.got, False) == [b'[2,"2","Heartbeat",{}]']
+            assert [(said.filter, said.held) for said in acts.points] == [("action == MeterValues", 1)]
+            again = Breaking(1, "action == MeterValues", "*", "anna")
+            await acts.arm(command.Arm((again,)))
+            assert [said.held for said in acts.points] == [1]           # the same one goes on
+
+    play(body())

@@ -718,3 +718,24 @@ def test_who_only_dials_takes_nobody_s_lease(tmp_path: Path) -> None:
             assert TAKEN_OVER in findings(theatre)[0]
 
     play(body())
+
+
+def test_no_name_and_no_fault_of_one_plugin_ends_the_thread_for_all(tmp_path: Path) -> None:
+    name = "plugin-\udcff"                      # a file whose name is no UTF-8
+
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        store = StateStore(tmp_path / "plugins.sqlite", "w", loop)
+        opened, said = list[Opened](), list[str]()
+        store.open("CP1", [name], opened.append)
+        await until(lambda: bool(opened))
+        store.keep("CP1", opened[0].epoch, [Row(name, 1 << 70, b"")], said.append)          # no number SQLite has
+        await until(lambda: len(said) == 1)
+        assert "too large" in said[0]
+        store.keep("CP1", opened[0].epoch, [Row(name, 1, b"x")], said.append)
+        store.open("CP1", [name], opened.append)
+        await until(lambda: len(opened) == 2)
+        assert (said[1:], opened[1].found) == ([""], {name: Stored(1, b"x")})
+        store.close()
+
+    play(body())
