@@ -111,7 +111,7 @@ def configure(process: str, stream: TextIO | None = None, instance: Path | None 
     plain = out.isatty()
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _named(process),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -125,7 +125,6 @@ def configure(process: str, stream: TextIO | None = None, instance: Path | None 
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.bind_contextvars(process=process)
 
 
 def logger() -> structlog.typing.FilteringBoundLogger:
@@ -142,6 +141,14 @@ def _safe(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[st
         elif not isinstance(value, int | float | None):
             event[key] = safe_text(str(value), LINE)
     return event
+
+
+def _named(process: str) -> structlog.typing.Processor:
+    """Whose line it is, of all threads."""
+    def name(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["process"] = process
+        return event
+    return name
 
 
 def _kept(file: LogFile) -> structlog.typing.Processor:

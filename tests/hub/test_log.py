@@ -1,6 +1,7 @@
 """The proxy's own log: what its processes said and what was noted about the whole of it, in order, bounded."""
 
 import io
+import threading
 from pathlib import Path
 
 import msgspec
@@ -110,14 +111,15 @@ def test_what_a_process_logs_is_in_the_file_and_on_stderr_as_before(tmp_path: Pa
         log.configure("recorder", stream, tmp_path)
         try:
             log.logger().info("recording", capture="/x\x1b[31m")
-            log.logger().error("it failed", reason="No space")
+            thread = threading.Thread(target=lambda: log.logger().error("it failed", reason="No space"))
+            thread.start()
+            thread.join()
         finally:
             structlog.reset_defaults()
-            structlog.contextvars.clear_contextvars()
         assert stream.getvalue().count("\n") == shown
         assert "\x1b" not in stream.getvalue()
         first, second = LogFile(tmp_path).since(0)
-        assert (first.level, first.process, second.level) == ("info", "recorder", "error")
+        assert (first.level, first.process, second.level, second.process) == ("info", "recorder", "error", "recorder")
         assert first.text.startswith("recording capture=/x")
         assert "\x1b" not in first.text
         assert second.text == "it failed reason=No space"
