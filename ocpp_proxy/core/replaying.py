@@ -131,12 +131,11 @@ class Player:
     def receive(self, text: bytes, now_ns: int) -> list[bytes]:
         """The peer said something; gives what we answer, or send next because of it."""
         said = decode(text)
-        self._heard_ns = now_ns
         if said.mtype in (CALL, SEND):
             answer = self._serve(said, now_ns)
             return [answer] if answer else []
         if self._waiting is not None and said.mtype in (RESULT, ERROR) and said.message_id == self._waiting[0]:
-            own, self._waiting = self._waiting[1], None
+            own, self._waiting, self._heard_ns = self._waiting[1], None, now_ns
             self._compare(own, said)
         else:
             self._differ("unexpected_answer", 0, said.action, live=text[:200].decode("utf-8", "replace"))
@@ -182,6 +181,8 @@ class Player:
             if theirs is None:
                 return b"" if said.mtype == SEND else rebuild(
                     ERROR, said.message_id, "", b"{}", error_code="NotImplemented", error_desc="not in the capture")
+        else:
+            self._heard_ns = now_ns         # what the capture does not have keeps nobody waiting: a charger never stops
         self._last[said.action] = theirs
         learn(load(theirs.message.payload), said.value, self._names)
         if theirs.answer is None or said.mtype == SEND:

@@ -205,3 +205,14 @@ def test_any_bytes_of_the_peer_are_taken(text: bytes) -> None:
     player.tick(NOW)
     player.receive(text, NOW)
     player.finish()
+
+
+def test_a_peer_that_goes_on_with_what_the_capture_does_not_have_is_not_waited_for() -> None:
+    link = Link()
+    link.call(0, C, "Heartbeat", {}, {"currentTime": "x"})
+    link.call(1, C, "StatusNotification", {}, {})
+    player = link.player(S)
+    for second in range(100):
+        player.receive(b'[2,"%d","Heartbeat",{}]' % second, NOW + second * 1_000_000_000)
+    assert not player.complete and player.done
+    assert player.ends_ns == NOW + 5_000_000_000                # the first one only was still to come

@@ -624,6 +624,9 @@ class Always:
     def stale(self):
         return False
 
+    def states(self):
+        return ()
+
 
 sys.exit(worker.main(sys.argv[1:], lambda config, again: Always()))
 """
