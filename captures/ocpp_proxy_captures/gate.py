@@ -40,6 +40,11 @@ class Ending:
             self.ended = True
             for cursor in self._cursors:
                 cursor.interrupt()
+            again = bool(self._cursors)
+        if again:
+            timer = threading.Timer(AGAIN_S, self.end)
+            timer.daemon = True
+            timer.start()
 
     def begin(self, cursor: Connection) -> None:
         """The question uses this cursor from now on. Raises ``CaptureError`` when it was ended."""

@@ -76,7 +76,7 @@ class Proxy:
 
     def child(self, name: str) -> int:
         """The pid of the ``recorder`` or ``relay`` that runs now (Linux)."""
-        module = b"ocpp_proxy.cli.recorder" if name == "recorder" else b"ocpp_proxy.relay"
+        module = b"ocpp_proxy.cli.recorder" if name == "recorder" else b"ocpp_proxy.cli.relay_worker"
         return self._wait(lambda: self._child(module), f"start a {name}")
 
     def stop(self) -> None:
