@@ -192,5 +192,6 @@ def test_ready_queries_run_on_a_capture(tmp_path: Path) -> None:
             await pilot.press("enter")
             await until(pilot, lambda: pane.status() not in ("", "running ..."))
             assert pane.status().endswith(("rows", "rows, more were cut")), (name, pane.status())
-            assert pane.result.has_focus and table(app, "#result").names
+            await until(pilot, lambda: pane.result.has_focus)
+            assert table(app, "#result").names
     on(open_source(SAMPLE), "Query", body, tmp_path)        # type: ignore[arg-type]
