@@ -29,7 +29,7 @@ async def open_source(text: str | None) -> Source:
     if not path.exists():
         address = _ADDRESS.fullmatch(text)
         if address is not None:
-            return await connect(_at(f"{address[1]}:{address[2]}"))
+            return await connect(_over_tcp(f"{address[1]}:{address[2]}"))
         raise ConfigError(f"{safe_text(text)}: no such capture; {_FORMS}")
     if path.is_socket():
         return await connect(_at(str(path.absolute())))
@@ -55,6 +55,13 @@ async def _default() -> Source:
 def address(instance: Instance) -> str:
     """An instance as SOURCE names it."""
     return instance.control if instance.by_tcp else f"unix:{instance.control}"
+
+
+def _over_tcp(control: str) -> Instance:
+    """A control address, with its token where it is that of a proxy here; so is a port where chargers dial to one."""
+    live = running()
+    here = [one for one in live if one.control == control] or [one for one in live if control in one.listen]
+    return _at(control) if not here or (TOKEN_VARIABLE in os.environ and here[0].by_tcp) else here[0]
 
 
 def _at(control: str) -> Instance:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from ocpp_proxy.cli import open_source as opening
 from ocpp_proxy.cli.app import run_app
@@ -91,6 +92,20 @@ def test_two_running_proxies_are_listed_and_exit_2(tmp_path: Path, capsys: pytes
         assert run_app(["tail"]) == 2
     said = capsys.readouterr().err
     assert f"unix:{one.control}" in said and f"unix:{two.control}" in said
+
+
+def test_a_proxy_on_this_machine_is_known_by_its_ports(
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As listed where several run: its token needs not be said. The port where chargers dial leads to it, too."""
+    monkeypatch.delenv(opening.TOKEN_VARIABLE, raising=False)
+    with proxy(tmp_path, "one") as one:
+        instances.write(structs.replace(one, control="127.0.0.1:9001"))
+        for address in ("127.0.0.1:9001", "[::]:9000", "127.0.0.1:9009"):
+            asyncio.run(open_source(address))
+        monkeypatch.setenv(opening.TOKEN_VARIABLE, "given")
+        asyncio.run(open_source("127.0.0.1:9001"))
+    assert asked == ["ask 127.0.0.1:9001 t", "ask 127.0.0.1:9001 t", "ask 127.0.0.1:9009", "ask 127.0.0.1:9001 given"]
 
 
 def test_the_file_of_a_running_capture_is_never_opened(tmp_path: Path, asked: list[str]) -> None:
