@@ -18,8 +18,8 @@ from ocpp_proxy.fields import Links
 from ocpp_proxy.records import Found, FrameSeen, Line, MessageSeen, Row
 from ocpp_proxy.source import View
 
-CHUNK = 256                                 # rows that come and go together
-OPEN_CHUNKS = 4                             # chunks behind the newest that still wait for answers uncompressed
+CHUNK = 64                                  # rows that come and go together: packing them takes 4 ms, which no key notices
+OPEN_CHUNKS = 16                            # chunks behind the newest that still wait for answers uncompressed
 BYTES = 96 << 20                            # of encoded lines, all together
 APART = 4 << 10                             # an encoded line of more bytes is compressed alone, when it comes
 LARGE = 64 << 10                            # a line with more bytes of payload is not kept
