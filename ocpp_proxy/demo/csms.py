@@ -56,31 +56,39 @@ class SimulatedCsms:
         identity = unquote((socket.request.path if socket.request else "/").split("?")[0].rsplit("/", 1)[-1])
         calls = list(self.script(identity)) if self.script else []
         self.open[identity] += 1
+        open_call = ""
         try:
             async for text in socket:
                 self.received += 1
-                await self._message(socket, identity, text, calls)
+                open_call = await self._message(socket, identity, text, calls, open_call)
         except ConnectionClosed:
             return
         finally:
             self.open[identity] -= 1
 
-    async def _message(self, socket: ServerConnection, identity: str, text: str | bytes, calls: list[Call]) -> None:
+    async def _message(
+        self, socket: ServerConnection, identity: str, text: str | bytes, calls: list[Call], open_call: str,
+    ) -> str:
+        """Answer, and go on with the script once no Call of ours is open; gives the id of the one that is then."""
         try:
             message = orjson.loads(text)
             kind, message_id, action, payload = message if message[0] in (2, 6) else (*message[:2], "", {})
         except (orjson.JSONDecodeError, TypeError, ValueError, IndexError):
-            return
+            return open_call
         if kind == 2:
             answer = self.answer(action, payload)
             if self.fault:
                 answer = self.fault(identity, action, answer)
             if answer is None:
-                return
+                return open_call
             await self._send(socket, [3, message_id, answer])
-        if calls:
+        elif message_id == open_call:
+            open_call = ""
+        if calls and not open_call:
             name, arguments = calls.pop(0)
-            await self._send(socket, [2, f"csms-{next(self._ids)}", name, arguments])
+            open_call = f"csms-{next(self._ids)}"
+            await self._send(socket, [2, open_call, name, arguments])
+        return open_call
 
     async def _send(self, socket: ServerConnection, message: list[Any]) -> None:
         self.sent += 1
