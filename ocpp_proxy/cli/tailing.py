@@ -12,10 +12,11 @@ from ocpp_proxy.cli.printing import ascii_json, colourful, date, line_text, talk
 from ocpp_proxy.fields import Filter, compile
 from ocpp_proxy.fields.registry import findings_of, kind_of, link_of, text_of, time_of
 from ocpp_proxy.model import Link
-from ocpp_proxy.records import Audited, Found, FrameSeen, Handshake, Line, LinkOpened, Lost, MessageSeen
+from ocpp_proxy.records import Audited, Found, FrameSeen, Handshake, Line, LinkOpened, Lost, MessageSeen, Note
 from ocpp_proxy.source import Source
 
 PAGE = 1000
+NEWEST = 10_000                             # all lines that a proxy without a capture remembers
 SETTLE_SECONDS = 1.5                        # what a line takes at most from the live stream into the capture
 KEPT_LINKS = 100_000                        # links a printer remembers; of older ones pings show no identity any more
 
@@ -129,7 +130,7 @@ def key_of(line: Line) -> tuple[str, int, int]:
             return "frame", frame.frame_id, 0
         case Found(finding):
             return "finding", finding.finding_id, 0
-        case Lost() | Audited():            # many may have one time
+        case Lost() | Audited() | Note():   # many may have one time
             return text_of(line), time_of(line), link_of(line)
         case _:
             return kind_of(line), time_of(line), link_of(line)
@@ -147,10 +148,10 @@ async def _pages(source: Source, where: Filter | None, links: dict[int, Link]) -
 
 async def all_lines(source: Source) -> AsyncIterator[list[Line]]:
     """What a running proxy has, page by page, unfiltered: only so a position means the same with and without a capture."""
+    if not source.stored:                   # only the newest are there, and go while we ask
+        yield await source.page(None, 0, NEWEST)
+        return
     after = 0
-    before: list[Line] = []
     while page := await source.page(None, after, PAGE):
-        if page[0] in before:               # without a capture only the newest lines are there; they have all been seen
-            return
         yield page
-        after, before = after + len(page), page
+        after += len(page)
