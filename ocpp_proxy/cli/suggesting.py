@@ -5,6 +5,7 @@ the rules judge what comes out. A profile is named when the finding is gone then
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
@@ -23,7 +24,7 @@ from ocpp_proxy.wire.http import parse_request
 from ocpp_proxy.wire.http_edit import rewrite
 from ocpp_proxy.wire.ocppj import rebuild
 
-MOST_TRIED = 500                            # findings tried of one check; what is beyond is not counted
+MOST_TRIED = 200                            # findings tried of one code in one check; what is beyond is not counted
 MOST_CALLS = 64                             # Calls remembered of a link, for answers that come later
 MOST_STATIONS = 10_000
 REPLACED = "replaced"
@@ -43,12 +44,12 @@ class _Link(Struct):
 class Suggester:
     """Is shown the stream, record by record, and says at the end which profile would repair which finding.
 
-    ``repaired``: what tells a finding (``told_of``) -> names of profiles. ``tried``: how many findings were tried.
+    ``repaired``: what tells a finding (``told_of``) -> names of profiles. ``tried``: how many findings were tried, by code.
     """
 
     def __init__(self) -> None:
         self.repaired: dict[Told, tuple[str, ...]] = {}
-        self.tried = 0
+        self.tried = Counter[str]()             # by code: one that comes all the time hides no other
         self._links: dict[int, _Link] = {}
         self._boots: dict[str, Message] = {}
         self._last: Message | None = None
@@ -74,18 +75,18 @@ class Suggester:
     def found(self, finding: Finding) -> None:
         """A finding, raised on the record seen last."""
         profiles = _by_code().get(finding.code, ())
-        if not profiles or self.tried >= MOST_TRIED:
+        if not profiles or self.tried[finding.code] >= MOST_TRIED:
             return
         link, message = self._of(finding.link_id), self._last
         names: list[str] = []
         if message is not None and message.msg_no == finding.msg_no:
             if self._replaced:                          # a plugin has its say about it already
                 return
-            self.tried += 1
+            self.tried[finding.code] += 1
             spoken = [one for one in profiles if not one.offers and not one.setting]
             names = [one.name for one in spoken if self._repairs(one, finding, message, link)]
         elif finding.msg_no is None and link.shake is not None and not link.shake.repairs:
-            self.tried += 1
+            self.tried[finding.code] += 1
             names = [one.name for one in profiles if _opens(one, finding, link.head, link.shake)]
         if names:
             self.repaired[told_of(finding)] = tuple(names)
