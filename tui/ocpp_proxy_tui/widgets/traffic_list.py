@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -318,14 +318,20 @@ class TrafficList(ScrollView):
         listing = self.listing
         if listing is None:
             return
+        few = not (keep or self.follow or self.other_end is not None)
         if not keep:
             self.other_end = None
         self.stop_following()
+        before, top = self.cursor, self.scroll_offset.y
         self.cursor = min(max(index, listing.first), max(listing.first, listing.end - 1))
         if column is not None:
             self.cell_at = min(max(column, 0), len(self.columns) - 1)
         self._scroll(self.cursor)
-        self.refresh()
+        if few and self.scroll_offset.y == top:     # two lines differ; to paint all of them takes 20 ms
+            lines = {place - listing.first - top + 1 for place in (before, self.cursor)}
+            self.refresh(*(Region(0, line, self.size.width, 1) for line in lines if 0 < line < self.size.height))
+        else:
+            self.refresh()
         self.post_message(self.Selected())
 
     def stop_following(self) -> None:
