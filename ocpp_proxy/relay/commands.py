@@ -48,7 +48,8 @@ class Commands:
         return f"/proc/self/fd/{self._fd}/{path.name}"
 
     async def stop(self) -> None:
-        """End it."""
+        """End it: nobody can decide any more about what breakpoints hold."""
+        self._acts.let_go()
         tasks = [*self._tasks, *self._open]
         for task in tasks:
             task.cancel()

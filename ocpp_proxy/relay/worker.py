@@ -87,7 +87,7 @@ async def _serve(
     if alive_fd >= 0:
         loop.add_reader(alive_fd, orphaned)
     relay = Relay(config, folder, sockets, worker)
-    watchdog, commands, acts = None, None, None
+    watchdog, commands = None, None
     if chooser is not None:
         mark = hook_mark.path_of(folder, worker)
         ended_by = hook_mark.left(mark)
@@ -97,16 +97,14 @@ async def _serve(
             text += f"; the last message shown to plugins: {shown}" if shown else ""
             relay.turn.body(Kind.FINDING, STATION, 0, ForeignFinding("plugin-crash", "error", "proxy", text))
         watchdog = relay.env.limit = Watchdog(hook_mark.HookMark(mark))
-        acts = Acts(relay.env, chooser, folder, worker)
-        commands = Commands(folder, acts, worker, relay.writer.incarnation)
+        commands = Commands(folder, Acts(relay.env, chooser, folder, worker), worker, relay.writer.incarnation)
         commands.start()
     relay.start()
     gc.collect()
     gc.freeze()                             # what lives now lives to the end; a turn of 500 records is no reason to collect
     gc.set_threshold(50_000, 20, 100)
     seconds = await drain
-    if commands is not None and acts is not None:
-        acts.let_go()
+    if commands is not None:
         await commands.stop()
     await relay.stop(seconds)
     if watchdog is not None:
