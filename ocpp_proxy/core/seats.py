@@ -31,7 +31,7 @@ from ocpp_proxy.api import (
     Verdict,
 )
 from ocpp_proxy.core.plugin_text import write
-from ocpp_proxy.core.services import MOST_LOST, Judging, Lost, hand_of, loss, unjudged
+from ocpp_proxy.core.services import MOST_LOST, Judging, Lost, hand_of, loss, unjudged, words_of
 from ocpp_proxy.model import Blame, Finding, Side
 
 STRIKES = 5
@@ -306,7 +306,7 @@ class Seat:
             except HookTimeout:
                 return self.fail(f"{what} took too long and was interrupted", "slow")
             except BaseException as error:      # SystemExit, KeyboardInterrupt ... raised by a plugin end nothing else either
-                return self.fail(f"{what} raised {_words(error)}")
+                return self.fail(f"{what} raised {words_of(error)}")
             finally:
                 self._leave()
         except HookTimeout:                 # in the moment between its end and ``leave``
@@ -327,7 +327,7 @@ class Seat:
             except HookTimeout:
                 return self.fail("a hook that asked took too long and was interrupted", "slow")
             except BaseException as error:
-                return self.fail(f"a hook that asked raised {_words(error)}")
+                return self.fail(f"a hook that asked raised {words_of(error)}")
             finally:
                 self._leave()
         except HookTimeout:
@@ -369,7 +369,7 @@ class Seat:
         try:
             return self._unfit(verdict, message)
         except Exception as error:              # what stands in it is not what it seems
-            return f"gave a {type(verdict).__name__} that cannot be read: {_words(error)}"
+            return f"gave a {type(verdict).__name__} that cannot be read: {words_of(error)}"
 
     def _unfit(self, verdict: Any, message: Message) -> str:
         match verdict:
@@ -419,16 +419,3 @@ def _unwritable(message: Message) -> str:
     except (TypeError, ValueError) as error:
         return f"gave a message that cannot be written: {error}"
     return ""
-
-
-def _words(error: BaseException) -> str:
-    """Type, text and the innermost place of an exception; the text cut, it may quote a peer."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace is not None else ""
-    try:
-        text = str(error)[:200]
-    except Exception:                       # a foreign __str__
-        text = "?"
-    return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"

@@ -21,13 +21,6 @@ def unjudged(version: str, sender: Side, message: Message, action: str, now_ns: 
     return ()
 
 
-class Services(Struct, frozen=True):
-    """What the seats of a link share. ``entropy(count)`` gives random bytes."""
-
-    entropy: Callable[[int], bytes]
-    judge: Judging = unjudged
-
-
 class Lost(Struct, frozen=True, gc=False):
     """An entry of the loss ledger, as ``records.Lost``. ``sender``: of the message at hand, the station where there is none."""
 
@@ -97,3 +90,16 @@ def named(message: Message, message_id: str) -> Message:
     if isinstance(message, Call | Send | Answer) and message.message_id != message_id:
         return structs.replace(message, message_id=message_id)
     return message
+
+
+def words_of(error: BaseException) -> str:
+    """Type, text and the innermost place of an exception; the text cut, it may quote a peer."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace is not None else ""
+    try:
+        text = str(error)[:200]
+    except Exception:                       # a foreign __str__
+        text = "?"
+    return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"

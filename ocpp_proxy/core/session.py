@@ -14,6 +14,7 @@ from ocpp_proxy.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, RAW,
 
 CONTROLS = (CLOSE, PING, PONG)
 MAX_MESSAGE = 1 << 20           # larger messages pass unseen
+MOST_WAITING = 64               # messages of ours that wait for the end of one that passes unseen, piece by piece
 
 
 class Pass(Struct, frozen=True, gc=False):
@@ -209,6 +210,8 @@ class Session:
         self, text: bytes, reason: str, *, plugin: str = "", what: str = "injected", at: int = 0, opcode: int = TEXT,
     ) -> list[Effect]:
         """Send a message of our own, or one that was held, in this direction, at the next boundary. Never compressed."""
+        if len(self._waiting) >= MOST_WAITING:
+            return [Dropped(f"{MOST_WAITING} messages wait for the end of another already", at, plugin)]
         self._waiting.append(Made(self._make(text, opcode), what, reason, at, plugin))
         out: list[Effect] = []
         self._release(out)
@@ -226,6 +229,8 @@ class Session:
         if self._reader.parts:
             out.append(Original(b"".join(self._reader.parts)))
         self._open, self._reader.parts = [], []
+        out += [Dropped("the direction ended inside another message", made.at, made.plugin) for made in self._waiting]
+        self._waiting = []
         return out
 
     def _release(self, out: list[Effect]) -> None:

@@ -8,7 +8,6 @@ supervisor starts again and which goes on where it was.
 
 import asyncio
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from time import monotonic
@@ -16,6 +15,7 @@ from typing import Any
 from weakref import WeakSet
 
 from ocpp_proxy.api import Dialled, Observer
+from ocpp_proxy.core.services import words_of
 from ocpp_proxy.core.watching import Sight, Watcher, size_of
 from ocpp_proxy.hub.commits import OBSERVER
 from ocpp_proxy.hub.dialling import Socket, dial
@@ -248,14 +248,3 @@ class _Inside:
         """A task or callback of the observer's own ended in an exception that nobody took."""
         error = told.get("exception") or RuntimeError(str(told.get("message")))
         self._watch.failed("a task of its own", error)
-
-
-def words_of(error: BaseException) -> str:
-    """Type, text and innermost place of an exception."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
-    try:
-        text = str(error)[:200]
-    except Exception:                       # a foreign __str__
-        text = "?"
-    return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"

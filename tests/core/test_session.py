@@ -11,6 +11,7 @@ from websockets.frames import Frame, Opcode
 
 from ocpp_proxy.core.session import (
     MAX_MESSAGE,
+    MOST_WAITING,
     PASS,
     WAIT,
     Drop,
@@ -287,3 +288,15 @@ def test_what_leaves_before_a_close_cannot_leave_inside_a_message(inside: bool) 
     kept = [effect for effect in effects if isinstance(effect, Made | Dropped)]
     assert [(type(effect), effect.at, effect.plugin) for effect in kept] == [(Dropped if inside else Made, 7, "p")]
     assert list(texts(leaving(effects).removesuffix(close), False)) == ([] if inside else [b"last"])
+
+
+def test_what_waits_for_the_end_of_a_message_is_bounded_and_told() -> None:
+    line = session(passing, compressed=False)
+    large = wire(b"x" * (MAX_MESSAGE + 1))
+    line.feed(bytes((large[0] & 127,)) + large[1:])             # the first fragment of more
+    effects = [effect for number in range(MOST_WAITING + 3) for effect in line.inject(b"ours", "", at=number)]
+    assert [(type(effect), effect.at) for effect in effects if isinstance(effect, Dropped)] == [
+        (Dropped, MOST_WAITING + more) for more in range(3)] and len(effects) == 3
+    ended = line.end()
+    assert [effect.at for effect in ended if isinstance(effect, Dropped)] == list(range(MOST_WAITING))
+    assert leaving(ended) == b"" and line.end() == []
