@@ -90,12 +90,7 @@ async def _serve(
     watchdog, commands = None, None
     if chooser is not None:
         mark = hook_mark.path_of(folder, worker)
-        ended_by = hook_mark.left(mark)
-        if ended_by:
-            shown = hook_mark.last_shown(mark)
-            text = f"plugin {ended_by}: its hook was running when the relay ended; all links of that relay were cut"
-            text += f"; the last message shown to plugins: {shown}" if shown else ""
-            relay.turn.body(Kind.FINDING, STATION, 0, ForeignFinding("plugin-crash", "error", "proxy", text))
+        _tell_crash(relay, mark)
         watchdog = relay.env.limit = Watchdog(hook_mark.HookMark(mark))
         commands = Commands(folder, Acts(relay.env, chooser, folder, worker), worker, relay.writer.incarnation)
         commands.start()
@@ -110,3 +105,13 @@ async def _serve(
     if watchdog is not None:
         watchdog.close()                    # a timer that fires while Python ends would kill the process
     return 0
+
+
+def _tell_crash(relay: Relay, mark: Path) -> None:
+    """A finding about the plugin in whose hook the relay before this one ended, if it did."""
+    ended_by = hook_mark.left(mark)
+    if ended_by:
+        shown = hook_mark.last_shown(mark)
+        text = f"plugin {ended_by}: its hook was running when the relay ended; all links of that relay were cut"
+        text += f"; the last message shown to plugins: {shown}" if shown else ""
+        relay.turn.body(Kind.FINDING, STATION, 0, ForeignFinding("plugin-crash", "error", "proxy", text))
