@@ -512,3 +512,24 @@ def test_a_folder_with_a_path_too_long_for_sockets_will_do() -> None:
             assert (await at.person.inject("CP1", Side.STATION, "Reset", {"type": "Soft"}, seconds=0.05)).outcome == "timeout"
 
     play(body())
+
+
+@pytest.mark.parametrize("size", [10, 2 << 20], ids=["ping inside", "over 1 MiB"])
+def test_an_answer_to_an_injected_call_reaches_who_asked_however_it_comes(size: int) -> None:
+    async def body() -> None:
+        async with desk() as at:
+            station, csms, _ = await tunnel(at.theatre, False)
+            asked = asyncio.create_task(at.person.inject("CP1", Side.STATION, "GetConfiguration", {}))
+            (call,) = await reads(station, 1, heard)
+            text = json.dumps([3, json.loads(call)[1], {"unknownKey": ["x" * size]}]).encode()
+            ping = WebSocketFrame(Opcode.PING, b"here").serialize(mask=True)
+            first = WebSocketFrame(Opcode.TEXT, text[:60], fin=False).serialize(mask=True)
+            last = WebSocketFrame(Opcode.CONT, text[60:]).serialize(mask=True)
+            await station.send(first + ping + last)
+            came = await asked
+            assert (came.outcome, came.payload) == ("result", {"unknownKey": ["x" * size]})
+            beat = message(BEAT, None, True)
+            await station.send(beat)
+            await reads(csms, 1, lambda data: plain(data.replace(ping, b"")))
+            assert csms.got == ping + beat                      # of the answer nothing, the ping as it was
+    play(body())

@@ -13,6 +13,7 @@ from ocpp_proxy.wire.deflate import CAP, Inflater
 from ocpp_proxy.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, RAW, TEXT, FrameReader, WireFrame, unmask
 
 CONTROLS = (CLOSE, PING, PONG)
+PREFIX = 64                     # bytes that show whose answer a message is
 MAX_MESSAGE = 1 << 20           # larger messages pass unseen
 MOST_WAITING = 64               # messages of ours that wait for the end of one that passes unseen, piece by piece
 
@@ -104,19 +105,21 @@ class Session:
 
     ``masked``: the sender is the station, so what we make is masked too, with keys from ``entropy``. ``inflater``: of this
     direction, fed from its first byte on, or None where no compression was agreed. ``watch``: asked about control frames.
+    ``ours``: asked by its first bytes (None: compressed) whether a message may answer a Call of ours; such a one never streams.
     """
 
     __slots__ = (
         "_ahead", "_at", "_behind", "_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_reader", "_size",
-        "_stopped", "_streaming", "_waiting", "diverged", "transform", "watch",
+        "_stopped", "_streaming", "_waiting", "diverged", "ours", "transform", "watch",
     )
 
     def __init__(
         self, transform: Transform, *, masked: bool, inflater: Inflater | None, entropy: Callable[[int], bytes],
-        watch: Watch | None = None,
+        watch: Watch | None = None, ours: Callable[[bytes | None], bool] = lambda first: False,
     ) -> None:
         self.transform = transform
         self.watch = watch
+        self.ours = ours
         self._masked = masked
         self._inflater = inflater
         self._entropy = entropy
@@ -246,7 +249,7 @@ class Session:
             self._compressed = self._inflater is not None and bool(frame.header[0] & 0x40)
         self._open.append(frame.wire)
         self._keep(frame.payload)
-        if not self._streaming and self._size > MAX_MESSAGE and not self._must_rewrite():
+        if not self._streaming and self._size > MAX_MESSAGE and not self._must_rewrite() and not self._mine():
             self._stream("too_large", out)
         if frame.fin:
             self._message(out)
@@ -275,9 +278,13 @@ class Session:
             if drop is not None:
                 out.append(Dropped(drop.reason, self._at, drop.plugin))
                 return
-        if self._open and not self._must_rewrite():
+        if self._open and not self._must_rewrite() and (frame.raw or not self._mine()):
             self._stream("control_inside" if frame.opcode != RAW and not frame.raw else "unreadable", out)
         out.append(Original(frame.wire))
+
+    def _mine(self) -> bool:
+        """Whether the message that has begun may be the answer to a Call of ours: nothing of it leaves before it is whole."""
+        return self._size <= CAP and self.ours(None if self._compressed else b"".join(self._parts)[:PREFIX])
 
     def _must_rewrite(self) -> bool:
         return self.diverged and self._compressed
@@ -316,7 +323,7 @@ class Session:
         return self._open[0][0] & 15 if self._open and not self._streaming else TEXT
 
     def _judge(self, text: bytes, opcode: int, out: list[Effect]) -> None:
-        if len(text) <= MAX_MESSAGE:
+        if len(text) <= MAX_MESSAGE or self.ours(text[:PREFIX]):
             verdict = self.transform(text, self._at, opcode)
         else:
             verdict = PASS

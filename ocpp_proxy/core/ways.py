@@ -4,6 +4,7 @@ Station -> CSMS is the order of the configuration, back it is reversed. A text t
 is then, through those behind that plugin.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
@@ -23,6 +24,7 @@ _CONTROLS: dict[int, Literal[Opcode.CLOSE, Opcode.PING, Opcode.PONG]] = {
     8: Opcode.CLOSE, 9: Opcode.PING, 10: Opcode.PONG,
 }
 CLOSE = 8
+_ANSWERED = re.compile(rb'\s*\[\s*[345]\s*,\s*"([0-9a-f-]{36})"').match
 
 
 class Ways(ABC):
@@ -66,6 +68,13 @@ class Ways(ABC):
     @abstractmethod
     def _settle(self) -> None:
         """Do what hooks wished for."""
+
+    def may_be_ours(self, sender: Side, first: bytes | None) -> bool:
+        """Whether a message from there with these first bytes answers a Call of ours; None: that cannot be seen."""
+        if first is None:
+            return self._lanes[sender.other].own is not None
+        found = _ANSWERED(first)
+        return found is not None and self._ids.is_own(found[1].decode())
 
     def _unexpected(self, message_id: str) -> session.Verdict:
         """An answer nobody waits for: of ours it goes nowhere, any other passes (its Call was before us)."""

@@ -71,11 +71,12 @@ class Framing:
 
     With a ``transform`` it is in frame mode from the start. ``fed`` is called behind each chunk, ``unseen`` with the reason
     when a message was not asked about: False keeps the chunk back (the link is being ended). ``watch``: about control frames.
+    ``ours``: as of ``Session``.
     """
 
     __slots__ = (
         "_asked", "_base", "_held", "_number", "_session", "_timer", "_tracker", "_transform", "_turn", "_waiting", "fed",
-        "gate", "leg", "link", "unseen", "watch",
+        "gate", "leg", "link", "ours", "unseen", "watch",
     )
 
     def __init__(self, link: Framed, leg: Leg, agreed: Agreement | None, transform: Transform | None = None) -> None:
@@ -91,6 +92,7 @@ class Framing:
         self._asked: asyncio.Future[str] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.watch: Watch | None = None
+        self.ours: Callable[[bytes | None], bool] | None = None
         self._held: tuple[int, ...] = ()        # records whose bytes have not left yet
         self._waiting: tuple[bytes, list[Effect]] = (b"", [])   # a chunk with a message whose verdict is awaited
         self.gate = Gate()
@@ -235,7 +237,11 @@ class Framing:
         self._base = self.leg.offset
         self._session = Session(
             self._transform, masked=self.leg.direction == STATION, inflater=inflater, entropy=os.urandom, watch=self._watch,
+            ours=self._ours,
         )
+
+    def _ours(self, first: bytes | None) -> bool:
+        return self.ours is not None and self.ours(first)
 
     def _watch(self, opcode: int, payload: bytes) -> Drop | None:
         return self.watch(opcode, payload) if self.watch is not None else None

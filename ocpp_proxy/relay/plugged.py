@@ -74,6 +74,7 @@ class Plugged:
         for framing in self.link.framing:
             framing.fed, framing.unseen, framing.gate = self.settle, self._unseen, self.keeper.gate
             framing.watch = partial(self._watch, SIDES[framing.leg.direction])
+            framing.ours = partial(self.onion.may_be_ours, SIDES[framing.leg.direction])
         self._began = True
         self.keeper.load()
         self.link.env.on_plugged(self)

@@ -300,3 +300,37 @@ def test_what_waits_for_the_end_of_a_message_is_bounded_and_told() -> None:
     ended = line.end()
     assert [effect.at for effect in ended if isinstance(effect, Dropped)] == list(range(MOST_WAITING))
     assert leaving(ended) == b"" and line.end() == []
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("size", [10, MAX_MESSAGE + 10])
+def test_an_answer_to_a_call_of_ours_never_streams(compressed: bool, size: int) -> None:
+    asked: list[bytes] = []
+    one = session(asking(asked), compressed)
+    one.ours = lambda first: first is None or first.startswith(b'[3,"ours"')
+    text = b'[3,"ours",{"x":"%s"}]' % (b"y" * size)
+    data = wire(text, encoder() if compressed else None, 3)
+    ping = Frame(Opcode.PING, b"p").serialize(mask=True)
+    frames = [frame.wire for frame in read(data)]
+    effects = [effect for part in (frames[0], ping, *frames[1:]) for at in range(0, len(part), 100_000)
+               for effect in one.feed(part[at:at + 100_000])]
+    assert asked == [text] and leaving(effects) == ping         # the ping goes on at once, of the answer nothing leaves
+    assert [type(effect) for effect in effects] == [Original, Dropped]
+
+
+def test_what_is_no_answer_to_ours_streams_as_ever_while_one_is_awaited() -> None:
+    asked: list[bytes] = []
+    one = session(asking(asked), False)
+    one.ours = lambda first: first is None or first.startswith(b'[3,"ours"')
+    frames = [frame.wire for frame in read(wire(b'[3,"theirs",{}]', None, 2))]
+    ping = Frame(Opcode.PING, b"p").serialize(mask=True)
+    parts = (frames[0], ping, frames[1])
+    assert leaving([effect for part in parts for effect in one.feed(part)]) == b"".join(parts)
+    assert not asked
+
+
+def read(data: bytes) -> list[WireFrame]:
+    """The frames of a masked direction."""
+    found: list[WireFrame] = []
+    FrameReader(True, True).feed(data, found)
+    return found
