@@ -17,7 +17,7 @@ from msgspec import structs
 from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.core.matching import matcher
 from ocpp_proxy.core.reloading import RELOAD_FILE, Reloaded
-from ocpp_proxy.hub.commanding import ANSWER_SECONDS, Commanding, Worker
+from ocpp_proxy.hub.commanding import ANSWER_SECONDS, Commanding, Gone, Worker
 from ocpp_proxy.model import ConfigError, Link, Side
 from ocpp_proxy.source import Held, Injected, Intercept, PluginState
 from ocpp_proxy.spec import actions, schemas
@@ -168,7 +168,10 @@ class Acts:
             _check_call(link.version, to, action, payload)
         send = actions.is_send(link.version, action)
         asked = command.Inject(link.number, to, action, msgspec.json.encode(payload), seconds, who, send)
-        came = await worker.ask(asked, Came, seconds + ANSWER_SECONDS)
+        try:
+            came = await worker.ask(asked, Came, seconds + ANSWER_SECONDS)
+        except Gone:                            # with it ended the link; the Call may have been sent
+            return Injected("closed", "")
         value = _shown(came.payload)
         outcome: Any = came.outcome
         return Injected(

@@ -21,21 +21,28 @@ MOST_ASKED = 4096                       # requests to one worker that wait for t
 NO_WORKER = "no relay worker has connected: look into the log (`ocpp-proxy tui`, or log.ndjson in the instance folder)"
 
 
+class Gone(ConfigError):
+    """The relay ended, or its connection, while it was asked; whether it did it is not known."""
+
+
 class Worker:
     """One relay worker that dialled in."""
 
     def __init__(self, hello: Hello, writer: asyncio.StreamWriter) -> None:
         self.number, self.incarnation, self.points = hello.worker, hello.incarnation, hello.points
         self._writer = writer
-        self._asked: dict[int, asyncio.Future[Response]] = {}
+        self._asked: dict[int, asyncio.Future[Response | None]] = {}
         self._next = 1
 
     async def ask(self, body: Body, kind: type[T], seconds: float = ANSWER_SECONDS) -> T:
-        """Ask it, and give its answer. Raises ``ConfigError`` with what it says, or that it does not answer."""
+        """Ask it, and give its answer. Raises ``ConfigError`` with what it says, or that it does not answer.
+
+        ``Gone`` when it ended meanwhile.
+        """
         if len(self._asked) >= MOST_ASKED:
             raise ConfigError(f"{MOST_ASKED} requests wait for answers of the relay already")
         number, self._next = self._next, self._next + 1
-        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
         try:
             self._writer.write(command.pack(Request(number, body)))
@@ -45,6 +52,8 @@ class Worker:
             raise ConfigError(f"the relay does not answer: {str(error) or f'nothing came within {seconds:.0f} s'}") from error
         finally:
             del self._asked[number]
+        if response is None:
+            raise Gone("the relay ended while it was being asked")
         if response.error:
             raise ConfigError(response.error)
         return msgspec.msgpack.decode(response.data, type=kind)
@@ -59,7 +68,7 @@ class Worker:
         """It is gone: who waits is told."""
         for waiting in self._asked.values():
             if not waiting.done():
-                waiting.set_result(Response(0, "the relay ended while it was being asked"))
+                waiting.set_result(None)
         self._writer.close()
 
 

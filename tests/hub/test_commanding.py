@@ -18,6 +18,7 @@ from ocpp_proxy.hub.acting import Acts
 from ocpp_proxy.hub.commanding import Commanding, Worker
 from ocpp_proxy.model import ConfigError, Side
 from ocpp_proxy.relay.acts import MOST_LISTED, _tellable
+from ocpp_proxy.source import Injected
 from ocpp_proxy.wire import command
 from ocpp_proxy.wire.command import Breaking, Came, Find, HeldList, Hello, Holding, OpenLink, Plugins, Request, Response
 from tests.relay.stage import until
@@ -32,6 +33,7 @@ class FakeRelay:
         self.answers: dict[type, object] = {command.Arm: [], command.ListHeld: HeldList((), ())}
         self.errors: dict[type, str] = {}
         self.silent = False
+        self.mute = set[type]()
         self.task = asyncio.ensure_future(self._run())
 
     @classmethod
@@ -48,7 +50,7 @@ class FakeRelay:
                 self.asked.append(request.body)
                 kind = type(request.body)
                 answer = msgspec.msgpack.encode(self.answers.get(kind))
-                if not self.silent:
+                if not self.silent and kind not in self.mute:
                     self.writer.write(command.pack(Response(request.number, self.errors.get(kind, ""), answer)))
 
     def close(self) -> None:
@@ -107,6 +109,19 @@ def test_a_worker_that_ends_while_it_is_asked_is_told(monkeypatch: pytest.Monkey
                 await asking
             with pytest.raises(ConfigError, match="no relay worker has connected"):
                 await made.each()
+
+    asyncio.run(body())
+
+
+def test_a_call_whose_relay_ends_before_the_answer_came_may_have_been_sent() -> None:
+    async def body() -> None:
+        async with hub(Hello(0, 1)) as (_, acts, (relay,)):
+            relay.answers[Find] = [OpenLink(7, "CP1", "1.6", 100)]
+            relay.mute.add(command.Inject)
+            asking = asyncio.ensure_future(acts.inject("CP1", Side.STATION, "Reset", {"type": "Soft"}, "anna"))
+            await until(lambda: any(isinstance(body, command.Inject) for body in relay.asked))
+            relay.close()
+            assert await asking == Injected("closed", "")
 
     asyncio.run(body())
 
