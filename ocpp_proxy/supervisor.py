@@ -54,12 +54,12 @@ class Event(Struct, frozen=True):
     pid: int = 0
 
 
-def run(config: Config, on_event: Callable[[Event], None], again: Callable[[], Config] | None = None) -> int:
+def run(config: Config, on_event: Callable[[Event], None], again: Callable[[Config], Config] | None = None) -> int:
     """Run the proxy until SIGTERM, SIGINT or the end of its terminal; the exit code. Raises ``ConfigError`` before anything
     is started.
 
     Call it in the main thread. ``on_event`` is called here and must come back soon. ``again`` reads the configuration anew
-    (SIGHUP), and raises ``ConfigError`` when it is wrong.
+    (SIGHUP), is given the one that holds, and raises ``ConfigError`` when it is wrong.
     """
     return Supervisor(config, on_event, again=again).run()
 
@@ -124,7 +124,7 @@ class Supervisor:
 
     def __init__(
         self, config: Config, on_event: Callable[[Event], None], modules: tuple[str, str] = (RELAY, RECORDER),
-        again: Callable[[], Config] | None = None,
+        again: Callable[[Config], Config] | None = None,
     ) -> None:
         self._again = again
         self._hangups = 0                   # SIGHUP that was not looked at yet
@@ -205,7 +205,7 @@ class Supervisor:
         self._hangups = 0
         folder = Path(self._known.folder)
         try:
-            fresh = self._again() if self._again is not None else self._config
+            fresh = self._again(self._config) if self._again is not None else self._config
             self._config, text = taken(self._config, fresh)
             self._write_config(folder)
         except (ConfigError, OSError) as error:

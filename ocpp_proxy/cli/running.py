@@ -18,6 +18,7 @@ from ocpp_proxy.cli import settings
 from ocpp_proxy.cli.addresses import own_addresses
 from ocpp_proxy.cli.card import card
 from ocpp_proxy.cli.display import Display
+from ocpp_proxy.cli.fitting import refuse_unfit
 from ocpp_proxy.cli.printing import talk
 from ocpp_proxy.cli.summary import live_summary, summary
 from ocpp_proxy.cli.terminal import Lent, at_terminal
@@ -54,13 +55,18 @@ def start(flags: dict[str, Any], config_file: str | None, status_file: str | Non
             talk("--tui: no terminal here, so these are the lines of `ocpp-proxy tail`")
             tui = False
         show = Show(config, simulated, status, stack.enter_context(lent()) if tui else None)
-        return supervisor.run(config, show.event, lambda: again(config_file, flags, config.upstream if simulated else ""))
+        return supervisor.run(config, show.event, lambda now: again(
+            config_file, flags, config.upstream if simulated else "", now))
 
 
-def again(config_file: str | None, flags: dict[str, Any], upstream: str) -> Config:
-    """The configuration as it is now, for a running proxy. ``upstream``: of the simulated CSMS. Raises ``ConfigError``."""
+def again(config_file: str | None, flags: dict[str, Any], upstream: str, now: Config) -> Config:
+    """The configuration as it is now, for a running proxy that has ``now``. ``upstream``: of the simulated CSMS.
+
+    Raises ``ConfigError``: nothing of it is taken over then.
+    """
     merged = settings.load(config_file, settings.environment(), flags)
     verify(merged)
+    refuse_unfit(now, merged.config)
     return structs.replace(merged.config, upstream=upstream) if upstream else merged.config
 
 

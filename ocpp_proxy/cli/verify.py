@@ -135,7 +135,7 @@ def _rules(config: Config) -> Problems:
 
 
 def _plugins(config: Config) -> Problems:
-    """Names that are none, files that are not there. Nothing is loaded: that is the relay's business."""
+    """Names that are none, files that are not there. Nothing is loaded: relays do, and before a reload ``cli.fitting``."""
     named = [("enable", word) for word in config.enable]
     named += [("links", word) for rule in config.links for word in rule.plugins]
     if not named and not config.plugins:
