@@ -18,7 +18,7 @@ from ocpp_proxy.model import ConfigError, Side
 from ocpp_proxy.records import Audited, FrameSeen, Source
 from ocpp_proxy.relay.link import Link
 from tests.desk import Desk, desk, reads
-from tests.relay.stage import Peer, play, until
+from tests.relay.stage import SWITCH, UPGRADE, Peer, play, until
 from tests.relay.test_frame_mode import message, texts, tunnel
 
 BEAT = b'[2,"1","Heartbeat",{}]'
@@ -532,4 +532,23 @@ def test_an_answer_to_an_injected_call_reaches_who_asked_however_it_comes(size: 
             await station.send(beat)
             await reads(csms, 1, lambda data: plain(data.replace(ping, b"")))
             assert csms.got == ping + beat                      # of the answer nothing, the ping as it was
+    play(body())
+
+
+def test_a_charger_without_subprotocol_is_checked_by_the_version_agreed_for_it() -> None:
+    async def body() -> None:
+        async with desk() as at:
+            at.theatre.relay.env.chain = at.acts.chain
+            await at.person.switch("quirks", True, "*", {"profiles": ["no-subprotocol"]})
+            line = b"Sec-WebSocket-Protocol: ocpp1.6\r\n"
+            station = await at.theatre.dial()
+            await station.send(UPGRADE.replace(line, b""))
+            csms = await at.theatre.accept()
+            assert line in await csms.head()
+            await csms.send(SWITCH)
+            assert line not in await station.head()
+            assert [one.version for one in at.acts.find("CP1")] == ["1.6"]
+            with pytest.raises(ConfigError, match="not as OCPP 1.6 has it"):
+                await at.person.inject("CP1", Side.STATION, "Reset", {"type": "Sof"})
+
     play(body())

@@ -18,7 +18,7 @@ from ocpp_proxy.config import Config
 from ocpp_proxy.core.hands import HAND, Breakpoint, Hands, Outcome
 from ocpp_proxy.core.isolation import part_of
 from ocpp_proxy.core.seats import Chain, Installed, words
-from ocpp_proxy.model import ConfigError, PluginError
+from ocpp_proxy.model import ConfigError, PluginError, Side
 from ocpp_proxy.relay.choosing import Chooser
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.link import Link
@@ -61,9 +61,13 @@ class Acts:
 
     def find(self, identity: str) -> list[OpenLink]:
         """The links of a charger."""
-        version = self._chooser.version
-        return [OpenLink(link.number, identity, version(link.protocol), link.since_ns) for link in self._links()
+        return [OpenLink(link.number, identity, self._version(link), link.since_ns) for link in self._links()
                 if link.identity == identity]
+
+    def _version(self, link: Link) -> str:
+        """The OCPP version of the charger; where it was told no subprotocol, the one that was agreed with the CSMS for it."""
+        told = self._chooser.version(link.protocol)
+        return told or (link.plugged.onion.versions[Side.CSMS] if link.plugged is not None else "")
 
     def _links(self) -> Iterator[Link]:
         """Links that are tunnels."""
@@ -149,12 +153,11 @@ class Acts:
     def held(self) -> HeldList:
         """The messages that are held, the next to go on first: as many as can be told, and texts as far as they can."""
         out = list[Holding]()
-        version = self._chooser.version
         for link in self._links():
             if link.plugged is None or not link.plugged.onion.holds:
                 continue
             out += [Holding(
-                link.number, one.number, link.identity, version(link.protocol), one.side, one.mtype, one.action, one.message_id,
+                link.number, one.number, link.identity, self._version(link), one.side, one.mtype, one.action, one.message_id,
                 one.text, one.since_ns, one.until_ns, one.by, one.reason,
             ) for one in link.plugged.onion.held()]
         return HeldList(_tellable(out), self.points)
