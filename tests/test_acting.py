@@ -548,7 +548,7 @@ def test_a_charger_without_subprotocol_is_checked_by_the_version_agreed_for_it()
             await csms.send(SWITCH)
             assert line not in await station.head()
             assert [one.version for one in at.acts.find("CP1")] == ["1.6"]
-            with pytest.raises(ConfigError, match="not as OCPP 1.6 has it"):
+            with pytest.raises(ConfigError, match=r"not as OCPP 1\.6 has it"):
                 await at.person.inject("CP1", Side.STATION, "Reset", {"type": "Sof"})
 
     play(body())

@@ -23,19 +23,24 @@ LEGRAND = '[2,"3","StatusNotification",{"connectorId":1,"errorCode":"Error","sta
 MISSPELT = '[2,"4","StatusNotification",{"connectorId":1,"errorCode":"NoErr","status":"Available"}]'
 
 
-def records(texts: tuple[str, ...], link: Link, request_frame: int = 0) -> list[Record]:
+def records(
+    texts: tuple[str, ...], link: Link, request_frame: int = 0, sender: Side = Side.STATION, verdict: str = "",
+) -> list[Record]:
     analyser, out = Analyser(Settings(), Ids(), None), list[Record]()
     analyser.feed(LinkOpened(link), out)
     analyser.feed(Handshake(START, link, request_frame), out)
     for number, text in enumerate(texts, 10):
-        frame = Frame(number, 1, number, START + number, 0, Side.STATION, Opcode.TEXT, payload=text.encode())
+        frame = Frame(number, 1, number, START + number, 0, sender, Opcode.TEXT, payload=text.encode(), verdict=verdict)
         analyser.feed(FrameSeen(frame), out)
     return out
 
 
-def source(*codes: str, texts: tuple[str, ...] = (), link: Link = LINKS[0], shaken: bool = False, acting: bool = True) -> Any:
+def source(
+    *codes: str, texts: tuple[str, ...] = (), link: Link = LINKS[0], shaken: bool = False, acting: bool = True,
+    sender: Side = Side.STATION, verdict: str = "",
+) -> Any:
     """A source with what the rules say of these texts, of these codes only."""
-    seen = records(texts, link, int(shaken))
+    seen = records(texts, link, int(shaken), sender, verdict)
     found = [one.finding for one in seen if isinstance(one, Found) and one.finding.code in codes]
     lines = [Line(one) for one in seen if isinstance(one, MessageSeen)]
     made = (ActingSource if acting else Counting)(lines, links=LINKS, live=True)
@@ -108,6 +113,15 @@ def test_a_vendor_s_profile_is_offered_untried(tmp_path: Path) -> None:
         await until(pilot, lambda: acting.told)
         assert acting.told[0][4] == {"profiles": ["legrand-error-code"], "everyone": True}      # it has said who it is long ago
     on(acting, "Findings", body, tmp_path)
+
+
+def test_a_vendor_s_profile_is_not_offered_for_what_it_would_not_look_at(tmp_path: Path) -> None:
+    async def none(app: ProxyApp, pilot: Pilot[None]) -> None:
+        assert await pressed(app, pilot) == ["no quirk profile repairs this V01"]
+    reset = '[2,"3","Reset",{"type":"Gentle"}]'
+    on(source("V01", texts=(reset,), sender=Side.CSMS), "Findings", none, tmp_path)
+    on(source("V01", texts=(reset,), sender=Side.CSMS, verdict="injected"), "Findings", none, tmp_path)
+    on(source("V01", texts=(LEGRAND,), verdict="injected"), "Findings", none, tmp_path)
 
 
 def test_what_no_profile_repairs(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from ocpp_proxy_plugins.quirks import PROFILES, Profile
 
 from ocpp_proxy.cli.suggesting import Suggester, told_of
 from ocpp_proxy.escape import safe_text
-from ocpp_proxy.model import Finding
+from ocpp_proxy.model import Finding, Message
 from ocpp_proxy.records import MessageSeen
 from ocpp_proxy.source import Source
+from ocpp_proxy.spec.versions import version_of
 
 PLUGIN = "quirks"
 
@@ -34,15 +35,28 @@ async def advice_for(source: Source, finding: Finding) -> Advice:
         return _advice(finding, [profile for profile in made if profile.offers], "from its next connection on", setting)
     suggester = Suggester()
     number = await source.number_of("exchanges", msg_no=finding.msg_no) if made else 0
+    about: Message | None = None
     for line in await source.row_lines("exchanges", number) if number else []:
         suggester.see(line.record)
         if isinstance(line.record, MessageSeen) and line.record.message.msg_no == finding.msg_no:
+            about = line.record.message
             suggester.found(finding)
     tried = suggester.repaired.get(told_of(finding), ())
     if tried:
         return _advice(finding, [PROFILES[name] for name in tried], "tried over this message", setting)
-    bound = [profile for profile in made if profile.bound or profile.name == "transaction-id-none"]
+    if finding.blame == "proxy":            # its own Call passes no plugin
+        return Advice(setting=setting)
+    bound = [profile for profile in made if (profile.bound or profile.name == "transaction-id-none")
+             and (about is None or _meets(profile, about))]
     return _advice(finding, bound, "not tried: they go by what the charger said before", setting)
+
+
+def _meets(profile: Profile, message: Message) -> bool:
+    """Whether it would look at this message at all."""
+    if not profile.looks_at(message.sender, version_of(message.protocol)):
+        return False
+    kind = {2: "call", 6: "call", 3: "answer", 4: "answer"}.get(message.mtype, "")
+    return profile.fits_text(kind, message.action)
 
 
 def options_of(names: Iterable[str]) -> dict[str, Any]:
