@@ -50,7 +50,7 @@ async def run(capture: str, play: Play, expect: bool, json: bool) -> int:
     side = _checked(play)
     source = await open_source(capture)
     try:
-        known = await _by_link(source, play.identity)
+        known, made = await _by_link(source, play.identity)
         link = _chosen(await source.links(), known, play)
         messages = known[link.link_id]
     finally:
@@ -58,7 +58,7 @@ async def run(capture: str, play: Play, expect: bool, json: bool) -> int:
     if any(message.masked for message in messages):
         talk("some messages hold masked secrets: their pseudonyms are sent (a capture with --keep-secrets has the real ones)")
     talk(f"link {link.link_id} of {safe_text(link.identity)}, {link.protocol or 'no subprotocol'}: {len(messages)} messages")
-    player = Player(messages, side, os.urandom, speed=play.speed, rebase_time=play.rebase_time)
+    player = Player(messages, side, os.urandom, speed=play.speed, rebase_time=play.rebase_time, made=made)
     played = await (_as_station if side is Side.STATION else _as_csms)(player, link, play)
     report(played, json)
     return 1 if expect and played.differences else 0
@@ -76,19 +76,22 @@ def _checked(play: Play) -> Side:
     return Side.STATION if play.role == "station" else Side.CSMS
 
 
-async def _by_link(source: Source, identity: str) -> dict[int, list[Message]]:
-    """The messages of the source by link, in order."""
+async def _by_link(source: Source, identity: str) -> tuple[dict[int, list[Message]], set[int]]:
+    """The messages of the source by link, in order; msg_nos of those that plugins or persons made."""
     found: dict[int, list[Message]] = {}
+    made = set[int]()
     count = 0
     async for page in all_lines(source):
         seen = [line.record.message for line in page if isinstance(line.record, MessageSeen)]
+        made |= {line.record.message.msg_no for line in page
+                 if isinstance(line.record, MessageSeen) and line.frame is not None and line.frame.verdict == "injected"}
         messages = [message for message in seen if not identity or message.identity == identity]
         for message in messages:
             found.setdefault(message.link_id, []).append(message)
         count += len(messages)
         if count > MOST_MESSAGES:
             raise ConfigError(f"there are more than {MOST_MESSAGES} messages; export a part first, or give --identity")
-    return found
+    return found, made
 
 
 def _chosen(links: list[Link], known: dict[int, list[Message]], play: Play) -> Link:

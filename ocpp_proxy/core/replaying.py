@@ -6,7 +6,7 @@ place of what the capture has wherever we say it later.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 from msgspec import UNSET, Struct
@@ -49,11 +49,15 @@ class Played(Struct):
 
 
 class _Own(Struct):
-    """A message of ours, and how long after the first one of the link it was sent. ``answer``: what the peer answered."""
+    """A message of ours, and how long after the first one of the link it was sent. ``answer``: what came for it.
+
+    ``made``: that was the proxy's, so the peer may say what it likes.
+    """
 
     after_ns: int
     message: Message
     answer: Message | None = None
+    made: bool = False
 
 
 class _Theirs(Struct):
@@ -66,12 +70,13 @@ class _Theirs(Struct):
 class Player:
     """Plays ``side`` of the messages of one link, which stand in their order.
 
+    ``made``: msg_nos of what the proxy said itself: nobody waits for a peer to say that.
     ``speed``: 2.0 is twice as fast, 0 as fast as the peer answers. ``rebase_time``: time stamps we say are moved to now.
     """
 
     def __init__(
         self, messages: Sequence[Message], side: Side, entropy: Callable[[int], bytes], *, speed: float = 1.0,
-        rebase_time: bool = False, call_ns: int = CALL_NS,
+        rebase_time: bool = False, call_ns: int = CALL_NS, made: Collection[int] = (),
     ) -> None:
         self.played = Played()
         self._ids, self._names = OwnIds(entropy), Names()
@@ -79,13 +84,14 @@ class Player:
         first_ns = messages[0].time_ns if messages else 0
         answers = {one.call_no: one for one in messages if one.call_no is not None}
         self._own = deque(
-            _Own(one.time_ns - first_ns, one, answers.get(one.msg_no))
-            for one in messages if one.sender is side and one.mtype in (0, CALL, SEND)
+            _Own(one.time_ns - first_ns, one, answer, answer is not None and answer.msg_no in made)
+            for one, answer in ((one, answers.get(one.msg_no)) for one in messages)
+            if one.sender is side and one.mtype in (0, CALL, SEND)
         )
         self._theirs: dict[str, deque[_Theirs]] = {}
         self._last: dict[str, _Theirs] = {}
         for one in messages:
-            if one.sender is not side and one.mtype in (CALL, SEND):
+            if one.sender is not side and one.mtype in (CALL, SEND) and one.msg_no not in made:
                 self._theirs.setdefault(one.action, deque()).append(_Theirs(one, answers.get(one.msg_no)))
         self._ends_ns = messages[-1].time_ns - first_ns if messages else 0
         self._begun_ns = self._heard_ns = 0
@@ -197,7 +203,10 @@ class Player:
         if captured is None:
             self._differ("answer", number, action, "$", live=_short(said))
             return
-        if captured.mtype != said.mtype or captured.error_code != said.error_code:
+        if own.made:
+            if said.mtype == RESULT and said.value is not UNSET:
+                learn(load(captured.payload), said.value, self._names)
+        elif captured.mtype != said.mtype or captured.error_code != said.error_code:
             before = captured.error_code or captured.payload[:200].decode("utf-8", "replace")
             self._differ("answer", number, action, "$", before, _short(said))
         elif said.mtype == RESULT and said.value is not UNSET:
@@ -207,7 +216,7 @@ class Player:
                 self._differ("answer", number, action, path, before, live)
 
     def _unanswered(self, own: _Own) -> None:
-        if own.message.mtype == CALL and own.answer is not None:
+        if own.message.mtype == CALL and own.answer is not None and not own.made:
             self._differ("no_answer", own.message.msg_no, own.message.action)
 
     def _differ(self, kind: Kind, msg_no: int, action: str, path: str = "", captured: str = "", live: str = "") -> None:

@@ -11,6 +11,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from ocpp_proxy.cli.open_source import open_source
+from ocpp_proxy.cli.replaying import _by_link
+from ocpp_proxy.model import Message, Side
 from tests.cli.test_end_to_end import Machine, charger, stop, until
 
 MINE = """
@@ -53,6 +56,17 @@ def test_a_plugin_of_a_file_works_and_is_in_the_capture(machine: Machine, mine: 
     lines = machine.rows("tail", str(capture), "--filter", "kind == message")
     assert [line["action"] for line in lines].count("Heartbeat") == 2 and len(lines) == 6
     assert [row["code"] for row in machine.rows("check", str(capture))] == ["V01"]      # the charger's own; nothing of ours
+    known, made = asyncio.run(replayed(str(capture)))
+    assert [(one.sender, one.mtype, one.action) for one in known[1] if one.msg_no in made] == [(Side.CSMS, 3, "Heartbeat")]
+
+
+async def replayed(capture: str) -> tuple[dict[int, list[Message]], set[int]]:
+    """What ``replay`` makes of a capture: the messages by link, and which of them were no peer's."""
+    source = await open_source(capture)
+    try:
+        return await _by_link(source, "")
+    finally:
+        await source.close()
 
 
 def test_rules_give_plugins_to_some_links_only(machine: Machine, mine: str) -> None:

@@ -216,3 +216,19 @@ def test_a_peer_that_goes_on_with_what_the_capture_does_not_have_is_not_waited_f
         player.receive(b'[2,"%d","Heartbeat",{}]' % second, NOW + second * 1_000_000_000)
     assert not player.complete and player.done
     assert player.ends_ns == NOW + 5_000_000_000                # the first one only was still to come
+
+
+def test_what_the_proxy_said_itself_is_not_expected_of_the_peer() -> None:
+    link = Link()
+    link.call(0, S, "Heartbeat", {}, {"currentTime": "2026-01-02T00:00:00Z", "by": "a plugin"})
+    link.call(1, C, "Reset", {"type": "Hard"}, {"status": "Accepted"})
+    link.call(2, S, "StartTransaction", {}, {"transactionId": 5})
+    link.call(3, S, "StopTransaction", {"transactionId": 5}, {"idTagInfo": {}})
+    player = link.player(S, made={2, 3, 6, 8})
+    [beat] = player.tick(NOW)
+    player.receive(answer(beat, {"currentTime": "2026-01-02T00:00:00Z"}), NOW)
+    [start] = player.tick(NOW + 2_000_000_000)
+    player.receive(answer(start, {"transactionId": 77}), NOW + 2_000_000_000)
+    [stop] = player.tick(NOW + 3_000_000_000)
+    assert json.loads(stop)[3] == {"transactionId": 77}                 # the peer's own id all the same
+    assert player.finish().differences == []                            # neither the Reset nor an answer
