@@ -451,3 +451,25 @@ def test_help_and_quit_stand_in_the_footer_at_80_columns(tmp_path: Path) -> None
             footer = "".join(segment.text for segment in app.screen._compositor.render_strips()[-1])
             assert "? help" in footer and "q quit" in footer and "/ filter" in footer, footer
     asyncio.run(main())
+
+
+def test_rows_that_are_stored_nowhere_leave_at_the_top_and_the_window_stays(tmp_path: Path) -> None:
+    lines, talk = some(), Talk()
+    talk.msg_no, talk.frame_id, talk.now = 1_000, 1_000, talk.now + 10**10
+    source = MemorySource(lines, [LINK], live=True, stored=False)
+
+    async def body(pane: Traffic, pilot: Pilot[None]) -> None:
+        for _ in range(400):
+            source.push(*talk.pair("Heartbeat"))
+        await until(pilot, lambda: row_of(pane) == 1_799 and pane.list.follow)
+        await pilot.press("up")
+        assert pane.feed is not None and pane.list.listing is not None
+        pane.feed.exchanges.limit = 256
+        shown = [strip.text for strip in (pane.list.render_line(y) for y in range(1, 8))]
+        for _ in range(100):
+            source.push(*talk.pair("Heartbeat"))
+        listing = pane.list.listing
+        await until(pilot, lambda: listing.first > 64 and "100 new below" in pane.status())
+        assert row_of(pane) == 1_797
+        assert [strip.text for strip in (pane.list.render_line(y) for y in range(1, 8))] == shown
+    on(source, body, tmp_path)

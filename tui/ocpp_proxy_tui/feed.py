@@ -17,7 +17,7 @@ from ocpp_proxy_tui.ring import Ring
 
 LAST = 20_000                               # lines asked for at the start; the proxy gives what it remembers
 FRAMES = 20_000                             # rows of the ring of frames: what is older comes from the capture
-SLICE_SECONDS = 0.005                       # lines are taken in for so long between two turns of the event loop
+SLICE_SECONDS = 0.001                       # lines are taken in for so long at a time: a key needs a dozen turns of the loop
 PAUSES = (0.5, 1.0, 2.0, 5.0)               # seconds before it is tried again
 KEPT_LINKS = 100_000
 KEPT_KEYS = 10_000

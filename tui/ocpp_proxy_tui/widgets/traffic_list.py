@@ -73,6 +73,7 @@ class TrafficList(ScrollView):
         self.cursor = 0                     # index of the row
         self.cell_at = 0                    # index of the column
         self.other_end: int | None = None      # the other end of the chosen rows
+        self._first = 0                     # of the listing, when it was last looked at
         self.seen_end = 0                   # one behind the last row when following stopped
         self.columns: list[Column] = []
         self._widths: list[int] = []
@@ -91,7 +92,7 @@ class TrafficList(ScrollView):
         """Show another list from its start, or following its end."""
         self.listing, self.follow, self.other_end = listing, follow, None
         self.cursor = max(0, listing.end - 1) if follow else listing.first
-        self._base_ns, self.seen_end, self._fresh = 0, listing.end, True
+        self._base_ns, self.seen_end, self._fresh, self._first = 0, listing.end, True, listing.first
         self._lines.clear()
         self.forget()
         self.tick()
@@ -111,6 +112,9 @@ class TrafficList(ScrollView):
         end, first = listing.end, listing.first
         if self._fresh:                     # what is only being found has not come since
             self.seen_end, self._fresh = end, bool(listing.busy)
+        moved, self._first = first - self._first, first
+        if moved and not self.follow:       # before the list gets shorter, which would scroll, too
+            self._stay(moved)
         size = Size(sum(self._widths) + max(0, len(self._widths) - 1), end - first + 1)
         grown = size != self.virtual_size
         if grown:
@@ -204,7 +208,7 @@ class TrafficList(ScrollView):
         if listing is None or index >= listing.end:
             text = self._why_empty(listing) if y == 2 and listing is not None and listing.end == listing.first else ""
             return Strip([Segment(text, self.rich_style + _DIM)]).crop_extend(0, width, self.rich_style)
-        return self._strip(listing, index).crop_extend(scroll_x, scroll_x + width, self._ground_style(index))
+        return self._strip(listing, index)
 
     def _why_empty(self, listing: Listing) -> str:
         scope = self.ground.scope
@@ -218,18 +222,20 @@ class TrafficList(ScrollView):
     def _strip(self, listing: Listing, index: int) -> Strip:
         row = listing.at(index)
         ground = self._ground_style(index)
+        left, width = self.scroll_offset.x, self.size.width
         if row is None:
-            return Strip([Segment(self.ground.look.pending, ground + Style(dim=True))])
+            return Strip([Segment(self.ground.look.pending, ground + Style(dim=True))]).crop_extend(left, left + width, ground)
         at = self.cell_at if index == self.cursor else -1
         lines = self._payload_lines(listing, index, row)
         shown = Shown(self.ground.look, self.time, self._base(listing, row), self._time_above(listing, index),
                       row.msg_no in self.ground.bookmarks, lines)
         key = (row.msg_no, row.frame_id, row.time_ns, row.answer_no, row.level, row.outcome, row.codes, shown.base_ns,
-               shown.before_ns, shown.marked, lines is None, ground, at, self.has_focus)
+               shown.before_ns, shown.marked, lines is None, ground, at, self.has_focus, left, width)
         kept = self._cache.get(index)
         if kept is not None and kept[0] == key:
             return kept[1]
-        strip = Strip(self._segments(row, shown, ground, at if self.has_focus else -1))
+        made = Strip(self._segments(row, shown, ground, at if self.has_focus else -1))
+        strip = made.crop_extend(left, left + width, ground)    # kept whole: Textual remembers its own work by the strip
         self._cache[index] = key, strip
         if len(self._cache) > CACHE:
             self._cache.popitem(last=False)
@@ -432,6 +438,17 @@ class TrafficList(ScrollView):
             self._scroll_update(size)
         finally:
             self._own_scroll = False
+
+    def _stay(self, gone: int) -> None:
+        """So many rows are no longer there at the top: the window stays on its rows, and nothing has to be painted."""
+        y = round(self.scroll_y) - gone
+        if y < 0:                           # they were in the window
+            self._scroll_y(0)
+            self.refresh()
+            return
+        self.set_reactive(ScrollView.scroll_y, float(y))
+        self.set_reactive(ScrollView.scroll_target_y, float(y))
+        self.vertical_scrollbar.position = y
 
     def _scroll_y(self, y: float) -> None:
         self._own_scroll = True
