@@ -72,9 +72,8 @@ class Leg(asyncio.Protocol):
         """Never pauses reading here: the loop would ignore it."""
         self.transport = cast(asyncio.Transport, transport)     # uvloop's are none by name
         self.closed = False
-        secure = transport.get_extra_info("ssl_object") is not None
-        self.transport.set_write_buffer_limits(TLS_BUFFER if secure else 0, 0)
-        if secure:
+        self.transport.set_write_buffer_limits(TLS_BUFFER if self.secure else 0, 0)
+        if self.secure:
             self._bound_tls()
         if self.on_made is not None:
             self.on_made()
@@ -85,6 +84,15 @@ class Leg(asyncio.Protocol):
         limit_reading = getattr(self.transport, "set_read_buffer_limits", None)
         if limit_reading is not None:
             limit_reading(TURN_BYTES)
+        self.read_little()
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS ends here."""
+        return self.transport.get_extra_info("ssl_object") is not None
+
+    def read_little(self) -> None:
+        """Keep the kernel's receive buffer small: where TLS is on a side, twice what is read at once can be held in between."""
         found = self.transport.get_extra_info("socket")
         if found is not None:
             with contextlib.suppress(OSError):

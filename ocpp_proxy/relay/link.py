@@ -84,6 +84,9 @@ class Link:
         self.identity, self.protocol, self.since_ns = identity, protocol, time_ns()
         station.reader = csms.reader = None
         station.forward, csms.forward = csms.transport.write, station.transport.write
+        for leg, other in ((station, csms), (csms, station)):
+            if other.secure and not leg.secure:
+                leg.read_little()
         chain = self.env.chain(identity, protocol) if self.env.chain is not None else None
         opened = self.plugged is not None
         if chain is not None and not opened:
