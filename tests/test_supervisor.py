@@ -144,7 +144,9 @@ def test_a_hangup_reads_the_configuration_again_and_cuts_nothing(tmp_path: Path)
         running.process.send_signal(signal.SIGHUP)
         assert running.wait_for("note", "reload")["text"] == "reload: the configuration has not changed"
         assert dial(known.listen[0]) == before
-        said = msgspec.json.decode((Path(known.folder) / RELOAD_FILE).read_bytes(), type=Reloaded)
+        kept = Path(known.folder) / RELOAD_FILE
+        eventually(kept.exists)                             # it is written just behind the note
+        said = msgspec.json.decode(kept.read_bytes(), type=Reloaded)
         assert said.text == "the configuration has not changed"
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(20) == 0
