@@ -22,5 +22,5 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than cores: many tests wait for processes and sockets."""
-    return (os.cpu_count() or 2) + 1
+    """As many as cores: the processes and sockets under test want some of them, too."""
+    return os.cpu_count() or 2
