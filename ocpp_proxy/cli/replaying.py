@@ -57,7 +57,8 @@ async def run(capture: str, play: Play, expect: bool, json: bool) -> int:
         await source.close()
     if any(message.masked for message in messages):
         talk("some messages hold masked secrets: their pseudonyms are sent (a capture with --keep-secrets has the real ones)")
-    talk(f"link {link.link_id} of {safe_text(link.identity)}, {link.protocol or 'no subprotocol'}: {len(messages)} messages")
+    protocol = safe_text(link.protocol, 40) or "no subprotocol"
+    talk(f"link {link.link_id} of {safe_text(link.identity)}, {protocol}: {len(messages)} messages")
     player = Player(messages, side, os.urandom, speed=play.speed, rebase_time=play.rebase_time, made=made)
     played = await (_as_station if side is Side.STATION else _as_csms)(player, link, play)
     report(played, json)
@@ -215,7 +216,7 @@ def report(played: Played, json: bool) -> None:
         print(ascii_json(to_builtins(difference)) if json else _line(difference))
     talk(
         f"{played.sent} messages sent, {played.answered} answers to them, {played.served} Calls of the peer answered; "
-        + (f"{len(played.differences)} differences" if played.differences else "no difference")
+        + (f"{len(played.differences) + played.more} differences" if played.differences else "no difference")
     )
 
 

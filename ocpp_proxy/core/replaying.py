@@ -21,6 +21,7 @@ from ocpp_proxy.wire.ocppj import decode, load, rebuild
 CALL, RESULT, ERROR, SEND = 2, 3, 4, 6
 CALL_NS = 30_000_000_000
 QUIET_NS = 5_000_000_000                    # without a word of the peer, once all of ours is said
+MOST_TOLD = 10_000                          # differences: a peer may go on for ever
 Kind = Literal["answer", "no_answer", "missing_call", "unexpected_call", "unexpected_answer"]
 
 
@@ -40,12 +41,16 @@ class Difference(Struct, frozen=True):
 
 
 class Played(Struct):
-    """What came of it: Calls of ours sent, answers to them, Calls of the peer that were answered; the differences in order."""
+    """What came of it: Calls of ours sent, answers to them, Calls of the peer that were answered; the differences in order.
+
+    ``more``: differences beyond ``MOST_TOLD``, which are only counted.
+    """
 
     sent: int = 0
     answered: int = 0
     served: int = 0
     differences: list[Difference] = []
+    more: int = 0
 
 
 class _Own(Struct):
@@ -220,6 +225,9 @@ class Player:
             self._differ("no_answer", own.message.msg_no, own.message.action)
 
     def _differ(self, kind: Kind, msg_no: int, action: str, path: str = "", captured: str = "", live: str = "") -> None:
+        if len(self.played.differences) >= MOST_TOLD:
+            self.played.more += 1
+            return
         self.played.differences.append(Difference(kind, msg_no, action, path, captured, live))
 
 

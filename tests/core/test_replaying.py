@@ -6,6 +6,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -232,3 +233,12 @@ def test_what_the_proxy_said_itself_is_not_expected_of_the_peer() -> None:
     [stop] = player.tick(NOW + 3_000_000_000)
     assert json.loads(stop)[3] == {"transactionId": 77}                 # the peer's own id all the same
     assert player.finish().differences == []                            # neither the Reset nor an answer
+
+
+def test_a_peer_that_goes_on_and_on_is_counted_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocpp_proxy.core.replaying.MOST_TOLD", 3)
+    player = Link().player(S)
+    for number in range(10):
+        player.receive(b'[2,"%d","Reset",{}]' % number, NOW)
+    played = player.finish()
+    assert (len(played.differences), played.more) == (3, 7)
