@@ -14,6 +14,7 @@ from ocpp_proxy.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, RAW,
 
 CONTROLS = (CLOSE, PING, PONG)
 PREFIX = 64                     # bytes that show whose answer a message is
+MOST_PIECES = 4096              # fragments of a message that is kept: they may be empty
 MAX_MESSAGE = 1 << 20           # larger messages pass unseen
 MOST_WAITING = 64               # messages of ours that wait for the end of one that passes unseen, piece by piece
 
@@ -249,7 +250,8 @@ class Session:
             self._compressed = self._inflater is not None and bool(frame.header[0] & 0x40)
         self._open.append(frame.wire)
         self._keep(frame.payload)
-        if not self._streaming and self._size > MAX_MESSAGE and not self._must_rewrite() and not self._mine():
+        large = self._size > MAX_MESSAGE or len(self._open) > MOST_PIECES
+        if large and not self._streaming and not self._must_rewrite() and not self._mine():
             self._stream("too_large", out)
         if frame.fin:
             self._message(out)
@@ -284,7 +286,9 @@ class Session:
 
     def _mine(self) -> bool:
         """Whether the message that has begun may be the answer to a Call of ours: nothing of it leaves before it is whole."""
-        return self._size <= CAP and self.ours(None if self._compressed else b"".join(self._parts)[:PREFIX])
+        if self._size > CAP or len(self._open) > MOST_PIECES:
+            return False
+        return self.ours(None if self._compressed else b"".join(self._parts[:PREFIX])[:PREFIX])
 
     def _must_rewrite(self) -> bool:
         return self.diverged and self._compressed

@@ -11,6 +11,7 @@ from websockets.frames import Frame, Opcode
 
 from ocpp_proxy.core.session import (
     MAX_MESSAGE,
+    MOST_PIECES,
     MOST_WAITING,
     PASS,
     WAIT,
@@ -327,6 +328,14 @@ def test_what_is_no_answer_to_ours_streams_as_ever_while_one_is_awaited() -> Non
     parts = (frames[0], ping, frames[1])
     assert leaving([effect for part in parts for effect in one.feed(part)]) == b"".join(parts)
     assert not asked
+
+
+def test_a_message_of_endless_empty_pieces_is_not_kept() -> None:
+    one = session(passing, False)
+    first = Frame(Opcode.TEXT, b"[2", fin=False).serialize(mask=True)
+    empty = Frame(Opcode.CONT, b"", fin=False).serialize(mask=True)
+    left = leaving(one.feed(first + empty * (MOST_PIECES + 10)))
+    assert left == first + empty * (MOST_PIECES + 10) and not one._open
 
 
 def read(data: bytes) -> list[WireFrame]:
