@@ -235,6 +235,12 @@ class Context(Protocol):
     def matches(self, where: str, sender: Side, message: Message, call: Call | None = None) -> bool:
         """Whether a message passes a filter (an option of type ``Where``; empty: all do). ``call``: what an answer answers."""
 
+    def begin(self, work: "Generator[Ask, Answer | None, Any]", reason: str = "") -> None:
+        """Begin work of the plugin's own that asks one Call after the other, once the hook is over. What it returns is nothing.
+
+        It ends with the link. Between its steps other hooks run: ``state`` is to be read anew behind each ``yield``.
+        """
+
     def random(self, count: int) -> bytes:
         """Random bytes; the same ones in every ``testing.play``."""
 
@@ -255,6 +261,8 @@ class Plugin:
     version: ClassVar[str] = "0"
     state_version: ClassVar[int] = 1                        # stored with every State
     versions: ClassVar[frozenset[str]] = frozenset()        # OCPP versions it works with; empty: all
+    fails: ClassVar[Literal["pass", "drop", "close"]] = "pass"      # what becomes of what it fails on; ``on_error`` overrides
+    translates: ClassVar[bool] = False                      # between two OCPP versions: plugins behind it meet the CSMS's
 
     @classmethod
     def migrate(cls, version: int, values: Any) -> Any:

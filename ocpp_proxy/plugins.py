@@ -153,7 +153,7 @@ def either(word: str, options: Mapping[str, Any]) -> tuple[Installed, frozenset[
     if issubclass(kind, Observer):
         key = msgspec.json.encode([word, options], order="deterministic").decode()
         return Watcher(name, kind, _options(kind, name, values), kind.unmasked, key=key)
-    on_error = values.pop(ON_ERROR, "pass")
+    on_error = values.pop(ON_ERROR, kind.fails)
     if on_error not in get_args(OnError):
         raise PluginError(f"plugins.{name}.{ON_ERROR}: {on_error!r} is none of {', '.join(get_args(OnError))}")
     return Installed(name, kind, _options(kind, name, values), on_error, matching.matches), kind.versions

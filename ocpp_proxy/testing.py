@@ -73,7 +73,7 @@ class Stage:
 
     def __init__(
         self, plugins: Sequence[Plugin | type[Plugin]], *, options: Any = None, identity: str = "CP1", version: str = "1.6",
-        on_error: OnError = "pass", state: Any = None,
+        on_error: OnError | None = None, state: Any = None,
     ) -> None:
         self.played = Played()
         self._identity = identity
@@ -201,7 +201,7 @@ class Stage:
 
 def play(
     plugin: Plugin | type[Plugin] | Sequence[Plugin | type[Plugin]], conversation: str, *, options: Any = None,
-    identity: str = "CP1", version: str = "1.6", on_error: OnError = "pass", state: Any = None,
+    identity: str = "CP1", version: str = "1.6", on_error: OnError | None = None, state: Any = None,
 ) -> Played:
     """Play a conversation; raises ``AssertionError`` at the first line that comes out otherwise than it says.
 
@@ -254,13 +254,13 @@ def _value(line: str) -> tuple[str, Any]:
         return mark, rest.strip()
 
 
-def _installed(plugin: Plugin | type[Plugin], options: Any, on_error: OnError) -> Installed:
+def _installed(plugin: Plugin | type[Plugin], options: Any, on_error: OnError | None) -> Installed:
     kind = plugin if isinstance(plugin, type) else type(plugin)
     if options is None or isinstance(options, dict):
         options = msgspec.convert(options or {}, kind.Options)
     matching.check(options, kind.__name__)
     make: Callable[[], Plugin] = plugin if isinstance(plugin, type) else lambda: plugin
-    return Installed(kind.__name__.lower(), make, options, on_error, matching.matches, _JUDGE)
+    return Installed(kind.__name__.lower(), make, options, on_error or kind.fails, matching.matches, _JUDGE)
 
 
 def _stored(state: Any, kind: type[Plugin]) -> Stored:

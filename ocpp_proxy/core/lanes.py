@@ -72,6 +72,9 @@ class Journey(Struct, eq=False):
     asked: "Asked | None" = None                        # of a Call of ours
     call: "Open | None" = None                          # of an answer
     asks: int = 0
+    made: str = "injected"                              # why it is there, where we made it (``model.VERDICTS``)
+    answer: tuple[Side, int] | None = None              # who gave the last answer to a Call about it, and its place
+    free: bool = False                                  # no message: work that a plugin began
 
     @property
     def size(self) -> int:
@@ -81,6 +84,8 @@ class Journey(Struct, eq=False):
     @property
     def at_hand(self) -> tuple[Any, ...]:
         """What the hook of the last seat is about, as its arguments behind the context."""
+        if self.free:
+            return ()
         saw = self.path[self.step - 1][1] if self.step else None
         return None, self.sender, self.message, saw
 

@@ -23,9 +23,11 @@ from ocpp_proxy.core.ways import Ways
 from ocpp_proxy.model import Side
 
 TICK_NS = 1_000_000_000
-MOST_ASKS = 16                              # of one message
+MOST_ASKS = 128                             # of one message
+MOST_WORK = 4096                            # of work that a plugin began
 MOST_WISHES = 64                            # messages that plugins may send because of one event
 HELD = "held"
+NO_CALL = Call()
 
 
 class Onion(Ways):
@@ -231,6 +233,8 @@ class Onion(Ways):
             return self.states.kept(seat, journey, decision)
         if type(decision) is GeneratorType:
             return self._run(journey, seat, decision, None)
+        if journey.free and decision is not FAILED:
+            return session.Drop("", seat.name, HELD)
         if decision is not FAILED:
             why = seat.unfit(decision, journey.message) if type(decision) is not Ask else "returned an Ask: yield it"
             if why:
@@ -254,10 +258,12 @@ class Onion(Ways):
 
     def _failed(self, journey: Journey, seat: Seat) -> session.Verdict | None:
         """A plugin failed on this message."""
-        if seat.on_error == "pass":
-            return None
         if seat.on_error == "close":
             self.actions.append(End(seat.name, "the plugin failed"))
+        if journey.free:
+            return session.Drop("", seat.name, HELD)
+        if seat.on_error == "pass":
+            return None
         return self._drop(journey, seat.name, "the plugin failed")
 
     def _drop(self, journey: Journey, plugin: str, reason: str) -> session.Drop:
@@ -270,11 +276,14 @@ class Onion(Ways):
     def _reply(self, journey: Journey, seat: Seat, verdict: Reply) -> session.Verdict:
         """Answer a Call here: the answer goes back through those that saw the Call before."""
         seen = [stop for stop in journey.seen if stop[0] is not seat]
+        side, at = journey.answer or (None, 0)          # what it was made from, where another answer was asked for
         call = Open(journey.message_id, 0, seen, journey.asked)
         answer = Journey(
             journey.sender.other, named(verdict.answer, journey.message_id), journey.message_id, seen[::-1], plugin=seat.name,
             reason=words(verdict.reason), call=call,
         )
+        if side is answer.sender and self.translating:
+            answer.at, answer.made = at, "translated"
         self._later(answer, self._go(answer))
         return session.Drop(answer.reason, seat.name, "answered")
 
@@ -298,8 +307,8 @@ class Onion(Ways):
                 return self._decide(journey, seat, found if type(found) is not GeneratorType else None)
             journey.asks += 1
             why = seat.unfit(found, journey.message)
-            if journey.asks > MOST_ASKS:
-                why = f"asked more than {MOST_ASKS} times for one message"
+            if journey.asks > (MOST_WORK if journey.free else MOST_ASKS):
+                why = f"asked more than {MOST_WORK if journey.free else MOST_ASKS} times for one message"
             if why:
                 seat.end(running)
                 return self._decide(journey, seat, seat.fail(why))
@@ -350,6 +359,8 @@ class Onion(Ways):
         beyond = tuple(stop for stop in path if (stop[0].index > seat.index) == (side is Side.CSMS) and stop[0] is not seat)
         asked = Asked(seat, due_ns, self._ids.new(), sender, journey, running)
         own = Journey(sender, named(message, asked.message_id), asked.message_id, beyond, plugin=seat.name, reason=reason)
+        if journey is not None and journey.sender is sender and not journey.free and self.translating:
+            own.at, own.made = journey.at, "translated"
         if isinstance(message, Call):
             own.asked = asked
             self._asks.append(asked)
@@ -395,6 +406,10 @@ class Onion(Ways):
                 self.actions.append(wish.lost)
                 continue
             wishes += 1
+            if wish.work is not None:
+                work = Journey(Side.STATION, NO_CALL, "", (), free=True)
+                self._run(work, wish.seat, wish.work, None)
+                continue
             if wish.side is None or wish.message is None:
                 self.actions.append(End(wish.seat.name, wish.reason, wish.reset))
             elif wishes <= MOST_WISHES:
@@ -409,6 +424,8 @@ class Onion(Ways):
         call = journey.call
         if call is not None and call.asked is not None:
             assert isinstance(journey.message, Answer)
+            if call.asked.journey is not None:
+                call.asked.journey.answer = journey.sender, journey.at
             self._deliver(call.asked, journey.message)
             return session.Drop("answer to its own Call", call.asked.seat.name)
         if type(journey.message) is Malformed:
@@ -447,7 +464,7 @@ class Onion(Ways):
                 leave = Leave(sender, journey.text, "released", journey.plugin, journey.reason, at, opcode)
                 self.actions.append(leave)
             case session.Replace():
-                what = "replaced" if journey.text else "injected"
+                what = "replaced" if journey.text else journey.made
                 self.actions.append(Leave(sender, outcome.text, what, outcome.plugin, outcome.reason, at, opcode))
             case session.Drop() if outcome.what != HELD:
                 self.actions.append(Remark(sender, at, outcome.what, outcome.plugin, outcome.reason))

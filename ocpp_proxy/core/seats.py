@@ -114,7 +114,7 @@ class Told(Struct, frozen=True, gc=False):
 
 
 class Wish(Struct, frozen=True):
-    """What a hook asked for: an entry of the loss ledger, a message to ``side``, or (none of both) the end of the link."""
+    """What a hook asked for: an entry of the loss ledger, ``work`` to begin, a message to ``side``, or the end of the link."""
 
     seat: "Seat"
     side: Side | None
@@ -122,6 +122,7 @@ class Wish(Struct, frozen=True):
     reason: str
     reset: bool = False
     lost: Lost | None = None
+    work: "GeneratorType[Ask, Any, Any] | None" = None
 
 
 class Keep(Struct, frozen=True, gc=False):
@@ -216,6 +217,13 @@ class SeatContext:
         if matches is None:
             raise RuntimeError("filters were not handed to this plugin (core.seats.Installed.matches)")
         return matches(where, self.identity, self.versions[sender], sender, message, call)
+
+    def begin(self, work: Any, reason: str = "") -> None:
+        """Begin work of the plugin's own."""
+        self._check_open()
+        if type(work) is not GeneratorType:
+            raise TypeError(f"begin takes a generator that yields Ask, not {type(work).__name__}")
+        self._seat.wishes.append(Wish(self._seat, None, None, words(reason), work=work))
 
     def random(self, count: int) -> bytes:
         """Random bytes."""

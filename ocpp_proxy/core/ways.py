@@ -36,6 +36,7 @@ class Ways(ABC):
     def __init__(self, version: str, entropy: Callable[[int], bytes], now_ns: int) -> None:
         self._versions = {Side.STATION: version, Side.CSMS: version}
         self.versions = MappingProxyType(self._versions)        # what plugins are shown
+        self.translating = False                                # the sides speak two versions
         self.actions: list[Action] = []
         self._now = Now(now_ns)
         self._ids = OwnIds(entropy)
@@ -51,6 +52,7 @@ class Ways(ABC):
         self._controls = _both([seat for seat in seats if "on_control" in seat.hooks])
         self._tickers = [seat for seat in seats if "on_tick" in seat.hooks]
         self._mends = bool(self._broken[Side.STATION])
+        self._spoken()
 
     @property
     def controls(self) -> bool:
@@ -116,6 +118,19 @@ class Ways(ABC):
     def agree(self, station: str, csms: str) -> None:
         """The OCPP versions that are spoken on both sides; empty: unknown."""
         self._versions.update({Side.STATION: station, Side.CSMS: csms})
+        self._spoken()
+
+    def _spoken(self) -> None:
+        """Which versions each plugin meets: one that translates both, those before and behind it that of their side."""
+        station, csms = self._versions[Side.STATION], self._versions[Side.CSMS]
+        self.translating = bool(station and csms) and station != csms
+        between = next((at for at, seat in enumerate(self.seats) if seat.kind.translates), None)
+        for at, seat in enumerate(self.seats):
+            if not self.translating or between is None or at == between:
+                seat.context.versions = self.versions
+            else:
+                spoken = station if at < between else csms
+                seat.context.versions = {Side.STATION: spoken, Side.CSMS: spoken}
 
     # ---- broken texts ----
 

@@ -23,6 +23,7 @@ HOOK_ARGUMENTS = {
 }
 CONTEXT = {
     "send": "self side message reason", "find": "self code message severity blame", "disconnect": "self reason reset",
+    "begin": "self work reason",
     "keep": "self state", "lost": "self path reason what", "findings": "self message", "random": "self count",
     "matches": "self where sender message call",
 }
@@ -33,7 +34,7 @@ PROTOCOLS = {
     "Dialled": {"send": "self text", "receive": "self", "close": "self"},
 }
 CLASS_FACTS = {
-    "Plugin": {"version": str, "state_version": int, "versions": frozenset},
+    "Plugin": {"version": str, "state_version": int, "versions": frozenset, "fails": str, "translates": bool},
     "Observer": {"version": str, "unmasked": bool},
 }
 
