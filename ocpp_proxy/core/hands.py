@@ -32,8 +32,9 @@ from ocpp_proxy.api import (
 )
 from ocpp_proxy.core import lanes, session
 from ocpp_proxy.core.acts import Leave
+from ocpp_proxy.core.asking import HELD
 from ocpp_proxy.core.lanes import Asked, Journey
-from ocpp_proxy.core.onion import HELD, TICK_NS, Onion
+from ocpp_proxy.core.onion import TICK_NS, Onion
 from ocpp_proxy.core.plugin_text import write
 from ocpp_proxy.core.seats import Installed, Limit, Seat, words
 from ocpp_proxy.model import Side

@@ -6,7 +6,7 @@ is under way wait for its end.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -20,6 +20,10 @@ MOST_BYTES = 1 << 20
 MOST_OPEN = 256                             # Calls of one direction whose answers are expected
 EXPIRES_NS = 300_000_000_000                # after which nobody expects one any more
 QUIET_NS = 2_000_000_000                    # how long a Call of ours waits for the answers to others
+MOST_ASKS = 128                             # Calls that a plugin makes about one message
+MOST_WORK = 4096                            # and in work that it began
+MOST_WISHES = 64                            # messages that plugins may send because of one event
+NO_CALL = Call()                            # what work is about
 
 Stop = tuple[Seat, Call | None]             # a seat on the way; of an answer: with the Call as that seat saw it
 
@@ -128,6 +132,16 @@ class Waiting(Struct, eq=False):
 
     due_ns: int
     journey: Journey
+
+
+def earliest(held: "Sequence[Held]", asks: "Sequence[Asked]", lanes: "Iterable[Lane]", tick_ns: int) -> int:
+    """What is due next of all that; ``tick_ns`` and the result: 0 for never."""
+    due = [one.due_ns for one in held]
+    due += [one.due_ns for one in asks]
+    due += [lane.waiting[0].due_ns for lane in lanes if lane.waiting and lane.own is None]
+    if tick_ns:
+        due.append(tick_ns)
+    return min(due, default=0)
 
 
 class Lane:

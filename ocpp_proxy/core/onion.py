@@ -14,23 +14,32 @@ from typing import Any
 from ocpp_proxy.api import PASS, Answer, Ask, Call, Closing, Drop, Hold, Malformed, Pass, Replace, Reply, Send
 from ocpp_proxy.core import keeping, session
 from ocpp_proxy.core.acts import End, Leave, Remark
-from ocpp_proxy.core.lanes import EXPIRES_NS, QUIET_NS, Asked, Held, Journey, Lane, Open, Room, Stop, Waiting
+from ocpp_proxy.core.asking import HELD, Asking
+from ocpp_proxy.core.lanes import (
+    EXPIRES_NS,
+    MOST_ASKS,
+    MOST_WORK,
+    QUIET_NS,
+    Asked,
+    Held,
+    Journey,
+    Lane,
+    Open,
+    Room,
+    Stop,
+    Waiting,
+    earliest,
+)
 from ocpp_proxy.core.plugin_text import doubtful, malformed, read, write
 from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Seat, words
 from ocpp_proxy.core.services import named
 from ocpp_proxy.core.session import QUIET
-from ocpp_proxy.core.ways import Ways
 from ocpp_proxy.model import Side
 
 TICK_NS = 1_000_000_000
-MOST_ASKS = 128                             # of one message
-MOST_WORK = 4096                            # of work that a plugin began
-MOST_WISHES = 64                            # messages that plugins may send because of one event
-HELD = "held"
-NO_CALL = Call()
 
 
-class Onion(Ways):
+class Onion(Asking):
     """``installed``: in the order of the configuration. ``longest_ns``: the most a message is held.
 
     ``actions``: what is to be done besides the verdicts, in order; who calls takes them and empties the list.
@@ -155,16 +164,10 @@ class Onion(Ways):
 
     def due_ns(self) -> int:
         """When ``tick`` is to be called next; 0: nothing is due."""
-        if not (self._held or self._asks or self._tickers):
-            return 0
+        tick_ns = self._tick_ns if self._tickers and any(not seat.off for seat in self._tickers) else 0
         if not (self._held or self._asks):              # what waits for a quiet moment was asked, too
-            return self._tick_ns if any(not seat.off for seat in self._tickers) else 0
-        due = [held.due_ns for held in self._held]
-        due += [asked.due_ns for asked in self._asks]
-        due += [lane.waiting[0].due_ns for lane in self._lanes.values() if lane.waiting and lane.own is None]
-        if any(not seat.off for seat in self._tickers):
-            due.append(self._tick_ns)
-        return min(due, default=0)
+            return tick_ns
+        return earliest(self._held, self._asks, self._lanes.values(), tick_ns)
 
     def ended(self, sender: Side, now_ns: int) -> None:
         """That side will send nothing more: what is kept of it is decided now."""
@@ -346,76 +349,6 @@ class Onion(Ways):
             outcome = self._go(journey)
         if not self.states.decided(journey, outcome):
             self._later(journey, outcome)
-
-    # ---- Calls of plugins ----
-
-    def _own(
-        self, seat: Seat, side: Side, message: Call | Send, reason: str, due_ns: int, journey: Journey | None = None,
-        running: object = None,
-    ) -> None:
-        """Send a message of a plugin's own, through the plugins between it and that side, once this event is dealt with."""
-        sender = side.other
-        path = self._sends[sender] if isinstance(message, Send) else self._calls[sender]
-        beyond = tuple(stop for stop in path if (stop[0].index > seat.index) == (side is Side.CSMS) and stop[0] is not seat)
-        asked = Asked(seat, due_ns, self._ids.new(), sender, journey, running)
-        own = Journey(sender, named(message, asked.message_id), asked.message_id, beyond, plugin=seat.name, reason=reason)
-        if journey is not None and journey.sender is sender and not journey.free and self.translating:
-            own.at, own.made = journey.at, "translated"
-        if isinstance(message, Call):
-            own.asked = asked
-            self._asks.append(asked)
-        self._later(own, self._go(own))
-
-    def _deliver(self, asked: Asked, answer: Answer | None) -> None:
-        """Who asked goes on, once this event is dealt with."""
-        if not asked.done:
-            asked.done = True
-            self._asks.remove(asked)
-            if asked.journey is not None:
-                self._todo.append((asked, answer))
-
-    def _give_up(self, asked: Asked) -> None:
-        """No answer came in time: it is waited for no longer."""
-        lane = self._lanes[asked.sender]
-        for waiting in list(lane.waiting):
-            if waiting.journey.asked is asked:
-                lane.waiting.remove(waiting)
-                self.room.give(waiting.journey.size)
-                self._later(waiting.journey, session.Drop("no quiet moment came", asked.seat.name))
-        for held in [held for held in self._held if held.journey.asked is asked]:
-            self._held.remove(held)
-            self.room.give(held.journey.size)
-        lane.pop(asked.message_id)
-        self._deliver(asked, None)
-        self._freed(lane)
-
-    def _settle(self) -> None:
-        """Do what hooks wished for, and go on with those whose answer is there."""
-        wishes = 0
-        while self._wishes or self._todo:
-            if self._todo:
-                asked, answer = self._todo.popleft()
-                journey = asked.journey
-                assert journey is not None
-                self.room.give(journey.size)
-                outcome = self._run(journey, asked.seat, asked.running, answer)
-                self._later(journey, outcome if outcome is not None else self._go(journey))
-                continue
-            wish = self._wishes.pop(0)
-            if wish.lost is not None:
-                self.actions.append(wish.lost)
-                continue
-            wishes += 1
-            if wish.work is not None:
-                work = Journey(Side.STATION, NO_CALL, "", (), free=True)
-                self._run(work, wish.seat, wish.work, None)
-                continue
-            if wish.side is None or wish.message is None:
-                self.actions.append(End(wish.seat.name, wish.reason, wish.reset))
-            elif wishes <= MOST_WISHES:
-                self._own(wish.seat, wish.side, wish.message, wish.reason, self._now.ns + self._longest_ns)
-            elif wishes == MOST_WISHES + 1:
-                wish.seat.fail(f"sends more than {MOST_WISHES} messages because of one event")
 
     # ---- the way out ----
 

@@ -23,8 +23,7 @@ from ocpp_proxy.api import (
     Side,
     Verdict,
 )
-from ocpp_proxy.core.lanes import MOST_KEPT, MOST_OPEN
-from ocpp_proxy.core.onion import MOST_ASKS, MOST_WISHES
+from ocpp_proxy.core.lanes import MOST_ASKS, MOST_KEPT, MOST_OPEN, MOST_WISHES
 from ocpp_proxy.core.own_ids import OwnIds
 from ocpp_proxy.core.seats import STRIKES
 from ocpp_proxy.testing import Stage, play

@@ -81,8 +81,8 @@ def test_work_goes_on_by_itself_one_call_after_the_other() -> None:
         ! between-page
         => [2,"$2","Page",{"number":1}]
         < [3,"$2",{"ok":1}]
-        ! between-page
         ~ dropped $.rest
+        ! between-page
     """)
     assert [message for _, message in played.findings] == ['{"ok":0}', '{"ok":1}']
 

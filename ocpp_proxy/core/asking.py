@@ -1,0 +1,106 @@
+"""Calls of plugins' own: sent through the plugins between, waited for, answered to who asked; and the work they begin."""
+
+from abc import abstractmethod
+from collections import deque
+from typing import Any
+
+from ocpp_proxy.api import Answer, Call, Send
+from ocpp_proxy.core import session
+from ocpp_proxy.core.acts import End
+from ocpp_proxy.core.lanes import MOST_WISHES, NO_CALL, Asked, Held, Journey, Room
+from ocpp_proxy.core.seats import Seat
+from ocpp_proxy.core.services import named
+from ocpp_proxy.core.ways import Ways
+from ocpp_proxy.model import Side
+
+HELD = "held"
+
+
+class Asking(Ways):
+    """The part of ``core.onion`` that asks."""
+
+    room: Room
+    _longest_ns: int
+    _held: list[Held]
+    _asks: list[Asked]
+    _todo: deque[tuple[Asked, Answer | None]]
+
+    @abstractmethod
+    def _go(self, journey: Journey) -> session.Verdict:
+        """Let the plugins that are left decide."""
+
+    @abstractmethod
+    def _run(self, journey: Journey, seat: Seat, running: Any, answer: Answer | None) -> session.Verdict | None:
+        """Go on with a hook that asks."""
+
+    @abstractmethod
+    def _later(self, journey: Journey, outcome: session.Verdict) -> None:
+        """What becomes of a message that we made."""
+
+    def _own(
+        self, seat: Seat, side: Side, message: Call | Send, reason: str, due_ns: int, journey: Journey | None = None,
+        running: object = None,
+    ) -> None:
+        """Send a message of a plugin's own, through the plugins between it and that side, once this event is dealt with."""
+        sender = side.other
+        path = self._sends[sender] if isinstance(message, Send) else self._calls[sender]
+        beyond = tuple(stop for stop in path if (stop[0].index > seat.index) == (side is Side.CSMS) and stop[0] is not seat)
+        asked = Asked(seat, due_ns, self._ids.new(), sender, journey, running)
+        own = Journey(sender, named(message, asked.message_id), asked.message_id, beyond, plugin=seat.name, reason=reason)
+        if journey is not None and journey.sender is sender and not journey.free and self.translating:
+            own.at, own.made = journey.at, "translated"
+        if isinstance(message, Call):
+            own.asked = asked
+            self._asks.append(asked)
+        self._later(own, self._go(own))
+
+    def _deliver(self, asked: Asked, answer: Answer | None) -> None:
+        """Who asked goes on, once this event is dealt with."""
+        if not asked.done:
+            asked.done = True
+            self._asks.remove(asked)
+            if asked.journey is not None:
+                self._todo.append((asked, answer))
+
+    def _give_up(self, asked: Asked) -> None:
+        """No answer came in time: it is waited for no longer."""
+        lane = self._lanes[asked.sender]
+        for waiting in list(lane.waiting):
+            if waiting.journey.asked is asked:
+                lane.waiting.remove(waiting)
+                self.room.give(waiting.journey.size)
+                self._later(waiting.journey, session.Drop("no quiet moment came", asked.seat.name))
+        for held in [held for held in self._held if held.journey.asked is asked]:
+            self._held.remove(held)
+            self.room.give(held.journey.size)
+        lane.pop(asked.message_id)
+        self._deliver(asked, None)
+        self._freed(lane)
+
+    def _settle(self) -> None:
+        """Do what hooks wished for, and go on with those whose answer is there."""
+        wishes = 0
+        while self._wishes or self._todo:
+            if self._todo:
+                asked, answer = self._todo.popleft()
+                journey = asked.journey
+                assert journey is not None
+                self.room.give(journey.size)
+                outcome = self._run(journey, asked.seat, asked.running, answer)
+                self._later(journey, outcome if outcome is not None else self._go(journey))
+                continue
+            wish = self._wishes.pop(0)
+            if wish.lost is not None:
+                self.actions.append(wish.lost)
+                continue
+            wishes += 1
+            if wish.work is not None:
+                work = Journey(Side.STATION, NO_CALL, "", (), free=True)
+                self._run(work, wish.seat, wish.work, None)
+                continue
+            if wish.side is None or wish.message is None:
+                self.actions.append(End(wish.seat.name, wish.reason, wish.reset))
+            elif wishes <= MOST_WISHES:
+                self._own(wish.seat, wish.side, wish.message, wish.reason, self._now.ns + self._longest_ns)
+            elif wishes == MOST_WISHES + 1:
+                wish.seat.fail(f"sends more than {MOST_WISHES} messages because of one event")
