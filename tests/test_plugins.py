@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ocpp_proxy.api import PASS, Ask, Call, Context, Decision, Plugin, Side
 from ocpp_proxy.cli import settings
 from ocpp_proxy.cli.app import run_app
 from ocpp_proxy.cli.run import as_settings
@@ -16,6 +17,7 @@ from ocpp_proxy.config import Config, LinkMatch, LinkRule
 from ocpp_proxy.core.seats import HOOKS
 from ocpp_proxy.model import ConfigError, PluginError
 from ocpp_proxy.plugins import GROUP, chains, configured, describe, known, load, name_of
+from ocpp_proxy.testing import play
 
 ROOT = Path(__file__).resolve().parents[1]
 GOOD = """
@@ -192,3 +194,16 @@ def test_the_command_shows_them(mine: str, tmp_path: Path, capsys: pytest.Captur
 def test_names_are_listed_without_importing_them() -> None:
     code = "import sys; from ocpp_proxy.plugins import known; known(); sys.exit('ocpp_proxy_plugins' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60, cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(600, True), (600.5, False), (1e300, False)])
+def test_the_time_that_an_answer_is_waited_for_is_bounded(seconds: float, waits: bool) -> None:
+    class Asking(Plugin):
+        def on_call(self, context: Context, sender: Side, call: Call) -> Decision:
+            yield Ask(Side.CSMS, Call.of("Authorize", {"idTag": "t"}), seconds)
+            return PASS
+
+    came = '=> [2,"$1","Authorize",{"idTag":"t"}]' if waits else '=> [2,"1","Heartbeat",{}]\n! plugin-failed'
+    played = play(Asking, f'> [2,"1","Heartbeat",{{}}]\n{came}')
+    assert [message for _, message in played.findings] == (
+        [] if waits else [f"plugin asking: gave an Ask of {seconds!r} seconds: at most 600 (on_error = pass)"])

@@ -35,6 +35,14 @@ async def acting(text: str | None) -> AsyncIterator[tuple[Source, Acting]]:
         await source.close()
 
 
+def tell_missing(actor: Acting, before: str = "") -> str:
+    """Say what a list of it is without, unless that is what was said ``before``."""
+    missing = str(getattr(actor, "missing", ""))
+    if missing and missing != before:
+        talk(f"not all of it: {safe_text(missing, 500)}")
+    return missing
+
+
 def json_of(text: str) -> Any:
     """The value of a JSON argument; ``-`` reads stdin. Raises ``ConfigError``."""
     if text == "-":
@@ -65,6 +73,7 @@ async def intercept(words: Sequence[str], identity: str, show: bool, off: int | 
             told(json, f"intercept {off} is off", intercept=off, off=True)
         elif show:
             _list(await actor.intercepts(), json)
+            tell_missing(actor)
         else:
             made = await actor.intercept(words[0], identity)
             talk("`ocpp-proxy held -f` shows what is held; `intercept --off` ends it")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ocpp_proxy.cli.acts import acting, told
+from ocpp_proxy.cli.acts import acting, tell_missing, told
 from ocpp_proxy.cli.line_json import VERSION
 from ocpp_proxy.cli.places import running
 from ocpp_proxy.cli.printing import ascii_json, render, talk
@@ -135,7 +135,9 @@ async def _states(source: str | None) -> list[PluginState] | None:
         return None
     try:
         async with acting(source) as (_, actor):
-            return await actor.plugins()
+            found = await actor.plugins()
+            tell_missing(actor)
+            return found
     except (ConfigError, CaptureError, ConnectionError) as error:
         if source is not None:
             raise

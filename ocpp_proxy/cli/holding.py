@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from ocpp_proxy.cli.acts import acting, json_of, told
+from ocpp_proxy.cli.acts import acting, json_of, tell_missing, told
 from ocpp_proxy.cli.line_json import VERSION
 from ocpp_proxy.cli.printing import ascii_json, render, stamp, talk
 from ocpp_proxy.core.by_hand import Subject, pretty
@@ -40,10 +40,12 @@ async def held(text: str | None, follow: bool, json: bool) -> None:
                 print(line, flush=True)
         elif not follow:
             talk("nothing is held")
+        missing = tell_missing(actor)
         known = {one.held_id: one for one in found}
         while follow:
             await asyncio.sleep(AGAIN_SECONDS)
             now = {one.held_id: one for one in await actor.held()}
+            missing = tell_missing(actor, missing)
             for held_id, one in now.items():
                 if held_id not in known:
                     _came(one, json)

@@ -37,6 +37,7 @@ from ocpp_proxy.model import Blame, Finding, Side
 STRIKES = 5
 MOST_WORDS = 1000                           # characters of a reason or finding
 MOST_STATE = 1 << 20                        # bytes of a State as stored
+MOST_ASK_SECONDS = 600                      # an answer may be waited for
 MOST_TOLD = 20                              # findings of a plugin's own that one hook may raise
 OnError = Literal["pass", "drop", "close"]
 HOOKS = ("on_open", "on_call", "on_answer", "on_send", "on_malformed", "on_control", "on_tick", "on_close")
@@ -397,8 +398,8 @@ class Seat:
             case Ask():
                 if not isinstance(verdict.side, Side) or type(verdict.call) is not Call:
                     return "gave an Ask that names no Side or no Call"
-                if type(verdict.seconds) not in (int, float) or not 0 <= verdict.seconds < 1e9:
-                    return f"gave an Ask of {verdict.seconds!r} seconds"
+                if type(verdict.seconds) not in (int, float) or not 0 <= verdict.seconds <= MOST_ASK_SECONDS:
+                    return f"gave an Ask of {verdict.seconds!r} seconds: at most {MOST_ASK_SECONDS}"
                 return _unwritable(verdict.call)
         return f"gave {type(verdict).__name__}, which is no verdict"
 

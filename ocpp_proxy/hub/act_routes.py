@@ -9,8 +9,9 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from ocpp_proxy.hub.acting import Acts, Do
-from ocpp_proxy.hub.answers import answer
+from ocpp_proxy.escape import safe_text
+from ocpp_proxy.hub.acting import Acts, Do, Known
+from ocpp_proxy.hub.answers import MISSING, answer
 from ocpp_proxy.hub.asking import encode
 from ocpp_proxy.hub.guard import ACTING, ROLE, acting, who_asks
 from ocpp_proxy.model import ConfigError, Side
@@ -100,7 +101,7 @@ class ActRoutes:
         return self._reading()
 
     async def _held(self, request: web.Request) -> web.Response:
-        return answer(encode(await self._reading().held(bare=request.get(ROLE) == ACTING)))
+        return _known(await self._reading().held(bare=request.get(ROLE) == ACTING))
 
     async def _settle(self, request: web.Request) -> web.Response:
         acts = self._doing(request)
@@ -111,7 +112,7 @@ class ActRoutes:
         return answer(b"{}")
 
     async def _intercepts(self, request: web.Request) -> web.Response:
-        return answer(encode(await self._reading().intercepts()))
+        return _known(await self._reading().intercepts())
 
     async def _intercept(self, request: web.Request) -> web.Response:
         acts = self._doing(request)
@@ -140,7 +141,7 @@ class ActRoutes:
         return answer(b"{}")
 
     async def _plugins(self, request: web.Request) -> web.Response:
-        return answer(encode(await self._reading().plugins()))
+        return _known(await self._reading().plugins())
 
     async def _switch(self, request: web.Request) -> web.Response:
         acts = self._doing(request)
@@ -151,3 +152,12 @@ class ActRoutes:
     async def _reload(self, request: web.Request) -> web.Response:
         acting(request, True)               # a reload does what the files of this user say: also without --allow-inject
         return answer(encode(Said((await self._reading().reload(who_asks(request))).split("\n"))))
+
+
+def _known(found: Known[Any]) -> web.Response:
+    """What the relay workers that answer know; the header says which do not."""
+    known, missing = found
+    made = answer(encode(known))
+    if missing:
+        made.headers[MISSING] = safe_text("; ".join(missing), 500).encode("ascii", "backslashreplace").decode()
+    return made

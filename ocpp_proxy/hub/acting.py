@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -29,6 +29,8 @@ MOST_POINTS = 64
 MOST_FAULTS = 5
 RELOAD_SECONDS = 10.0
 Do = Literal["release", "drop", "edit", "reply"]
+T = TypeVar("T")
+Known = tuple[list[T], list[str]]           # of the workers that answer, and which do not, and why
 
 
 class Acts:
@@ -49,15 +51,13 @@ class Acts:
 
     # ---- what is held ----
 
-    async def held(self, bare: bool = True) -> list[Held]:
+    async def held(self, bare: bool = True) -> Known[Held]:
         """As ``Acting.held``. Not ``bare``: without the secrets that the capture does not show either."""
-        out = list[Held]()
-        for worker in list(self._commanding.workers.values()):
-            found = await worker.ask(command.ListHeld(), HeldList)
-            out += [self._named(worker, one) for one in found.held]
+        found, missing = await self._commanding.asked(command.ListHeld(), HeldList)
+        out = [self._named(worker, one) for worker, answer in found for one in answer.held]
         if not bare and self._masker is not None:
             out = [_masked(one, self._masker) for one in out]
-        return sorted(out, key=lambda one: one.until_ns)
+        return sorted(out, key=lambda one: one.until_ns), missing
 
     def _named(self, worker: Worker, one: Holding) -> Held:
         link_id = max((link.link_id for link in self._links().values()
@@ -108,13 +108,13 @@ class Acts:
 
     # ---- breakpoints ----
 
-    async def intercepts(self) -> list[Intercept]:
+    async def intercepts(self) -> Known[Intercept]:
         """As ``Acting.intercepts``."""
         held = dict.fromkeys(self._points, 0)
-        for worker in list(self._commanding.workers.values()):
-            for point in (await worker.ask(command.ListHeld(), HeldList)).points:
-                held[point.number] = held.get(point.number, 0) + point.held
-        return [_intercept(point, held[number]) for number, point in sorted(self._points.items())]
+        found, missing = await self._commanding.asked(command.ListHeld(), HeldList)
+        for point in (point for _, answer in found for point in answer.points):
+            held[point.number] = held.get(point.number, 0) + point.held
+        return [_intercept(point, held[number]) for number, point in sorted(self._points.items())], missing
 
     async def intercept(self, text: str, identity: str, who: str) -> Intercept:
         """As ``Acting.intercept``."""
@@ -188,10 +188,13 @@ class Acts:
 
     async def _find(self, identity: str) -> tuple[Worker, OpenLink]:
         """The newest open link of a charger."""
-        found = [(worker, link) for worker in await self._commanding.each()
-                 for link in await worker.ask(command.Find(identity), list[OpenLink])]
+        await self._commanding.each()
+        answers, missing = await self._commanding.asked(command.Find(identity), list[OpenLink])
+        found = [(worker, link) for worker, links in answers for link in links]
         if found:
             return max(found, key=lambda pair: pair[1].opened_ns)
+        if missing:
+            raise ConfigError(f"charger {identity}: not found, but not everyone could be asked: {'; '.join(missing)}")
         known = sorted({link.identity for link in self._links().values() if link.identity})
         if identity in known:
             raise ConfigError(f"charger {identity}: not connected any more")
@@ -201,16 +204,16 @@ class Acts:
 
     # ---- plugins ----
 
-    async def plugins(self) -> list[PluginState]:
+    async def plugins(self) -> Known[PluginState]:
         """As ``Acting.plugins``."""
         out: dict[tuple[str, str, str], PluginState] = {}
-        for worker in list(self._commanding.workers.values()):
-            for state in await worker.ask(command.Plugins(), list[PluginState]):
-                key = (state.name, state.identity, state.by)
-                before = out.get(key)
-                out[key] = state if before is None else structs.replace(
-                    before, links=before.links + state.links, off=before.off + state.off, error=before.error or state.error)
-        return list(out.values())
+        found, missing = await self._commanding.asked(command.Plugins(), list[PluginState])
+        for state in (state for _, states in found for state in states):
+            key = (state.name, state.identity, state.by)
+            before = out.get(key)
+            out[key] = state if before is None else structs.replace(
+                before, links=before.links + state.links, off=before.off + state.off, error=before.error or state.error)
+        return list(out.values()), missing
 
     async def switch(self, plugin: str, on: bool, identity: str, options: Any, who: str) -> list[str]:
         """As ``Acting.switch``; gives on which open links it takes effect at the next connection only, and why."""
@@ -222,8 +225,8 @@ class Acts:
     async def reload(self, who: str) -> str:
         """As ``Acting.reload``."""
         texts = [await self._read_again()]
-        for worker in list(self._commanding.workers.values()):
-            texts += await worker.ask(command.Reload(who), list[str])
+        found, missing = await self._commanding.asked(command.Reload(who), list[str], ANSWER_SECONDS)
+        texts += [text for _, said in found for text in said] + missing
         return "\n".join(dict.fromkeys(filter(None, texts))) or "nothing changed"
 
     async def _read_again(self) -> str:

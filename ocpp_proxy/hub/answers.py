@@ -6,11 +6,12 @@ anything, and only in the capture.
 
 import sys
 from array import array
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 import msgspec
 from aiohttp import web
+from msgspec import structs
 
 from ocpp_proxy.fields import Filter, parse
 from ocpp_proxy.hub.asking import Asking, encode
@@ -20,6 +21,7 @@ from ocpp_proxy.hub.queries import FILTER_SECONDS, MAX_LINES, MAX_ROWS, Known, M
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.source import Bookmark, Charging, View
 
+MISSING = "X-Ocpp-Proxy-Missing"            # which relay workers an answer is without, and why
 NO_CAPTURE = "this proxy stores nothing (--no-capture)"
 CANNOT = "the capture of this proxy cannot answer that"
 VIEWS = ("exchanges", "frames")
@@ -80,6 +82,7 @@ class Answers:
     async def _whole(self, view: View, numbers: list[int]) -> web.Response:
         if len(numbers) > MAX_LINES:
             raise ConfigError(f"numbers: at most {MAX_LINES} at once")
+        _within(numbers, "numbers")
         rows = self._known_rows()
         return answer(await self._ask_rows(lambda: encode(rows.rows(view, numbers))))
 
@@ -113,6 +116,7 @@ class Answers:
 
     async def _curve(self, request: web.Request) -> web.Response:
         charging = msgspec.json.decode(await request.read(), type=Charging)
+        _within(structs.astuple(charging), "curve")
         known = self._known_summaries()
         return answer(await self._ask_summaries(lambda: encode(known.curve(charging))))
 
@@ -127,6 +131,7 @@ class Answers:
         if self._marks is None:
             raise web.HTTPNotFound(text=f"{NO_CAPTURE}: there is nothing that a bookmark could be kept in")
         mark = msgspec.json.decode(await request.read(), type=Bookmark)
+        _within((mark.msg_no, mark.time_ns), "bookmark")
         await self._asking.in_order(self._marks.bookmark, mark)
         return answer(b"{}")
 
@@ -185,6 +190,13 @@ def whole_number(request: web.Request, name: str, default: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) >= 1 << 63:
         raise ConfigError(f"{name}: a whole number is wanted, not {text[:100]!r}")
     return int(text)
+
+
+def _within(values: Sequence[object], name: str) -> None:
+    """Refuse numbers that no capture can hold. Raises ``ConfigError``."""
+    for value in values:
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            raise ConfigError(f"{name}: {str(value)[:30]}: a whole number of 64 bits is wanted")
 
 
 def _view(request: web.Request) -> View:

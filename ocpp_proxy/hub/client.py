@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 
 from ocpp_proxy.fields import Filter
-from ocpp_proxy.hub.answers import unpacked
+from ocpp_proxy.hub.answers import MISSING, unpacked
 from ocpp_proxy.hub.probe import answers, find_instances
 from ocpp_proxy.hub.sinks import Batch
 from ocpp_proxy.model import CaptureError, ConfigError, Link, Side
@@ -46,6 +46,8 @@ class LiveSource:
     live = True
     stored = True
     may_act = False
+    missing = ""
+    """Which relay workers the last list of held messages, breakpoints or plugins is without, and why."""
 
     def __init__(self, control: str, token: str = "", title: str = "") -> None:
         """``control``: a socket path, or ``HOST:PORT`` with the token of its ``instance.json``."""
@@ -151,7 +153,7 @@ class LiveSource:
 
     async def held(self) -> list[Held]:
         """As ``source.Acting.held``."""
-        return await self._get("/v1/held", {}, list[Held])
+        return await self._listed("/v1/held", list[Held])
 
     async def settle(
         self, held_id: str, do: Literal["release", "drop", "edit", "reply"], payload: Any = None, *, code: str = "",
@@ -163,7 +165,7 @@ class LiveSource:
 
     async def intercepts(self) -> list[Intercept]:
         """As ``source.Acting.intercepts``."""
-        return await self._get("/v1/intercepts", {}, list[Intercept])
+        return await self._listed("/v1/intercepts", list[Intercept])
 
     async def intercept(self, filter: str, identity: str = "*") -> Intercept:
         """As ``source.Acting.intercept``."""
@@ -187,7 +189,7 @@ class LiveSource:
 
     async def plugins(self) -> list[PluginState]:
         """As ``source.Acting.plugins``."""
-        return await self._get("/v1/plugins", {}, list[PluginState])
+        return await self._listed("/v1/plugins", list[PluginState])
 
     async def switch(self, plugin: str, on: bool, identity: str = "*", options: Any = None) -> None:
         """As ``source.Acting.switch``. Raises ``ConfigError`` also where it takes effect at the next connection only."""
@@ -216,6 +218,12 @@ class LiveSource:
     async def _get(self, path: str, parameters: dict[str, str], kind: type[T]) -> T:
         async with self._request("GET", path, params=parameters) as response:
             return msgspec.json.decode(await _checked(response), type=kind)
+
+    async def _listed(self, path: str, kind: type[T]) -> T:
+        async with self._request("GET", path) as response:
+            found = msgspec.json.decode(await _checked(response), type=kind)
+            self.missing = response.headers.get(MISSING, "")
+            return found
 
     async def _post(self, path: str, body: object, kind: type[T]) -> T:
         async with self._request("POST", path, data=msgspec.json.encode(body)) as response:

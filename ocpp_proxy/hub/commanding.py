@@ -16,6 +16,7 @@ from ocpp_proxy.wire.command import Body, Hello, Request, Response
 
 T = TypeVar("T")
 ANSWER_SECONDS = 15.0                   # a switch to frame mode may take 10
+LIST_SECONDS = 3.0                      # for what is only listed: what others hold is not to wait for one that hangs
 COME_SECONDS = 2.0                      # a worker that was away is back within one
 MOST_ASKED = 4096                       # requests to one worker that wait for their answer
 NO_WORKER = "no relay worker has connected: look into the log (`ocpp-proxy tui`, or log.ndjson in the instance folder)"
@@ -126,6 +127,22 @@ class Commanding:
         if not self.workers:
             raise ConfigError(NO_WORKER)
         return [self.workers[number] for number in sorted(self.workers)]
+
+    async def asked(self, body: Body, kind: type[T], seconds: float = 0.0) -> tuple[list[tuple[Worker, T]], list[str]]:
+        """The answers of those that give one, by number; of the others which is missing, and why."""
+        living = [self.workers[number] for number in sorted(self.workers)]
+        asking = [worker.ask(body, kind, seconds or LIST_SECONDS) for worker in living]
+        found = await asyncio.gather(*asking, return_exceptions=True)
+        answers, missing = list[tuple[Worker, T]](), list[str]()
+        for worker, one in zip(living, found, strict=True):
+            if isinstance(one, ConfigError):
+                missing.append(f"relay worker {worker.number}: {one}")
+            elif isinstance(one, BaseException):
+                raise one
+            else:
+                answers.append((worker, one))
+        away = [number for number in range(self._expected) if number not in {worker.number for worker in living}]
+        return answers, missing + [f"relay worker {number}: it is not connected" for number in away]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         worker: Worker | None = None

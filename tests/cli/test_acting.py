@@ -68,6 +68,11 @@ def test_held_lists_them_with_their_countdown(source: ActingSource, capsys: pyte
     assert source.opened_as == [None, "unix:/x"] and source.closed
     source.kept = []
     assert said(capsys, "held") == ("", "nothing is held\n")
+    source.missing = "relay worker 1: it is not connected"
+    told = f"not all of it: {source.missing}\n"
+    assert said(capsys, "held") == ("", f"nothing is held\n{told}")
+    assert said(capsys, "intercept", "--list")[1].endswith(told)
+    assert said(capsys, "plugins", "--source", "unix:/x")[1].endswith(told)
 
 
 def test_the_countdown_is_in_seconds_and_ends_at_zero() -> None:

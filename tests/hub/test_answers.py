@@ -297,6 +297,7 @@ def test_a_process_ends_in_order_though_a_question_still_runs() -> None:
     ("/v1/numbers", {"after": "-1"}, "whole number"),
     ("/v1/numbers", {"before_message": "9" * 19}, "whole number"),
     ("/v1/rows", {"numbers": "1,x"}, "whole numbers"),
+    ("/v1/rows", {"numbers": "1," + "9" * 30}, "64 bits"),
     ("/v1/row_lines", {"number": "x"}, "whole number"),
     ("/v1/number_of", {"view": "frames", "msg_no": "1.5"}, "whole number"),
     ("/v1/findings", {"limit": "many"}, "whole number"),
@@ -313,6 +314,9 @@ def test_what_cannot_be_asked_is_told(tmp_path: Path, path: str, parameters: dic
 
 @pytest.mark.parametrize(("path", "body"), [
     ("/v1/rows", b'{"view":"frames","numbers":[' + b"1," * 10_000 + b"1]}"), ("/v1/rows", b'{"view":"x","numbers":[]}'),
+    ("/v1/rows", b'{"view":"frames","numbers":[9223372036854775808]}'),
+    ("/v1/curve", b'{"tx_id":"1","identity":"CP1","started_ns":' + b"9" * 30 + b"}"),
+    ("/v1/bookmarks", b'{"msg_no":1,"time_ns":-' + b"9" * 30 + b"}"),
     ("/v1/rows", b'{"numbers":[]}'), ("/v1/curve", b"{}"), ("/v1/curve", b"nonsense"), ("/v1/bookmarks", b'{"msg_no":"1"}'),
 ])
 def test_bodies_that_are_wrong_change_nothing(tmp_path: Path, path: str, body: bytes) -> None:

@@ -207,7 +207,7 @@ def test_breakpoints_are_bounded_given_to_workers_that_come_and_kept_by_them(mon
             relay.errors[command.Arm] = "no"
             with pytest.raises(ConfigError, match="no"):
                 await acts.unintercept(4, "anna")
-            assert [point.intercept_id for point in await acts.intercepts()] == [4, 5]       # it is still there
+            assert [point.intercept_id for point in (await acts.intercepts())[0]] == [4, 5]       # it is still there
             late.close()
 
     asyncio.run(body())
@@ -222,10 +222,41 @@ def test_who_only_reads_sees_no_more_of_what_is_held_than_the_capture_shows() ->
         async with hub(Hello(0, 1)) as (_, acts, (relay,)):
             acts._masker = Masker(b"key")
             relay.answers[command.ListHeld] = HeldList((KEPT,), ())
-            ((bare,), (shown,)) = await acts.held(), await acts.held(bare=False)
+            ((bare,), _), ((shown,), _) = await acts.held(), await acts.held(bare=False)
             assert bare.text.encode() == SECRET
             assert "hunter2" not in shown.text
             assert shown.text.replace(acts._masker.pseudonym("hunter2"), "hunter2") == bare.text
+
+    asyncio.run(body())
+
+
+def test_what_the_living_workers_hold_is_told_without_those_that_die_or_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commanding, "LIST_SECONDS", 0.05)
+    monkeypatch.setattr(commanding, "COME_SECONDS", 0.0)
+
+    async def body() -> None:
+        hellos = [Hello(number, number + 1, (Breaking(4, ""),)) for number in range(3)]
+        async with hub(*hellos) as (made, acts, (dying, living, hanging)):
+            made._expected = 4
+            living.answers[command.ListHeld] = HeldList((KEPT,), (Breaking(4, "", held=2),))
+            living.answers[Plugins] = [command.Sitting("mine", "./mine.py", links=1)]
+            living.answers[Find] = [OpenLink(7, "CP1", "1.6", 100)]
+            living.answers[command.Disconnect] = None
+            await until(lambda: bool(acts._points), "taken over")
+            dying.silent = hanging.silent = True
+            asking = asyncio.gather(acts.held(), acts.intercepts(), acts.plugins())
+            await until(lambda: len(dying.asked) == 3)
+            dying.close()
+            (held, missing), (points, _), (plugins, _) = await asking
+            assert [one.held_id for one in held] == ["1.3.1.002"]
+            assert ([one.held for one in points], [one.links for one in plugins]) == ([2], [1])
+            assert [text.partition(":")[0] for text in missing] == [f"relay worker {number}" for number in (0, 2, 3)]
+            assert ("ended" in missing[0], "does not answer" in missing[1], "not connected" in missing[2]) == (True,) * 3
+            await acts.disconnect("CP1", 0, False, "anna")
+            assert [body.link for body in living.asked if isinstance(body, command.Disconnect)] == [7]
+            with pytest.raises(ConfigError, match="relay worker 2: the relay does not answer"):
+                living.answers[Find] = list[OpenLink]()
+                await acts.disconnect("CP1", 0, False, "anna")
 
     asyncio.run(body())
 
@@ -234,7 +265,7 @@ def test_an_id_of_before_the_relay_started_again_names_nothing() -> None:
     async def body() -> None:
         async with hub(Hello(0, 0x1001)) as (made, acts, (relay,)):
             relay.answers[command.ListHeld] = HeldList((KEPT,), ())
-            (one,) = await acts.held()
+            (one,), _ = await acts.held()
             relay.close()
             await until(lambda: not made.workers)
             again = await FakeRelay.dial(Path(made._path).parent, Hello(0, 0x1002))
@@ -243,7 +274,7 @@ def test_an_id_of_before_the_relay_started_again_names_nothing() -> None:
                 await acts.settle(one.held_id, "release", None, "anna")
             assert not [body for body in again.asked if isinstance(body, command.Settle)]
             again.answers[command.ListHeld] = HeldList((KEPT,), ())
-            await acts.settle((await acts.held())[0].held_id, "release", None, "anna")
+            await acts.settle((await acts.held())[0][0].held_id, "release", None, "anna")
             again.close()
 
     asyncio.run(body())

@@ -74,6 +74,7 @@ def test_both_tokens_read(tmp_path: Path, token: str) -> None:
         source = LiveSource(address, token)
         try:
             assert await source.held() == []
+            assert source.missing == "relay worker 0: it is not connected"
             assert await source.intercepts() == []
             assert await source.plugins() == []
             assert await source.links() == []

@@ -31,6 +31,7 @@ class ActingSource(Counting):
     """``told``: the acts in their order. ``refusing``: acts raise ``ConfigError`` with it."""
 
     may_act = True
+    missing = ""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         more.setdefault("live", True)

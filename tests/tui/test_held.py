@@ -78,6 +78,18 @@ def test_it_shows_what_is_held_with_its_countdown_and_the_message_in_full(
     on(three(), "Held", body, tmp_path, (140, 40))
 
 
+def test_it_says_once_what_the_list_is_without(tmp_path: Path) -> None:
+    source = three()
+    source.missing = "relay worker 1: it is not connected"
+
+    async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
+        await shown(app, pilot)
+        asked = source.times("held")
+        await until(pilot, lambda: source.times("held") > asked + 2)
+        assert [note for note in notes(app) if "not all" in note] == [f"not all that is held: {source.missing}"]
+    on(source, "Held", body, tmp_path)
+
+
 def test_a_filter_and_the_scope_narrow_it(tmp_path: Path) -> None:
     async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
         await shown(app, pilot)

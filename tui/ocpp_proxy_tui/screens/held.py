@@ -75,6 +75,7 @@ class HeldMessages(SummaryPane):
         self.detail = Detail(ground)
         self.points = TableView(ground.look, id="points")
         self._intercepts: list[Intercept] = []
+        self._away = ""                     # relay workers that do not answer
         self._numbers: dict[str, int] = {}  # a number for each held message that was shown
         self._known: set[str] = set()       # what was held when it was last asked
         self._counted: list[str] = []       # the countdowns as they are shown
@@ -122,6 +123,9 @@ class HeldMessages(SummaryPane):
     async def ask(self) -> Sequence[Held]:
         """What is held, of the charger in scope, and the intercepts."""
         found = await self.actor.held()
+        away, self._away = self._away, str(getattr(self.actor, "missing", ""))
+        if self._away and self._away != away:
+            self.say(f"not all that is held: {self._away}")
         self._intercepts = await self.actor.intercepts()
         missing = {one.link_id for one in found} - self.ground.links.keys()
         if missing:
