@@ -2,16 +2,20 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 from textual import work
+from textual.actions import ActionParseResult
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
+from textual.dom import DOMNode
+from textual.events import Key
+from textual.message import Message
 from textual.screen import ModalScreen, Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.theme import ThemeProvider
@@ -26,6 +30,7 @@ from ocpp_proxy_tui.ground import Ground, Render, Scope
 from ocpp_proxy_tui.hands import Hands, actor_of
 from ocpp_proxy_tui.look import AsciiScrollBar, Look
 from ocpp_proxy_tui.messages import Copy, Jump, Mend, Narrow, ScopeTo
+from ocpp_proxy_tui.precedence import PromptScreen
 from ocpp_proxy_tui.screens.all import BOUND, PANES
 from ocpp_proxy_tui.screens.help import HelpScreen
 from ocpp_proxy_tui.screens.pane import Pane
@@ -67,6 +72,7 @@ class ProxyApp(App[None]):
         self._view, self._first_filter = view, first_filter
         self._searched = ""
         self._drawn: tuple[tuple[object, ...] | None, str | None] = (None, None)
+        self._late = False                  # a tick is due that a key put off
         self.ground.acting = actor_of(source, settings.read_only)
         self._hands = Hands(self, self.ground)
         self._panes = [make(self.ground) for make in (PANES if self.ground.acting is not None else PANES[:-1])]
@@ -92,7 +98,7 @@ class ProxyApp(App[None]):
             self.query_one(FilterBar).put(self._first_filter)
         await self._tell_scope()
         await self._active.enter()
-        self.set_interval(1.0 / self.ground.settings.repaints, self._tick)
+        self.set_interval(1.0 / self.ground.settings.repaints, self._pulse)
 
     async def on_unmount(self) -> None:
         """Keep the layout for the next time."""
@@ -114,6 +120,34 @@ class ProxyApp(App[None]):
         level = {"warning": "warning", "error": "error"}.get(severity, "information")
         self.notify(safe_text(text, 500), severity=level, markup=False)     # type: ignore[arg-type]    # one of the three
 
+    # -- keys come first -------------------------------------------------------------------------------------------
+
+    def get_default_screen(self) -> Screen[None]:
+        """The screen of all panes."""
+        return PromptScreen(self.ground.precedence)
+
+    def post_message(self, message: Message) -> bool:
+        """A key that comes has precedence from here on."""
+        if isinstance(message, Key) and not message.is_forwarded:
+            self.ground.precedence.came()
+        return super().post_message(message)
+
+    async def run_action(
+        self, action: "str | ActionParseResult", default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Do what a key stands for; the next paint shows it."""
+        done = await super().run_action(action, default_namespace, namespaces)
+        self.ground.precedence.acted()
+        return done
+
+    def post_display_hook(self) -> None:
+        """Behind each paint."""
+        self.ground.precedence.painted()
+        if self._late:
+            self._late = False
+            self.call_later(self._tick)
+
     # -- what is shown ---------------------------------------------------------------------------------------------
 
     async def action_pane(self, at: int) -> None:
@@ -132,6 +166,12 @@ class ProxyApp(App[None]):
     def pane(self, title: str) -> Pane:
         """The pane with that title."""
         return next(pane for pane in self._panes if pane.title == title)
+
+    def _pulse(self) -> None:
+        if self.ground.precedence.pending:
+            self._late = True
+        else:
+            self._tick()
 
     def _tick(self) -> None:
         if not self.is_running or self.screen is not self.screen_stack[0]:

@@ -13,6 +13,7 @@ from ocpp_proxy.fields.registry import kind_of, link_of, text_of, time_of
 from ocpp_proxy.model import CaptureError, ConfigError, Link
 from ocpp_proxy.records import Audited, Found, FrameSeen, Handshake, Line, LinkClosed, LinkOpened, Lost, MessageSeen, Note
 from ocpp_proxy.source import Source, View
+from ocpp_proxy_tui.precedence import Precedence
 from ocpp_proxy_tui.ring import Ring
 
 LAST = 20_000                               # lines asked for at the start; the proxy gives what it remembers
@@ -26,14 +27,18 @@ KEPT_KEYS = 10_000
 class Feed:
     """``ring`` gives the rings, which fill from ``run`` on. ``state``: what to say about the connection, empty: all is well."""
 
-    def __init__(self, source: Source, links: dict[int, Link], rows: int, told: Callable[[], None] = lambda: None) -> None:
-        """``links`` is shared and grows; ``told`` is called when ``state`` changes."""
+    def __init__(
+        self, source: Source, links: dict[int, Link], rows: int, told: Callable[[], None] = lambda: None,
+        precedence: Precedence | None = None,
+    ) -> None:
+        """``links`` is shared and grows; ``told`` is called when ``state`` changes; keys have ``precedence``."""
         self.exchanges = Ring("exchanges", rows, links, source.stored)
         self._rings = {self.exchanges.view: self.exchanges}
         self.lines = 0                      # lines taken
         self.dropped = 0                    # lines the proxy could not hand over, because this reader was too slow
         self.state = ""
         self._source, self._links, self._told = source, links, told
+        self._precedence = precedence or Precedence()
         self._message = self._frame = 0     # the highest numbers taken
         self._time_ns = 0
         self._keys: dict[tuple[Any, ...], None] = {}
@@ -80,9 +85,9 @@ class Feed:
         for line in batch:
             self.take(line)
             if time.perf_counter() > until:
-                await asyncio.sleep(0)
+                await self._precedence.free()
                 until = time.perf_counter() + SLICE_SECONDS
-        await asyncio.sleep(0)
+        await self._precedence.free()
 
     def take(self, line: Line) -> None:
         """Take one line into the rings, unless it was taken before."""

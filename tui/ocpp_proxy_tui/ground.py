@@ -7,6 +7,7 @@ from ocpp_proxy.fields import Filter, of_charger
 from ocpp_proxy.model import Link
 from ocpp_proxy.source import Acting, Bookmark, Source, Table
 from ocpp_proxy_tui.look import Look
+from ocpp_proxy_tui.precedence import Precedence
 from ocpp_proxy_tui.settings import Settings
 
 
@@ -41,3 +42,4 @@ class Ground:
     bookmarks: dict[int, Bookmark] = field(default_factory=dict)    # by msg_no
     scope: Scope = field(default_factory=Scope)
     acting: Acting | None = None
+    precedence: Precedence = field(default_factory=Precedence)

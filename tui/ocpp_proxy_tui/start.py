@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from ocpp_proxy_tui.ground import Render
 from ocpp_proxy_tui.settings import Settings
 
 STARTED_SECONDS = 2.0                       # after which what lives is what lives to the end
+SWITCH_SECONDS = 0.0005                     # a thread that is ready waits for the interpreter for so long; 5 ms is usual
 END_SECONDS = 2.0                           # to put the terminal right and keep the layout, once told to end
 
 
@@ -43,7 +45,11 @@ def end_on_signals(loop: asyncio.AbstractEventLoop, leave: Callable[[], object])
 
 
 def collect_less() -> None:
-    """Rare and short collections from now on: each full one over what Textual made at its start holds a key up for 100 ms."""
+    """Rare and short collections from now on: each full one over what Textual made at its start holds a key up for 100 ms.
+
+    And threads wait less for each other: that which reads keys needs the interpreter twice for one.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 100)

@@ -102,7 +102,8 @@ class Traffic(Pane):
         """A live source is followed from now on, seen or not."""
         self.set_class(self.ground.look.ascii, "ascii")
         if self.ground.source.live:
-            self.feed = Feed(self.ground.source, self.ground.links, self.ground.settings.rows)
+            self.feed = Feed(
+                self.ground.source, self.ground.links, self.ground.settings.rows, precedence=self.ground.precedence)
             self._work(self.feed.run, "feed")
 
     def on_resize(self, event: events.Resize) -> None:

@@ -361,11 +361,13 @@ class TrafficList(ScrollView):
     def action_top(self) -> None:
         """The first row."""
         if self.listing is not None:
+            self.tick()                     # rows that have left by now are not there any more
             self.go(self.listing.first, keep=self.other_end is not None)
 
     def action_bottom(self) -> None:
         """The last row."""
         if self.listing is not None:
+            self.tick()
             self.go(self.listing.end - 1, keep=self.other_end is not None)
 
     def action_cell(self, by: int) -> None:
