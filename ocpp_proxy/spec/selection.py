@@ -92,10 +92,11 @@ class Selection(Struct, frozen=True):
     text: str
     parts: tuple[Part, ...]
     names: tuple[str, ...] = ()             # the same, where all of it are names: the usual case
+    written: str = ""                       # then: as findings name it
 
     def places(self, payload: object) -> list[Place]:
         """The places with a value, in order; at most ``MOST``. The payload itself (``$``) is none."""
-        holder = self._holder(payload)
+        holder = self.holder(payload)
         if holder is not None:
             name = self.names[-1]
             return [Place(holder, name, self.names)] if name in holder else []
@@ -105,12 +106,12 @@ class Selection(Struct, frozen=True):
     def slots(self, payload: object) -> list[Place]:
         """The places with a value, and those where one may be put: a last name that is missing, and missing objects before
         it, which are made."""
-        holder = self._holder(payload)
+        holder = self.holder(payload)
         if holder is not None:
             return [Place(holder, self.names[-1], self.names)]
         return [place for place in _walk(payload, self.parts, _made) if place.steps]
 
-    def _holder(self, payload: object) -> dict[str, Any] | None:
+    def holder(self, payload: object) -> dict[str, Any] | None:
         """The object that the last of nothing but names is in; None: it has to be looked for, or made."""
         if not self.names:
             return None
@@ -137,7 +138,7 @@ def select(text: str) -> Selection:
         at = step.end()
         parts.append(_part(step))
     names = tuple(part for part in parts if isinstance(part, str))
-    return Selection(text, tuple(parts), names if len(names) == len(parts) else ())
+    return Selection(text, tuple(parts), *((names, written(names)) if len(names) == len(parts) else ()))
 
 
 def _part(step: re.Match[str]) -> Part:

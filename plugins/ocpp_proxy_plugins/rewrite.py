@@ -1,7 +1,7 @@
 """Rewrites messages by rules of the settings file: a filter says which, a path where, an operation what."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from decimal import Context as Arithmetic
@@ -32,6 +32,8 @@ MOST_TEXT = 500                             # characters of a text that a patter
 MOST_WHOLE = 65_536                         # characters of a malformed text that patterns are tried on
 MOST_LOST = 100                             # losses told of one message
 Lose = Callable[..., None]                  # path, reason, what
+_properties = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_value = msgspec.json.decode
 _REPEATED = re.compile(r"(?<!\\)[+*}]\??(?<!\\)\)[+*{]")
 _SUM = Arithmetic(prec=80, rounding=ROUND_HALF_UP)
 selected = lru_cache(maxsize=1024)(select)
@@ -64,6 +66,10 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_fi
         """Raises ``ValueError`` for what cannot be done."""
         if not where.parts:
             raise ValueError("the path $ is all of the payload: name something in it")
+
+    def touches(self) -> frozenset[str] | None:
+        """The properties of the payload that it looks at or changes, with all that is in them; None: it may be any."""
+        return _first(self.path)
 
     def apply(self, at: At) -> bool:
         """Do it; gives whether anything changed."""
@@ -103,7 +109,16 @@ class Set(Step, frozen=True, tag="set"):
         """Every place, made where it has to be."""
         value = at.filled(self.value)
         changed = False
-        for place in selected(self.path).slots(at.payload):
+        where = selected(self.path)
+        holder = where.holder(at.payload)
+        if holder is not None:              # the usual case: one place
+            name, old = where.names[-1], holder.get(where.names[-1], UNSET)
+            if old is not UNSET and (self.missing or (type(old) is type(value) and old == value)):
+                return False
+            holder[name] = value
+            at.lose(where.written, "set by a rule", "invented")
+            return True
+        for place in where.slots(at.payload):
             there = place.key in place.holder if isinstance(place.holder, dict) else True
             if (there and self.missing) or not self.put(at, place, value):
                 continue
@@ -133,6 +148,11 @@ class Move(Step, frozen=True, tag="move"):
         super().check(where)
         if not self.to or (self.to.startswith("$") and not selected(self.to).plain):
             raise ValueError(f"to = {self.to!r}: a name, or a path that ends in one")
+
+    def touches(self) -> frozenset[str] | None:
+        """From and to."""
+        there, to = _first(self.path), _first(self.to) if self.to.startswith("$") else frozenset((self.to,))
+        return there | to if there is not None and to is not None else None
 
     def change(self, at: At, place: Place) -> bool:
         """To another name, or place."""
@@ -209,6 +229,10 @@ class Scale(Step, frozen=True, tag="scale"):
         sane = abs(self.factor) < 1e15 and abs(self.offset) < 1e15
         if not sane or (self.digits is not UNSET and not 0 <= self.digits <= 12):
             raise ValueError("factor and offset below 1e15, digits from 0 to 12")
+
+    def touches(self) -> frozenset[str] | None:
+        """The unit may stand beside it."""
+        return super().touches() if not self.unit else None
 
     def change(self, at: At, place: Place) -> bool:
         """What is no number stays."""
@@ -296,6 +320,28 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError('the path $ alone is for message = "malformed"')
 
 
+class Meant(Struct, frozen=True):
+    """A rule for a kind of message. ``touches``: the properties that are decoded for it (None: all of them); the others
+    leave as they came, to the byte."""
+
+    rule: Rule
+    reason: str
+    touches: frozenset[str] | None
+
+    def decoded(self, message: Message) -> Any:
+        """The payload, as far as the rule looks into it. Raises ``NotJson``."""
+        if self.touches is None:
+            return message.json()
+        try:
+            payload: dict[str, Any] = _properties(message.payload)
+            for name in self.touches:
+                if name in payload:
+                    payload[name] = _value(payload[name])
+        except (ValueError, RecursionError):
+            return message.json()           # no object; or no JSON at all
+        return payload
+
+
 class Rewrite(Plugin):
     """Rewrites messages by declarative rules: set, delete, move, replace, map, scale, truncate, convert."""
 
@@ -307,7 +353,7 @@ class Rewrite(Plugin):
         rules: tuple[Rule, ...] = ()
 
     def __init__(self) -> None:
-        self._rules: dict[tuple[Side, str], list[tuple[int, Rule]]] = {}
+        self._rules: dict[tuple[Side, str], list[Meant]] = {}
 
     def on_call(self, context: Context, sender: Side, call: Call) -> Verdict:
         """Calls."""
@@ -334,10 +380,11 @@ class Rewrite(Plugin):
                     reasons.append(rule.reason or f"rule {number}")
         return Replace(Malformed(whole.encode("utf-8", "surrogateescape")), ", ".join(reasons)) if reasons else PASS
 
-    def _meant(self, context: Context, sender: Side, kind: str) -> list[tuple[int, Rule]]:
-        """The rules for such messages, with their numbers."""
+    def _meant(self, context: Context, sender: Side, kind: str) -> list[Meant]:
+        """The rules for such messages."""
         return [
-            (number, rule) for number, rule in enumerate(context.options.rules, 1)
+            Meant(rule, rule.reason or f"rule {number}", _touched(rule.do))
+            for number, rule in enumerate(context.options.rules, 1)
             if rule.message in (kind, "any") and rule.sender in (sender, "any")
         ]
 
@@ -347,15 +394,30 @@ class Rewrite(Plugin):
             rules = self._rules[sender, kind] = self._meant(context, sender, kind)
         lose: Lose | None = None
         reasons: list[str] = []
-        for number, rule in rules:
+        for meant in rules:
+            rule = meant.rule
             if not context.matches(rule.where, sender, message, call):
                 continue
             lose = lose or _bounded(context)
-            at = At(message.json(), lose, context)
-            if sum([step.apply(at) for step in rule.do]):       # all of them, not only up to the first that hits
+            at = At(meant.decoded(message), lose, context)
+            changed = False
+            for step in rule.do:            # all of them, not only up to the first that hits
+                changed = step.apply(at) or changed
+            if changed:
                 message = structs.replace(message, payload=msgspec.json.encode(at.payload))
-                reasons.append(rule.reason or f"rule {number}")
+                reasons.append(meant.reason)
         return Replace(message, ", ".join(reasons)) if reasons else PASS
+
+
+def _first(path: str) -> frozenset[str] | None:
+    """The property of the payload that a path begins with; None: it may be any."""
+    first = selected(path).parts[:1]
+    return frozenset(part for part in first if isinstance(part, str)) or None
+
+
+def _touched(steps: Sequence[Step]) -> frozenset[str] | None:
+    found = [step.touches() for step in steps]
+    return frozenset[str]().union(*(names for names in found if names is not None)) if None not in found else None
 
 
 def _bounded(context: Context) -> Lose:

@@ -106,6 +106,27 @@ def test_what_no_rule_hits_leaves_as_its_original_bytes() -> None:
     assert play(Rewrite, f"> {broken}\n=> {broken}", options=do({"op": "delete", "path": "$.a"})).findings == []
 
 
+def test_properties_that_no_rule_names_leave_as_their_original_bytes() -> None:
+    stage = Stage([Rewrite], options=do({"op": "set", "path": "$.a.x", "value": 2}, {"op": "delete", "path": "$.b[0]"}))
+    stage.send(Side.STATION, (
+        '[2,"1","DataTransfer",{"keep":{ "v": 8.10, "v": 1e400 },"a":{"x": 1.0},"b":[1, 2], "n":12345678901234567890123}]'))
+    assert stage.played.sent[0][1] == (
+        '[2,"1","DataTransfer",{"keep":{ "v": 8.10, "v": 1e400 },"a":{"x":2},"b":[2],"n":12345678901234567890123}]')
+
+
+@pytest.mark.parametrize(("payload", "step", "expected", "told"), CASES)
+def test_what_a_rule_does_not_decode_makes_no_difference(
+    payload: Any, step: dict[str, Any], expected: Any, told: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if isinstance(payload, dict):
+        payload = {"first": [{"unit": "kWh"}], **payload, "unit": "kWh", "z": 0}
+    lazy = run(payload, step)
+    monkeypatch.setattr("ocpp_proxy_plugins.rewrite._touched", lambda steps: None)
+    whole = run(payload, step)
+    assert json.loads(lazy.sent[0][1]) == json.loads(whole.sent[0][1])
+    assert lazy.losses == whole.losses
+
+
 def test_which_messages() -> None:
     mark = {"op": "set", "path": "$.m", "value": 1}
     play(Rewrite, """
