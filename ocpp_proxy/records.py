@@ -68,6 +68,7 @@ NOTE_KINDS = {
     "own_certificate": "a certificate of the proxy, at the start and once a day; text as station_certificate",
     "worker_lost": "the relay worker died; its links ended with it",
     "plugin": "what a plugin did or failed to do",
+    "rules": "these rule settings hold from here on; text: call_seconds, rules, and those before (JSON)",
     "dropped": "a slow reader missed lines of a live stream; text: how many (never stored)",
 }
 
