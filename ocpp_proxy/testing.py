@@ -91,6 +91,11 @@ class Stage:
         })
         self._collect()
 
+    @property
+    def now_ns(self) -> int:
+        """The time it is in this conversation."""
+        return self._now_ns
+
     def send(self, sender: Side, text: str) -> None:
         """One side sends a message."""
         for own, name in self._ids.items():

@@ -82,6 +82,8 @@ class Ways(ABC):
         """An answer nobody waits for: of ours it goes nowhere, any other passes (its Call was before us)."""
         if self._ids.is_own(message_id):
             return session.Drop("answer to a Call of the proxy that nobody waits for")
+        if self.translating:
+            return session.Drop("answer to nothing that was asked; it is in another version than the other side speaks")
         return session.PASS
 
     @abstractmethod

@@ -1,0 +1,177 @@
+"""The version bridge: 1.6 chargers on a 2.0.1 CSMS, 2.0.1 chargers on a 1.6 CSMS.
+
+Here is the one way that a Call takes: decoded, translated by its handler or its table or answered here, checked against its
+sender's version, answered. Nothing passes untranslated. What a handler may do stands in ``desk``; who handles what in
+``handlers``.
+"""
+
+from collections.abc import Generator
+from typing import Any
+
+import msgspec
+
+from ocpp_proxy.api import (
+    PASS,
+    Admit,
+    Answer,
+    Ask,
+    Call,
+    CallError,
+    CallResult,
+    Context,
+    Decision,
+    Drop,
+    Entrance,
+    Malformed,
+    NotJson,
+    Opening,
+    Plugin,
+    Reply,
+    Send,
+    Side,
+    Verdict,
+)
+from ocpp_proxy.spec.versions import version_of
+from ocpp_proxy_plugins.bridge.desk import Answered, Desk, Session, session
+from ocpp_proxy_plugins.bridge.gate import fit
+from ocpp_proxy_plugins.bridge.handlers import BEGINNINGS, HANDLERS, TICKS
+from ocpp_proxy_plugins.bridge.kept import Kept
+from ocpp_proxy_plugins.bridge.options import Options as BridgeOptions
+from ocpp_proxy_plugins.bridge.work import Refusal
+
+MOST_ANSWERED = 64                          # answers of a side kept for what is asked again with the same id
+BROKEN = {"1.6": "FormationViolation", "2.0.1": "FormatViolation"}
+TWICE = {"1.6": "ProtocolError", "2.0.1": "RpcFrameworkError"}
+
+
+class Bridge(Plugin):
+    """Joins a charger and a CSMS that speak different OCPP versions: 1.6 and 2.0.1, either way round."""
+
+    version = "1"
+    fails = "close"
+    translates = True
+    class Options(BridgeOptions, frozen=True, forbid_unknown_fields=True):
+        """See ``bridge.options``."""
+
+    class State(Kept, frozen=True, omit_defaults=True):
+        """See ``bridge.kept``."""
+
+    def __init__(self) -> None:
+        self._link: Session | None = None
+        self._admitted = False              # as one to be bridged
+
+    # ---- the opening ----
+
+    def on_open(self, context: Context, opening: Opening) -> Entrance:
+        """Each side is offered its own version; where they share one there is nothing to bridge."""
+        options: BridgeOptions = context.options
+        offered = {version_of(name): name for name in reversed(opening.offered)}
+        if options.csms in offered:
+            return Admit(offer=(offered[options.csms],))
+        if options.station in offered or (not opening.offered and options.assume):
+            self._admitted = True
+            return Admit(offer=(f"ocpp{options.csms}",), answer=offered.get(options.station, ""))
+        return Admit()
+
+    def _bridged(self, context: Context) -> bool:
+        """Whether the two sides speak the two versions; a CSMS that chose another than it was offered ends the link."""
+        options: BridgeOptions = context.options
+        station, csms = context.versions[Side.STATION], context.versions[Side.CSMS]
+        if csms == options.csms and station in (options.station, "" if self._admitted else options.station):
+            return True
+        if self._admitted and csms != options.csms:
+            said = csms or "no subprotocol"
+            context.find("version", f"the CSMS was offered {options.csms} and chose {said}", severity="error", blame="csms")
+            context.disconnect("the CSMS speaks another version than it was offered")
+            return True
+        return False
+
+    # ---- messages ----
+
+    def on_call(self, context: Context, sender: Side, call: Call) -> Decision:
+        """Translate it, or answer it here."""
+        if not self._bridged(context):
+            return PASS
+        return self._answered(context, sender, call)
+
+    def on_send(self, context: Context, sender: Side, send: Send) -> Decision:
+        """None of the two versions knows it."""
+        return Drop("a SEND: none of the bridged versions knows it") if self._bridged(context) else PASS
+
+    def on_malformed(self, context: Context, sender: Side, text: Malformed) -> Decision:
+        """What cannot be read cannot be translated."""
+        if not self._bridged(context):
+            return PASS
+        context.find("unreadable", "a text that is no message was not passed on: it cannot be translated", severity="error",
+                     blame="station" if sender is Side.STATION else "csms")
+        return Drop("unreadable: it cannot be translated")
+
+    def on_tick(self, context: Context, now_ns: int) -> None:
+        """What is due by time."""
+        if self._link is not None:
+            for tick in TICKS[context.options.direction]:
+                tick(Desk(context, self._link))
+
+    def _opened(self, context: Context) -> Session:
+        """What lives as long as the link; at its first message the features begin."""
+        if self._link is None:
+            self._link = session(context.options)
+            self._link.opened_ns = context.now_ns
+            for begin in BEGINNINGS[context.options.direction]:
+                begin(Desk(context, self._link))
+        return self._link
+
+    def _answered(self, context: Context, sender: Side, call: Call) -> Generator[Ask, Answer | None, Verdict]:
+        link = self._opened(context)
+        known = link.answered.get((sender, call.message_id))
+        if known is not None and (known.answer is None or known.again(call, context.now_ns)):
+            return _again(context, sender, call, known)
+        link.answered[sender, call.message_id] = Answered(call)
+        deadline_ns = context.now_ns + int(context.options.answer_seconds * 1e9)
+        desk = Desk(context, link, sender, call.action, deadline_ns)
+        answer = yield from _translated(desk, call)
+        link.answered[sender, call.message_id] = Answered(call, answer, context.now_ns)
+        mine = [key for key in link.answered if key[0] is sender]
+        for key in mine[: max(0, len(mine) - MOST_ANSWERED)]:
+            del link.answered[key]
+        return Reply(answer)
+
+
+def _again(context: Context, sender: Side, call: Call, before: Answered) -> Verdict:
+    """An id that is in use: the same Call has the same answer, another one is the sender's fault."""
+    if not before.same(call):
+        version = context.versions[sender]
+        text = f"the id {call.message_id} is that of a Call ({before.call.action}) not answered yet"
+        return Reply(CallError(b"{}", TWICE.get(version, "ProtocolError"), text), "the id is in use")
+    if before.answer is None:
+        return Drop("the same Call again: the answer to the first is under way")
+    return Reply(before.answer, "the same Call again: the same answer")
+
+
+def _translated(desk: Desk, call: Call) -> Generator[Ask, Answer | None, Answer]:
+    """The answer to a Call, valid in its sender's version."""
+    version = desk.version(desk.sender)
+    try:
+        payload: Any = call.json()
+    except NotJson as error:
+        return CallError(b"{}", BROKEN[version], f"the payload is no JSON: {error}"[:255])
+    if not isinstance(payload, dict):
+        return CallError(b"{}", BROKEN[version], "the payload is no object")
+    row = desk.link.book.actions.get((desk.sender, call.action))
+    handler = HANDLERS[desk.options.direction, desk.sender].get(call.action)
+    if row is None or handler is None:
+        desk.find("unknown", f"{call.action} is no action of OCPP {version} from this side", "warning", _blame(desk.sender))
+        return CallError(b"{}", "NotImplemented", f"{call.action} is no action of OCPP {version} from this side"[:255])
+    outcome = yield from handler(desk, payload)
+    if isinstance(outcome, Refusal):
+        return CallError(b"{}", outcome.code, outcome.description[:255])
+    outcome, faults = fit(version, call.action, True, outcome, desk)
+    if faults:
+        text = f"the answer to {call.action} cannot be made valid for OCPP {version}: {faults[0].path} {faults[0].message}"
+        desk.find("invalid", text, "error", _blame(desk.sender.other))
+        return CallError(b"{}", "InternalError", text[:255])
+    return CallResult(msgspec.json.encode(outcome))
+
+
+def _blame(side: Side) -> Any:
+    return "station" if side is Side.STATION else "csms"
