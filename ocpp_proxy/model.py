@@ -97,7 +97,8 @@ class Link(Struct, frozen=True, gc=False):
     """One charger's pair of connections, or an attempt that never got so far.
 
     ``remote`` is ``host:port`` of the charger; ``protocol`` the negotiated subprotocol (``ocpp1.6``), or a guess when
-    ``protocol_guessed``; ``status`` the HTTP status the charger got (0: none).
+    ``protocol_guessed``; ``csms_protocol`` the one of the CSMS's leg where a bridge speaks another there, else empty;
+    ``status`` the HTTP status the charger got (0: none).
     """
 
     link_id: int
@@ -117,6 +118,7 @@ class Link(Struct, frozen=True, gc=False):
     handshake_ms: float = 0.0
     station_tls: TlsInfo | None = None
     csms_tls: TlsInfo | None = None
+    csms_protocol: str = ""
 
 
 class Frame(Struct, frozen=True, gc=False):

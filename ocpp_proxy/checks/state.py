@@ -103,7 +103,11 @@ class Scope(Struct):
 
 
 class LinkState(Scope):
-    """One link. ``station`` is the key of its station's state; ``directions`` are those of the station and the CSMS."""
+    """One link. ``station`` is the key of its station's state; ``directions`` are those of the station and the CSMS.
+
+    A link whose two legs speak two OCPP versions is two of these: ``far`` is what was said on the CSMS's leg. It is judged in
+    its own version, with a memory and a station of its own; its link has the CSMS's subprotocol.
+    """
 
     link: Link = Link(0, 0, "")
     station: str = ""
@@ -118,6 +122,13 @@ class LinkState(Scope):
     authorized: bool = False    # the request carried an Authorization header
     replaced: dict[int, Replaced] = field(default_factory=dict)     # frame_id -> what a copy of ours is still to leave for
     own_answer: bool = False    # the HTTP answer is the proxy's (CSMS not reached, head refused)
+    far: "LinkState | None" = None
+    is_far: bool = False
+
+    @property
+    def legs(self) -> tuple["LinkState", ...]:
+        """All of the link."""
+        return (self,) if self.far is None else (self, self.far)
 
 
 class Tx(Struct):

@@ -8,7 +8,7 @@ from ocpp_proxy.model import Side
 
 
 class Leave(Struct, frozen=True, gc=False):
-    """A message leaves now, as if ``sender`` had sent it. ``what``: injected, or of a kept one: released, replaced.
+    """A message leaves now, as if ``sender`` had sent it. ``what``: injected, translated, or of a kept one: released, replaced.
 
     ``at``: the place of the message it was made from, in what that side sent; 0: none.
     """

@@ -120,8 +120,9 @@ class Analyser:
         if frame.opcode is not Opcode.CLOSE:
             link.last_ns = core.now
         elif link.closing is None:
-            link.closing = frame.sender
             link.close_code = int.from_bytes(frame.payload[:2], "big") if len(frame.payload) >= 2 else 1005
+            for leg in link.legs:
+                leg.closing = frame.sender
             station = core.station_of(link)
             if link.link.link_id in station.links:
                 station.links[link.link.link_id] = True
@@ -135,7 +136,8 @@ class Analyser:
         at_ns = max(record.time_ns, record.ended_ns) if isinstance(record, Gap) else record.time_ns
         for link_id, link in self._core.links.items():
             if record.link_id in (0, link_id):
-                link.blind_ns = max(link.blind_ns, at_ns)
+                for leg in link.legs:
+                    leg.blind_ns = max(leg.blind_ns, at_ns)
                 self._core.dirty.add(link_id)
 
     def _opened(self, record: LinkOpened, out: list[Record]) -> None:
@@ -157,8 +159,10 @@ class Analyser:
             core.begin("handshake", link, record)
             core.run("handshake", out)
         if record.link.status == 101:
-            station.links[record.link.link_id] = False
-            cut(station.links, LIVE_LINKS)
+            for leg in link.legs:
+                links = core.station_of(leg).links
+                links[record.link.link_id] = False
+                cut(links, LIVE_LINKS)
 
     def _note(self, record: Note, out: list[Record]) -> None:
         core = self._core
@@ -175,13 +179,16 @@ class Analyser:
         if link is None:
             out.append(record)
             return
-        for place in (0, 1):
-            core.release(link, place, None, out)
+        for leg in link.legs:
+            core.release(leg, 0, None, out)
+            core.release(leg, 1, None, out)
         out.append(record)
-        abandoned(link.directions, record.link_id, out)
+        for leg in link.legs:
+            abandoned(leg.directions, record.link_id, out)
         core.begin("closed", link, record)
         core.run("closed", out)
-        core.judge.settle(link, out)
+        for leg in link.legs:
+            core.judge.settle(leg, out)
         core.drop_link(link, out)
 
     # ---- state ----

@@ -6,14 +6,14 @@ from typing import Any
 
 from ocpp_proxy.api import Answer, Call, Send
 from ocpp_proxy.core import session
-from ocpp_proxy.core.acts import End
+from ocpp_proxy.core.acts import End, Leave
 from ocpp_proxy.core.lanes import MOST_WISHES, NO_CALL, Asked, Held, Journey, Room
 from ocpp_proxy.core.seats import Seat
 from ocpp_proxy.core.services import named
 from ocpp_proxy.core.ways import Ways
 from ocpp_proxy.model import Side
 
-HELD = "held"
+HELD, TRANSLATED = "held", "translated"
 
 
 class Asking(Ways):
@@ -48,11 +48,17 @@ class Asking(Ways):
         asked = Asked(seat, due_ns, self._ids.new(), sender, journey, running)
         own = Journey(sender, named(message, asked.message_id), asked.message_id, beyond, plugin=seat.name, reason=reason)
         if journey is not None and journey.sender is sender and not journey.free and self.translating:
-            own.at, own.made = journey.at, "translated"
+            own.at, own.made = journey.at, TRANSLATED
         if isinstance(message, Call):
             own.asked = asked
             self._asks.append(asked)
         self._later(own, self._go(own))
+
+    def _translated(self, sender: Side, at: int) -> bool:
+        """Whether a translation of the message that ended there in that direction is about to leave."""
+        return bool(at) and self.translating and any(
+            isinstance(one, Leave) and one.what == TRANSLATED and one.at == at and one.sender is sender for one in self.actions
+        )
 
     def _deliver(self, asked: Asked, answer: Answer | None) -> None:
         """Who asked goes on, once this event is dealt with."""

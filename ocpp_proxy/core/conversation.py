@@ -12,6 +12,7 @@ from ocpp_proxy.checks.registry import Dispatch, Registry, Rules
 from ocpp_proxy.checks.state import KEPT_PAYLOAD, RECENT_IDS, LinkState, OpenCall, StationState
 from ocpp_proxy.core.copies import COPIES, ORIGINALS, Copies
 from ocpp_proxy.core.exchanges import again, answered, done, expired, opened
+from ocpp_proxy.core.legs import called, leg_of
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.masking import Masker, blanked, masked_frame
 from ocpp_proxy.core.memory import Memory
@@ -69,18 +70,20 @@ class Conversation(Memory):
             link = self.links.get(link_id)
             station = self.stations.get(name)
             if link is not None:
-                if not (link.deadlines or link.directions[0].waiting or link.directions[1].waiting):
+                if link.far is None and not (link.deadlines or link.directions[0].waiting or link.directions[1].waiting):
                     continue                            # all it waited for has come
-                self._ring_link(link, out)
+                for leg in link.legs:
+                    self._ring_link(leg, out)
                 self._arm((link_id, ""), link)
             elif station is not None:
-                self._ring_rules(station, self._any_link(station), out)
+                self.dirty_stations.add(name)
+                self._ring_rules(station, self._any_link(name, station), out)
                 self._arm((0, name), station)
         self.now = now
 
-    def _any_link(self, station: StationState) -> LinkState:
-        link_id = max(station.links, default=0)
-        return self.links.get(link_id) or LinkState()
+    def _any_link(self, name: str, station: StationState) -> LinkState:
+        link = self.links.get(max(station.links, default=0)) or LinkState()
+        return next((leg for leg in link.legs if leg.station == name), link)
 
     def _ring_link(self, link: LinkState, out: list[Record]) -> None:
         self.dirty.add(link.link.link_id)
@@ -106,7 +109,6 @@ class Conversation(Memory):
             self.begin("due", link)
             if isinstance(scope, StationState):
                 self.context.station = scope
-                self.dirty_stations.add(scope.identity or link.station)
             self.context.due_key = key
             self.judge.run((rule,), out)
 
@@ -148,14 +150,15 @@ class Conversation(Memory):
     def drop_link(self, link: LinkState, out: list[Record]) -> None:
         """A link has ended: its counts are told, its state is forgotten."""
         link_id = link.link.link_id
-        station = self.station_of(link)
-        station.links.pop(link_id, None)
-        self.judge.settle(station, out)
+        for leg in link.legs:
+            station = self.station_of(leg)
+            station.links.pop(link_id, None)
+            self.judge.settle(station, out)
+            if leg.station.startswith("#"):
+                self.forget(leg.station)
         del self.links[link_id]
         self.dirty.add(link_id)
         self.deadlines.disarm((link_id, ""))
-        if link.station.startswith("#"):
-            self.forget(link.station)
 
     # ---- frames that are parts of messages ----
 
@@ -163,6 +166,8 @@ class Conversation(Memory):
         """A fragment, a binary frame, a frame with faults, bytes nobody can read."""
         link = self.link_of(frame)
         place = 1 if frame.sender is Side.CSMS else 0
+        if place and link.far is not None:
+            link = link.far
         direction = link.directions[place]
         if self.masker is not None and not frame.fin and not frame.raw and frame.opcode in _DATA:
             direction.held.append(msgspec.msgpack.encode(frame))
@@ -209,12 +214,13 @@ class Conversation(Memory):
         """A whole message has come with this frame."""
         link = self.links.get(frame.link_id) or self.link_of(frame)
         self.dirty.add(frame.link_id)
-        self.dirty_stations.add(link.station)
         place = 1 if frame.sender is _CSMS else 0
         verdict = frame.verdict
         if verdict and verdict in COPIES:
             self.copies.sent(record, text, link, self.station_of(link), place, self.now, out)
             return
+        whole, link = link, link if link.far is None else leg_of(link, place, verdict)
+        self.dirty_stations.add(link.station)
         link.last_ns = self.now
         if not link.first_ns:
             link.first_ns = self.now
@@ -223,12 +229,13 @@ class Conversation(Memory):
         if mtype == 2 or mtype == 6:
             self._call(record, frame, text, envelope, link, place, out)
         elif mtype:
-            self._answer(record, frame, text, envelope, link, place, out)
+            calls = link if whole.far is None else called(whole, link, 1 - place, envelope.message_id)
+            self._answer(record, frame, text, envelope, link, calls, place, out)
         else:
             self._unreadable(record, frame, text, envelope, link, place, out)
         link.directions[place].unreadable = not mtype
         if verdict in ORIGINALS and self._last is not None:
-            self.copies.replaced(link, self._last, envelope, place)
+            self.copies.replaced(whole, self._last, envelope, place)
 
     def _call(
         self, record: FrameSeen, frame: Frame, text: bytes, envelope: Envelope, link: LinkState, place: int, out: list[Record],
@@ -248,7 +255,7 @@ class Conversation(Memory):
         station = self.stations.get(link.station) or self.station_of(link)
         todo: list[tuple[str, str]] = []
         pending, call = self._register(message, envelope, shown, link, station, place, plan, faults, frame.verdict, todo, out)
-        transaction = follow(message, payload, None, station, out) if plan.follow else None
+        transaction = follow(message, payload, None, station, out if not link.is_far else []) if plan.follow else None
         if not plan.known:
             todo.append(("stranger", ""))
         if station.registration and place == 0:
@@ -305,10 +312,11 @@ class Conversation(Memory):
         return pending, call
 
     def _answer(
-        self, record: FrameSeen, frame: Frame, text: bytes, envelope: Envelope, link: LinkState, place: int, out: list[Record],
+        self, record: FrameSeen, frame: Frame, text: bytes, envelope: Envelope, link: LinkState, calls: LinkState, place: int,
+        out: list[Record],
     ) -> None:
         mtype = envelope.mtype
-        direction = link.directions[place if mtype == 5 else 1 - place]         # of the side that called
+        direction = calls.directions[place if mtype == 5 else 1 - place]         # of the side that called
         given = mtype == 3 and frame.verdict != "dropped"                       # its caller gets a result
         call, why = answered(direction, envelope.message_id, given) if mtype != 5 else (None, "")
         before = direction.answered.get(envelope.message_id)
@@ -342,7 +350,8 @@ class Conversation(Memory):
         checked = mtype == 3 and plan.is_valid is not None and payload is not None
         faults = faults_of(plan, link.version, True, payload) if checked else ()
         station = self.stations.get(link.station) or self.station_of(link)
-        transaction = follow(message, payload, call, station, out) if mtype == 3 and plan.follow and call is not None else None
+        told = out if not link.is_far else []           # a transaction is one of the station's leg
+        transaction = follow(message, payload, call, station, told) if mtype == 3 and plan.follow and call is not None else None
         todo: list[tuple[str, str]] = []
         if envelope.faults or mtype == 5:
             todo.append(("envelope", envelope.error))
@@ -446,3 +455,4 @@ class Conversation(Memory):
         link.version = best
         link.link = structs.replace(about, protocol=f"ocpp{best}", protocol_guessed=True)
         return Handshake(self.now, link.link)
+

@@ -11,6 +11,7 @@ from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.judge import Judge
 from ocpp_proxy.checks.registry import Dispatch
 from ocpp_proxy.checks.state import ANSWERED_IDS, KEPT_PAYLOAD, Answered, LinkState, OpenCall, Replaced, StationState, cut
+from ocpp_proxy.core.legs import caller, leg_of
 from ocpp_proxy.core.masking import Masker, masked_frame
 from ocpp_proxy.core.plans import Plans, faults_of
 from ocpp_proxy.model import Frame, Message
@@ -19,7 +20,7 @@ from ocpp_proxy.spec.faults import GRADES, Fault
 from ocpp_proxy.wire.ocppj import Envelope, decode
 
 ORIGINALS = frozenset({"replaced", "held"})         # verdicts of received messages that something else may leave for
-COPIES = frozenset({"modified", "translated", "inflated"})      # verdicts of what left for it
+COPIES = frozenset({"modified", "inflated"})        # verdicts of what left for it
 MOST_REPLACED = 64                                  # of a link, remembered until their copy comes
 _CALLS = (2, 6)
 
@@ -37,7 +38,8 @@ class Copies:
 
     def replaced(self, link: LinkState, message: Message, envelope: Envelope, place: int) -> None:
         """A message was received for which something else leaves: remember it until that comes."""
-        faulty = bool(envelope.faults) or bool(self._faults(link, message.mtype, message.action, envelope, place))
+        version = leg_of(link, place, "").version
+        faulty = bool(envelope.faults) or bool(self._faults(version, message.mtype, message.action, envelope, place))
         link.replaced[message.frame_id] = Replaced(message.msg_no, faulty)
         cut(link.replaced, MOST_REPLACED)
 
@@ -47,8 +49,9 @@ class Copies:
         """Such a thing left."""
         frame, envelope = record.frame, decode(text)
         mtype, message_id = envelope.mtype, envelope.message_id
-        caller = link.directions[place if mtype in (2, 5, 6) else 1 - place]
-        answered = caller.answered.get(message_id)
+        calls = caller(link, place if mtype in (2, 5, 6) else 1 - place, message_id)
+        leg = leg_of(link, place, frame.verdict)    # the one it was said on
+        answered = calls.answered.get(message_id)
         action = envelope.action if mtype in _CALLS or answered is None else answered.action
         masked = self._mask(text, envelope, action)
         out.append(record if masked is None else FrameSeen(masked_frame(frame, masked)))
@@ -56,32 +59,32 @@ class Copies:
         if original is None or frame.verdict == "inflated":
             return                                  # the same text, or nobody knows of what
         shown = envelope if masked is None else decode(masked)
-        faults = self._faults(link, mtype, action, envelope, place)
-        call = caller.waiting.get(message_id)
+        faults = self._faults(leg.version, mtype, action, envelope, place)
+        call = calls.waiting.get(message_id)
         if call is not None and mtype == 2:
             self._got(call, faults, shown)
         elif call is not None:                      # the received answer was no message: this one is given for it
             call.verdict = "answered"
         elif mtype == 2 and answered is None:       # nor was the received Call: the answer to this one is nobody's fault
-            caller.answered[message_id] = Answered(original.msg_no, action, 1)
-            cut(caller.answered, ANSWERED_IDS)
+            calls.answered[message_id] = Answered(original.msg_no, action, 1)
+            cut(calls.answered, ANSWERED_IDS)
         if not original.faulty and (faults or envelope.faults):
             message = Message(
                 original.msg_no, frame.frame_id, frame.link_id, link.link.identity, frame.time_ns, frame.sender, mtype,
-                message_id, action, link.link.protocol, shown.payload, masked=masked is not None,
+                message_id, action, leg.link.protocol, shown.payload, masked=masked is not None,
             )
-            self._found(message, frame, link, station, envelope, faults, now, out)
+            self._found(message, frame, leg, station, envelope, faults, now, out)
 
     def _mask(self, text: bytes, envelope: Envelope, action: str) -> bytes | None:
         if self._masker is None:
             return None
         return self._masker.message(text, envelope, action) if envelope.mtype else self._masker.text(text)
 
-    def _faults(self, link: LinkState, mtype: int, action: str, envelope: Envelope, place: int) -> tuple[Fault, ...]:
+    def _faults(self, version: str, mtype: int, action: str, envelope: Envelope, place: int) -> tuple[Fault, ...]:
         if mtype not in (2, 3, 6) or envelope.value is UNSET:
             return ()
-        plan = self._plans.of(link.version, place if mtype in _CALLS else place + 2, action)
-        return faults_of(plan, link.version, mtype == 3, envelope.value)
+        plan = self._plans.of(version, place if mtype in _CALLS else place + 2, action)
+        return faults_of(plan, version, mtype == 3, envelope.value)
 
     def _got(self, call: OpenCall, faults: tuple[Fault, ...], shown: Envelope) -> None:
         """The answering side got this, not what the caller sent."""
@@ -103,3 +106,4 @@ class Copies:
             if why is not None:
                 context.event, context.why = event, why
                 self._judge.run(self._dispatch.of(event, link.version), out)
+

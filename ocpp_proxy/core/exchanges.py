@@ -62,6 +62,11 @@ def answered(direction: Direction, message_id: str, result: bool = False) -> tup
     return None, "again"
 
 
+def knows(direction: Direction, message_id: str) -> bool:
+    """Whether a Call of that id was made there."""
+    return message_id in direction.waiting or message_id in direction.answered or message_id in direction.expired
+
+
 def again(direction: Direction, message_id: str) -> str:
     """What the same Call sent once more is: a "retry", or "settled" when its CALLRESULT was given on this connection."""
     before = direction.answered.get(message_id)

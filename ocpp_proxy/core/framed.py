@@ -16,14 +16,22 @@ from ocpp_proxy.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, Wire
 from ocpp_proxy.wire.spool import Disposition
 
 CONTROLS = (CLOSE, PING, PONG)
+TRANSLATED = "translated"
 INFLATED = "inflated"           # the same text left, only no longer compressed: nothing became of the message
+UNTOLD = (INFLATED, TRANSLATED)                 # what needs no note: the frames and their causes say it all
 MOST_TOLD = 256                 # verdicts of messages that have not come yet
 MOST_MADE = 64                  # messages remembered for what is made from them
 MOST_FRAMES = 64                # frames named of one message: the first ones and the last
 
 
 def disposed(direction: Direction, at: int, body: Disposition) -> bool:
-    """Remember the verdict on the message that will end at ``at``; False when none will (it is a remark, then)."""
+    """Remember the verdict on the message that will end at ``at``; False when none will (it is a remark, then).
+
+    ``translated`` of a message that has come is said of what comes next: a translation of it (0: of one of the other side).
+    """
+    if body.what == TRANSLATED and at <= direction.offset:
+        direction.translations = [*direction.translations[1 - MOST_TOLD :], at]
+        return True
     if direction.reader is None or at <= direction.offset:
         return False
     direction.told[at] = Told(body.what, body.plugin, body.reason)
@@ -64,7 +72,7 @@ def settle(
         told = direction.told.pop(end, None) if wire.fin else None
         if told is not None:
             out[first + place] = FrameSeen(_judged(direction, end, told, seen.frame, ids))
-            if told.what != INFLATED:
+            if told.what not in UNTOLD:
                 notes.append(_note(told, direction, link_id, stamp, seen.frame.frame_id))
     for end in [end for end in direction.told if end <= direction.offset]:
         notes.append(_note(direction.told.pop(end), direction, link_id, stamp, 0))      # its frame is lost
@@ -84,7 +92,9 @@ def _judged(direction: Direction, end: int, told: Told, frame: Frame, ids: list[
     direction.made_from[end] = MadeFrom(told.what, tuple(ids[: MOST_FRAMES - 1] + ids[MOST_FRAMES - 1 :][-1:]))
     if len(direction.made_from) > MOST_MADE:
         del direction.made_from[next(iter(direction.made_from))]
-    return frame if told.what == INFLATED else structs.replace(frame, verdict=told.what)
+    if told.what == INFLATED:
+        return frame
+    return structs.replace(frame, verdict="replaced" if told.what == TRANSLATED else told.what)
 
 
 def _note(told: Told, direction: Direction, link_id: int, stamp: Seen, frame_id: int) -> Note:
@@ -95,9 +105,12 @@ def _note(told: Told, direction: Direction, link_id: int, stamp: Seen, frame_id:
 
 def origin(direction: Direction, at: int) -> tuple[str, tuple[int, ...]]:
     """Verdict and cause of frames we made: from the message that ended at ``at``, or (0) from nothing."""
+    made = direction.made_from.get(at)
+    if at in direction.translations:
+        direction.translations.remove(at)
+        return TRANSLATED, made.frames if made is not None else ()
     if not at:
         return "injected", ()
-    made = direction.made_from.get(at)
     if made is None:
         return "modified", ()                           # what it was made from is lost
     return INFLATED if made.what == INFLATED else "modified", made.frames

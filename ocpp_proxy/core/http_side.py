@@ -53,8 +53,9 @@ def answer(state: LinkState, head: Head, frame_id: int, stamp: Seen) -> Handshak
         return None
     asked = state.asked.pop(0) if state.asked else None
     problems = (*(asked.problems if asked else ()), *head.problems, *read.problems, *read.ambiguous)
+    protocol, csms_protocol = _spoken(head, read.protocol)
     state.link = structs.replace(
-        state.link, protocol=read.protocol, extensions=read.extensions, status=status,
+        state.link, protocol=protocol, csms_protocol=csms_protocol, extensions=read.extensions, status=status,
         handshake_ms=round((stamp.mono_ns - asked.mono_ns) / 1e6, 3) if asked else 0.0,
         csms_tls=head.csms_tls or state.link.csms_tls,
     )
@@ -64,6 +65,14 @@ def answer(state: LinkState, head: Head, frame_id: int, stamp: Seen) -> Handshak
         stamp.time_ns, state.link, asked.frame_id if asked else 0, frame_id,
         (*(asked.repairs if asked else ()), *head.repairs), tuple(dict.fromkeys(problems)), asked is None or asked.upgrade,
     )
+
+
+def _spoken(head: Head, chosen: str) -> tuple[str, str]:
+    """The subprotocol the station was told and, where it is another, the one the CSMS chose. A station that was told none
+    speaks what was agreed for it.
+    """
+    told = parse_response(head.sent).protocol if head.sent else ""
+    return (told, chosen) if told and told != chosen else (chosen, "")
 
 
 def open_tunnel(state: LinkState, extensions: str) -> None:

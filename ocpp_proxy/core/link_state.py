@@ -84,6 +84,7 @@ class Direction(Struct, gc=False):
     kept: int = 0                               # bytes of an unfinished frame and message that count in the budget
     told: dict[int, Told] = {}                  # where a message will end -> what becomes of it (frame mode)
     made_from: dict[int, MadeFrom] = {}         # where a message ended -> what our frames are made from
+    translations: list[int] = []                # from where messages ended: translations that come next (0: elsewhere)
 
     resume: list[Boundary] = []                 # where it may stand behind the gap that was just told
 

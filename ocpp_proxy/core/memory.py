@@ -13,6 +13,7 @@ from ocpp_proxy.model import Frame, Link
 from ocpp_proxy.spec.versions import version_of
 
 STATIONS = 4096             # stations remembered; the one not heard of for longest goes first
+FAR = "\tcsms"              # behind the key of a station: what is remembered of it on the CSMS's leg of a bridge
 
 
 class Counters(Struct):
@@ -67,9 +68,17 @@ class Memory:
         """What is known of a link has changed: its station, its version."""
         if state.link.protocol_guessed and not link.protocol:
             link = msgspec.structs.replace(link, protocol=state.link.protocol, protocol_guessed=True)
+        self._take(state, link, link.identity or f"#{link.link_id}")
+        if not link.csms_protocol or link.csms_protocol == link.protocol:
+            state.far = None
+            return
+        state.far = state.far or LinkState(is_far=True)
+        beyond = msgspec.structs.replace(link, protocol=link.csms_protocol, protocol_guessed=False)
+        self._take(state.far, beyond, state.station + FAR)
+
+    def _take(self, state: LinkState, link: Link, key: str) -> None:
         state.link = link
         state.version = version_of(link.protocol)
-        key = link.identity or f"#{link.link_id}"
         if state.station and state.station != key and state.station.startswith("#"):
             self.forget(state.station)
         state.station = key
@@ -107,6 +116,7 @@ class Memory:
                 next(iter(direction.waiting.values())).time_ns + self.limit_ns
                 for direction in scope.directions if direction.waiting
             ]
+            times += [at_ns for leg in (scope.far,) if leg is not None and (at_ns := self.earliest(leg))]
         return min(times, default=0)
 
     def rearm(self, link: LinkState) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from ocpp_proxy.api import PASS, Answer, Ask, Call, Closing, Drop, Hold, Malformed, Pass, Replace, Reply, Send
 from ocpp_proxy.core import keeping, session
 from ocpp_proxy.core.acts import End, Leave, Remark
-from ocpp_proxy.core.asking import HELD, Asking
+from ocpp_proxy.core.asking import HELD, TRANSLATED, Asking
 from ocpp_proxy.core.lanes import (
     EXPIRES_NS,
     MOST_ASKS,
@@ -93,9 +93,24 @@ class Onion(Asking):
             outcome = self._answer(sender, message, call, text, at, opcode)
             if lane.queue or lane.waiting:
                 self._freed(lane)
-            elif outcome is QUIET and not self._wishes:
+            elif session.quiet(outcome) and self._still():
                 return outcome
-        return self._event(session.PASS if outcome is QUIET else outcome)
+        outcome = self._event(session.loud(outcome))
+        if self.translating and type(outcome) is session.Drop and outcome.what == "dropped" and kind is not Call and (
+                self.states.pending or self._translated(sender, at)):
+            return session.Drop(outcome.reason, outcome.plugin, TRANSLATED)     # an answer: another one leaves for it
+        return outcome
+
+    def _still(self) -> bool:
+        """Whether hooks wished for nothing, or for nothing but entries of the loss ledger, which are actions then."""
+        wishes = self._wishes
+        if wishes:
+            lost = [wish.lost for wish in wishes if wish.lost is not None]
+            if len(lost) < len(wishes) or self._todo:
+                return False
+            wishes.clear()
+            self.actions += lost
+        return True
 
     def _event(self, outcome: session.Verdict) -> session.Verdict:
         """All hooks about what came are through."""
@@ -286,7 +301,7 @@ class Onion(Asking):
             reason=words(verdict.reason), call=call,
         )
         if side is answer.sender and self.translating:
-            answer.at, answer.made = at, "translated"
+            answer.at, answer.made = at, TRANSLATED
         self._later(answer, self._go(answer))
         return session.Drop(answer.reason, seat.name, "answered")
 
@@ -320,7 +335,8 @@ class Onion(Asking):
             found = seat.step(running, None, *journey.at_hand)
         due_ns = self._now.ns + int(found.seconds * 1e9)
         self._own(seat, found.side, found.call, f"asked for {words(journey.message_id)}", due_ns, journey, running)
-        return session.Drop(f"asks the {found.side}", seat.name, HELD)
+        what = TRANSLATED if journey.asks == 1 and self._translated(journey.sender, journey.at) else HELD
+        return session.Drop(f"asks the {found.side}", seat.name, what)
 
     # ---- States ----
 
@@ -399,7 +415,9 @@ class Onion(Asking):
             case session.Replace():
                 what = "replaced" if journey.text else journey.made
                 self.actions.append(Leave(sender, outcome.text, what, outcome.plugin, outcome.reason, at, opcode))
-            case session.Drop() if outcome.what != HELD:
+            case session.Drop() if self.translating and journey.asks and not outcome.reason and outcome.what == "answered":
+                pass                                    # its answer says so
+            case session.Drop() if outcome.what not in (HELD, TRANSLATED):
                 self.actions.append(Remark(sender, at, outcome.what, outcome.plugin, outcome.reason))
 
     def _release(self, held: Held) -> None:

@@ -32,7 +32,7 @@ class Replace(Struct, frozen=True, gc=False):
 
 
 class Drop(Struct, frozen=True, gc=False):
-    """Nothing leaves, or not now. ``what``: dropped, answered or held."""
+    """Nothing leaves, or not now. ``what``: dropped, answered, held, or translated (into another OCPP version)."""
 
     reason: str = ""
     plugin: str = ""
