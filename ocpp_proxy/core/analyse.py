@@ -154,7 +154,6 @@ class Analyser:
         link = core.links.get(record.link.link_id) or core.add_link(record.link)
         core.rename(link, record.link)
         out.append(record)
-        station = core.station_of(link)
         if record.request_frame:                        # a log without handshakes says nothing about them
             core.begin("handshake", link, record)
             core.run("handshake", out)
