@@ -31,7 +31,7 @@ from ocpp_proxy.core.lanes import (
     earliest,
 )
 from ocpp_proxy.core.plugin_text import doubtful, malformed, read, write
-from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Seat, words
+from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Seat, carried, words
 from ocpp_proxy.core.services import named
 from ocpp_proxy.core.session import QUIET
 from ocpp_proxy.model import Side
@@ -81,7 +81,7 @@ class Onion(Asking):
         kind = type(message)
         if kind is Call:
             outcome = self._call(sender, message, text, at, opcode)
-            if outcome is QUIET and not self._wishes:
+            if session.quiet(outcome) and self._still():
                 return outcome
         elif kind is Send:
             outcome = self._go(Journey(sender, message, message.message_id, self._sends[sender], text, at, opcode))
@@ -124,6 +124,7 @@ class Onion(Asking):
         """A Call came. Flat: nearly all pass every plugin, and those need no journey."""
         path, step, keeps = self._calls[sender], 0, self._keeps
         seen: list[Stop] = []
+        changed, plugin, reason = False, "", ""
         for seat, _ in path:
             if seat.off:
                 break
@@ -132,32 +133,43 @@ class Onion(Asking):
             if seat.on_call is not None:
                 decision = seat.call("on_call", seat.on_call, seat.context, sender, message)
                 if decision is not PASS or keeps:
-                    journey = Journey(sender, message, message.message_id, path, text, at, opcode, step + 1, seen=seen)
-                    outcome = self._decide(journey, seat, decision)
-                    return outcome if outcome is not None else self._go(journey)
+                    other = carried(decision, message) if not keeps else None
+                    if other is None:
+                        journey = Journey(sender, message, message.message_id, path, text, at, opcode, step + 1,
+                                          changed, plugin, reason, seen)
+                        outcome = self._decide(journey, seat, decision)
+                        return outcome if outcome is not None else self._go(journey)
+                    message, changed, plugin, reason = other, True, seat.name, words(decision.reason)
             step += 1
         lane = self._lanes[sender]
         if step < len(path) or lane.own is not None:
-            return self._go(Journey(sender, message, message.message_id, path, text, at, opcode, step, seen=seen))
+            return self._go(Journey(
+                sender, message, message.message_id, path, text, at, opcode, step, changed, plugin, reason, seen))
         now_ns = self._now.ns
         lane.add(Open(message.message_id, now_ns + EXPIRES_NS, seen), now_ns)
-        return QUIET
+        return session.Replace(write(message, message.message_id), reason, plugin, True) if changed else QUIET
 
     def _answer(self, sender: Side, message: Any, call: Open, text: bytes, at: int, opcode: int) -> session.Verdict:
         """An answer came, of a call that is open no longer. Flat, as ``_call``."""
         path, step, keeps = call.seen[::-1], 0, self._keeps
+        changed, plugin, reason = False, "", ""
         for seat, saw in path:
             if seat.off:
                 break
             decision = seat.call("on_answer", seat.on_answer, seat.context, sender, message, saw)
             step += 1
             if decision is not PASS or keeps:
-                journey = Journey(sender, message, message.message_id, path, text, at, opcode, step, call=call)
-                outcome = self._decide(journey, seat, decision)
-                return outcome if outcome is not None else self._go(journey)
+                other = carried(decision, message) if not keeps else None
+                if other is None:
+                    journey = Journey(
+                        sender, message, message.message_id, path, text, at, opcode, step, changed, plugin, reason, call=call)
+                    outcome = self._decide(journey, seat, decision)
+                    return outcome if outcome is not None else self._go(journey)
+                message, changed, plugin, reason = other, True, seat.name, words(decision.reason)
         if step < len(path) or call.asked is not None:
-            return self._go(Journey(sender, message, message.message_id, path, text, at, opcode, step, call=call))
-        return QUIET
+            return self._go(Journey(
+                sender, message, message.message_id, path, text, at, opcode, step, changed, plugin, reason, call=call))
+        return session.Replace(write(message, message.message_id), reason, plugin, True) if changed else QUIET
 
     def tick(self, now_ns: int) -> None:
         """Time has come to here: what is due happens."""

@@ -7,7 +7,7 @@ import re
 
 import msgspec
 
-from ocpp_proxy.api import Call, CallError, CallResult, Malformed, Message, Send
+from ocpp_proxy.api import Call, CallError, CallResult, Message, Send
 from ocpp_proxy.wire.ocppj import canonical_prefix, decode
 
 _ID = rb'"([ !#-\[\]-~]{1,36})"'              # printable ASCII but for quotes and backslashes
@@ -80,18 +80,17 @@ def write(message: Message, message_id: str) -> bytes:
     """The text of a message under an id of the engine's. Raises ``TypeError`` or ``ValueError`` when its values are none."""
     if type(message.payload) is not bytes:
         raise TypeError(f"the payload is {type(message.payload).__name__}, not bytes")
-    match message:
-        case Malformed():
-            return message.payload
-        case Call():
-            start = canonical_prefix(2, message_id, _word(message.action))
-        case CallResult():
-            start = canonical_prefix(3, message_id, "")
-        case CallError():
-            start = canonical_prefix(4, message_id, "", _word(message.code), _word(message.description))
-        case Send():
-            start = canonical_prefix(6, message_id, _word(message.action))
-    return start + message.payload + b"]"
+    if isinstance(message, Call):           # no ``match``: for every message that is changed
+        start = canonical_prefix(2, message_id, _word(message.action))
+    elif isinstance(message, CallResult):
+        start = canonical_prefix(3, message_id, "")
+    elif isinstance(message, CallError):
+        start = canonical_prefix(4, message_id, "", _word(message.code), _word(message.description))
+    elif isinstance(message, Send):
+        start = canonical_prefix(6, message_id, _word(message.action))
+    else:
+        return message.payload
+    return b"".join((start, message.payload, b"]"))
 
 
 def _word(text: object) -> str:

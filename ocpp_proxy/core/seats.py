@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 
 from ocpp_proxy.api import (
     PASS,
+    Answer,
     Ask,
     Call,
     CallError,
@@ -40,7 +41,7 @@ MOST_STATE = 1 << 20                        # bytes of a State as stored
 MOST_ASK_SECONDS = 600                      # an answer may be waited for
 MOST_TOLD = 20                              # findings of a plugin's own that one hook may raise
 OnError = Literal["pass", "drop", "close"]
-HOOKS = ("on_open", "on_call", "on_answer", "on_send", "on_malformed", "on_control", "on_tick", "on_close")
+HOOKS = ("on_open", "on_call", "on_answer", "on_send", "on_malformed", "on_control", "on_tick", "on_gone", "on_close")
 
 
 class HookTimeout(BaseException):
@@ -147,6 +148,8 @@ def hooks_of(kind: type[Plugin]) -> frozenset[str]:
 
 def words(text: object) -> str:
     """A text of a plugin as it can be stored: no lone surrogates, not endless."""
+    if type(text) is str and len(text) <= MOST_WORDS and text.isascii():
+        return text
     try:
         return str(text)[:MOST_WORDS].encode("utf-8", "replace").decode()
     except Exception:                       # a foreign __str__
@@ -406,6 +409,19 @@ class Seat:
 
 _ANSWERS = (CallResult, CallError)
 _VERDICTS = (Pass, Drop, Replace, Reply, Hold, Ask)
+
+
+def carried(verdict: Any, message: Call | Answer) -> Call | CallResult | None:
+    """What a verdict puts in the place of a message, under its id, where all of it is fit at a glance: the usual case."""
+    given: Any = verdict.message if type(verdict) is Replace else None
+    if type(given) is Call:
+        fit = type(message) is Call and type(given.action) is str and given.action.isascii()
+    else:
+        fit = type(given) is CallResult and type(message) in _ANSWERS
+    if not fit or type(given.payload) is not bytes:
+        return None
+    fitting: Call | CallResult = given
+    return fitting if given.message_id is message.message_id else structs.replace(fitting, message_id=message.message_id)
 
 
 def _unlike(given: Any, message: Message) -> str:

@@ -82,6 +82,9 @@ def loss(hand: AtHand, plugin: str, path: object, reason: str, what: object) -> 
         raise ValueError(f"the path of a loss is like $.a[0].b, not {path!r}")
     if what not in _LOSSES:
         raise ValueError(f"a loss is {', '.join(_LOSSES)}, not {what!r}")
+    message = hand.message
+    if type(message) is Call:               # the usual case
+        return Lost(hand.sender or Side.STATION, plugin, message.action, message.message_id, path, str(what), reason)
     return Lost(hand.sender or Side.STATION, plugin, hand.action, hand.message_id, path, str(what), reason)
 
 

@@ -7,10 +7,22 @@ it came, all later compressed ones leave uncompressed (legal: RFC 7692 section 6
 
 from collections.abc import Callable
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ocpp_proxy.wire.deflate import CAP, Inflater
-from ocpp_proxy.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, RAW, TEXT, FrameReader, WireFrame, unmask
+from ocpp_proxy.wire.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    RAW,
+    TEXT,
+    FrameReader,
+    WireFrame,
+    unmask,
+    whole_text,
+)
 
 CONTROLS = (CLOSE, PING, PONG)
 PREFIX = 64                     # bytes that show whose answer a message is
@@ -24,11 +36,12 @@ class Pass(Struct, frozen=True, gc=False):
 
 
 class Replace(Struct, frozen=True, gc=False):
-    """Another text leaves in its place."""
+    """Another text leaves in its place. ``quiet``: who gave it knows that nothing else came of the message."""
 
     text: bytes
     reason: str = ""
     plugin: str = ""
+    quiet: bool = False
 
 
 class Drop(Struct, frozen=True, gc=False):
@@ -46,6 +59,20 @@ class Wait(Struct, frozen=True, gc=False):
 PASS, QUIET, WAIT = Pass(), Pass(), Wait()
 """``QUIET`` is a ``Pass`` of which who gave it knows that nothing else came of the message."""
 Verdict = Pass | Replace | Drop | Wait
+
+
+def quiet(verdict: Verdict) -> bool:
+    """Whether who gave it knows that nothing else came of the message."""
+    return verdict is QUIET or (type(verdict) is Replace and verdict.quiet)
+
+
+def loud(verdict: Verdict) -> Verdict:
+    """The same, but something else did come of the message."""
+    if verdict is QUIET:
+        return PASS
+    return structs.replace(verdict, quiet=False) if type(verdict) is Replace and verdict.quiet else verdict
+
+
 Transform = Callable[[bytes, int, int], Verdict]
 """Asked with the text of a message, where it ends (as ``Made.at``), and its opcode."""
 Watch = Callable[[int, bytes], Drop | None]
@@ -110,8 +137,8 @@ class Session:
     """
 
     __slots__ = (
-        "_ahead", "_at", "_behind", "_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_reader", "_size",
-        "_stopped", "_streaming", "_waiting", "diverged", "ours", "transform", "watch",
+        "_ahead", "_at", "_behind", "_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_plain", "_reader",
+        "_size", "_stopped", "_streaming", "_waiting", "diverged", "ours", "transform", "watch",
     )
 
     def __init__(
@@ -125,6 +152,7 @@ class Session:
         self._inflater = inflater
         self._entropy = entropy
         self._reader = FrameReader(masked, inflater is not None)
+        self._plain = False                     # as ``_begins`` last said
         self._at = 0                            # received bytes up to the end of the last frame
         self._open: list[bytes] = []            # wire bytes of the message that has begun
         self._parts: list[bytes] = []           # its payloads
@@ -162,27 +190,38 @@ class Session:
 
         None: they are not, nobody was asked, and ``take`` takes them.
         """
-        if self._inflater is not None or self._open or self._streaming:
+        if not self._plain and not self._begins():
             return None
-        text = self._reader.whole(data)
+        text = whole_text(data, self._masked)
         if text is None:
             return None
-        self._at += len(data)
-        return self.transform(text, self._at, TEXT)
+        self._at = at = self._at + len(data)
+        return self.transform(text, at, TEXT)
+
+    def _begins(self) -> bool:
+        """Whether the next byte begins a message that nobody has to decompress; true until ``take`` is called."""
+        self._plain = self._inflater is None and not self._open and not self._streaming and self._reader.fresh
+        return self._plain
 
     def obey(self, data: bytes, verdict: Verdict) -> list[Effect]:
         """What leaves for the data that were just asked about."""
         if isinstance(verdict, Pass):
             return [Original(data)]
         if isinstance(verdict, Wait):
-            self._open, self._compressed, self._stopped = [data], False, (self._reader.whole(data) or b"", TEXT)
+            self._plain = False
+            self._open, self._compressed, self._stopped = [data], False, (whole_text(data, self._masked) or b"", TEXT)
             return []
         out: list[Effect] = []
         self._change(verdict, TEXT, out)
         return out
 
+    def made(self, verdict: Replace) -> tuple[bytes, int]:
+        """The frame that leaves for data just asked about, when they were just one message, and where that ends."""
+        return self._make(verdict.text, TEXT), self._at
+
     def take(self, data: bytes) -> list[Effect]:
         """As ``feed``, frame by frame."""
+        self._plain = False
         frames: list[WireFrame] = []
         self._reader.feed(data, frames)
         return self._frames(frames, [])
@@ -227,11 +266,15 @@ class Session:
         """Send a message before the control frame that ``watch`` is being asked about: behind a Close none can."""
         self._ahead.append(Made(self._make(text, opcode), what, reason, at, plugin))
 
-    def end(self) -> list[Effect]:
-        """The sender is gone: what is still held leaves as it came. Bytes of a frame that is not whole included."""
-        out: list[Effect] = [Original(b"".join(self._open))] if self._open else []
-        if self._reader.parts:
-            out.append(Original(b"".join(self._reader.parts)))
+    def end(self, *, whole: bool = False) -> list[Effect]:
+        """The sender is gone: what is still held leaves as it came. Bytes of a frame that is not whole included.
+
+        ``whole``: but for a message that is not whole, which goes nowhere.
+        """
+        rest = b"".join([*self._open, *self._reader.parts])
+        out: list[Effect] = []
+        if rest:
+            out.append(Dropped("the message was not whole when its sender went", self._at) if whole else Original(rest))
         self._open, self._reader.parts = [], []
         out += [Dropped("the direction ended inside another message", made.at, made.plugin) for made in self._waiting]
         self._waiting = []

@@ -18,6 +18,7 @@ from ocpp_proxy.core.session import (
     Made,
     Original,
     Pass,
+    Replace,
     Session,
     Transform,
     Unseen,
@@ -76,7 +77,7 @@ class Framing:
 
     __slots__ = (
         "_asked", "_base", "_held", "_number", "_session", "_timer", "_tracker", "_transform", "_turn", "_waiting", "fed",
-        "gate", "leg", "link", "ours", "unseen", "watch",
+        "gate", "leg", "link", "ours", "unseen", "watch", "whole",
     )
 
     def __init__(self, link: Framed, leg: Leg, agreed: Agreement | None, transform: Transform | None = None) -> None:
@@ -96,6 +97,7 @@ class Framing:
         self._held: tuple[int, ...] = ()        # records whose bytes have not left yet
         self._waiting: tuple[bytes, list[Effect]] = (b"", [])   # a chunk with a message whose verdict is awaited
         self.gate = Gate()
+        self.whole = False                      # a message that is not whole in the end goes nowhere: it would be untranslated
         if agreed is not None:
             takeover = agreed.station_takeover if leg.direction == STATION else agreed.csms_takeover
             self._begin(Inflater(InflaterState(takeover)))
@@ -112,6 +114,11 @@ class Framing:
         """Whether a message of ours can leave in this direction."""
         session = self._session
         return session is not None and not session.ended and not self.leg.got_eof and not self.leg.closed
+
+    @property
+    def closed(self) -> bool:
+        """Whether a Close went through in this direction."""
+        return self._session.ended if self._session is not None else self._tracker.closed
 
     def switch(self, transform: Transform) -> "asyncio.Future[str]":
         """Ask ``transform`` about every message from the next boundary on; gives "" once it does, or why it cannot."""
@@ -137,7 +144,7 @@ class Framing:
         False where that cannot be: not in frame mode, or behind a Close. ``at`` as ``core.session.Made.at``.
         """
         session = self._session
-        if session is None or session.ended:
+        if session is None or session.ended or self.leg.other is None or self.leg.other.closed:
             return False
         self._emit(0, b"", session.inject(text, reason, plugin=plugin, what=what, at=at, opcode=opcode))
         to = self.leg.other
@@ -160,6 +167,11 @@ class Framing:
         session = self._session
         if session is not None:
             verdict = session.ask(data)
+            if type(verdict) is Replace and not self.gate.closed:
+                self._changed(data, session.made(verdict), "replaced", verdict.plugin, verdict.reason)
+                if not verdict.quiet:
+                    self.fed()
+                return
             if type(verdict) is not Pass:
                 self._feed(session, data, session.take(data) if verdict is None else session.obey(data, verdict))
                 return
@@ -231,7 +243,7 @@ class Framing:
         """No more bytes will come: what is still held leaves as it came."""
         self._refuse(CLOSING)
         if self._session is not None:
-            self._emit(0, b"", self._session.end())
+            self._emit(0, b"", self._session.end(whole=self.whole))
 
     def _begin(self, inflater: Inflater | None) -> None:
         self._base = self.leg.offset
@@ -273,11 +285,12 @@ class Framing:
         """
         turn, link, leg = self.link.env.turn, self.link, self.leg
         if size and len(effects) == 1 and type(effects[0]) is Made:
-            self._changed(size, data, effects[0])
+            made = effects[0]
+            self._changed(data, (made.data, made.at), made.what, made.plugin, made.reason)
             return
         leaving = b"".join(effect.data for effect in effects if isinstance(effect, Original | Made))
         ours = [effect for effect in effects if isinstance(effect, Made | Dropped)]
-        made = [effect for effect in ours if isinstance(effect, Made)]
+        mine = [effect for effect in ours if isinstance(effect, Made)]
         released = not size and not ours and bool(leaving)
         call, argument = (leg.forward, leaving) if leaving else (None, None)
         if size:
@@ -286,24 +299,26 @@ class Framing:
             body = encode_body(Disposition(self._held, effect.what, effect.plugin, effect.reason))
             turn.add(Kind.DISP, leg.direction, link.number, self._place(effect), body)
         if size:
-            link.record(leg.direction, Kind.IN, data, size, *((None, None) if made else (call, argument)))
-        for number, effect in enumerate(made, 1):
-            last = (call, argument) if number == len(made) else (None, None)
+            link.record(leg.direction, Kind.IN, data, size, *((None, None) if mine else (call, argument)))
+        for number, effect in enumerate(mine, 1):
+            last = (call, argument) if number == len(mine) else (None, None)
             turn.add(Kind.OUT, leg.direction, link.number, self._place(effect), effect.data, *last)
         if released:
             turn.add(Kind.DISP, leg.direction, link.number, 0, encode_body(Disposition(self._held, "released")), call, argument)
         if effects:
             self._held = self._held[-1:]
 
-    def _changed(self, size: int, data: bytes, made: Made) -> None:
-        """``_emit`` of one whole message that leaves as another one. Flat: hot path."""
+    def _changed(self, data: bytes, made: tuple[bytes, int], what: str, plugin: str, reason: str) -> None:
+        """``_emit`` of one whole message that leaves as another one, and where it ends. Flat: hot path."""
         turn, leg = self._turn, self.leg
-        entries, direction, number, offset, place = turn.entries, leg.direction, self._number, leg.offset, self._place(made)
-        leg.offset = offset + size
+        entries, direction, number, offset = turn.entries, leg.direction, self._number, leg.offset
+        out, place = made
+        if place:
+            place += self._base
+        leg.offset = offset + len(data)
         here = turn.writer.seq + len(entries) + 2
-        body = encode_body(Disposition((*self._held[-63:], here), made.what, made.plugin, made.reason))
+        body = encode_body(Disposition((*self._held[-63:], here), what, plugin, reason))
         self._held = (here,)
-        out = made.data
         entries.append((_DISP, direction, number, place, body, None, None))
         entries.append((_IN, direction, number, offset, data, None, None))
         entries.append((_OUT, direction, number, place, out, leg.forward, out))

@@ -16,14 +16,16 @@ from ocpp_proxy.core.entering import FAILED_STATUS, Entered
 from ocpp_proxy.core.hands import Hands
 from ocpp_proxy.core.seats import Chain, Installed, Limit, Told
 from ocpp_proxy.core.services import Lost
-from ocpp_proxy.core.session import PASS, QUIET, Drop, Transform, Verdict
+from ocpp_proxy.core.session import QUIET, Drop, Transform, Verdict, loud
 from ocpp_proxy.core.ways import CLOSE
 from ocpp_proxy.model import Side
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.framing import Framing
 from ocpp_proxy.relay.keeper import Keeper
-from ocpp_proxy.wire.spool import CSMS, SIDES, STATION, Disposition, ForeignFinding, Kind, LossBody
+from ocpp_proxy.wire.spool import CSMS, SIDES, STATION, Disposition, ForeignFinding, Kind, LossBody, encode_body
 
+_LOSS = Kind.LOSS
+GOING_AWAY = b"\x03\xe9going away"        # 1001, RFC 6455 7.4.1
 _PLACES = {Side.STATION: STATION, Side.CSMS: CSMS}
 
 
@@ -45,7 +47,8 @@ class Plugged:
     """The plugins of one link."""
 
     __slots__ = (
-        "_base", "_began", "_due", "_ending", "_limit", "_refusal", "_strict", "_timer", "_told_unseen", "_who",
+        "_base", "_began", "_due", "_ending", "_farewell", "_limit", "_refusal", "_spared", "_strict", "_timer",
+        "_told_unseen", "_who",
         "keeper", "link", "onion",
     )
 
@@ -58,6 +61,8 @@ class Plugged:
         self._refusal: Entered | None = None    # instead of what they decide about the dial
         self._strict = any(one.on_error != "pass" for one in chain.installed)
         self._told_unseen: set[str] = set()
+        self._spared: int | None = None         # the direction whose sender is gone, while the other side stays
+        self._farewell: TimerHandle | None = None
         self._limit, self._who = limit, identity.encode("utf-8", "replace")[:64]
         longest = int(link.env.config.call_seconds * 1e9)
         self.onion = Hands(
@@ -102,6 +107,8 @@ class Plugged:
     def agree(self, chain: Chain | None, station: str, csms: str) -> None:
         """The versions of both sides are known, and with them the plugins: those that are here and stay live on."""
         self.onion.agree(station, csms)
+        for framing in self.link.framing:
+            framing.whole = self.onion.translating
         wanted = chain.installed if chain is not None else ()
         if wanted != self.onion.installed:
             self.reseat(wanted)
@@ -135,10 +142,36 @@ class Plugged:
         self.onion.ended(SIDES[direction], self.now())
         self.settle()
 
+    def spare(self, direction: int, how: str) -> bool:
+        """The peer of a direction is gone: whether the other side stays for a while."""
+        if self._spared is not None or self._ending:
+            return self._spared == direction
+        if any(framing.closed for framing in self.link.framing):
+            return False
+        seconds = self.onion.gone(SIDES[direction], how, self.now())
+        self.settle()
+        if not seconds or self._ending:
+            return False
+        self._spared = direction
+        self._farewell = self.link.env.loop.call_later(seconds, self._part)
+        return True
+
+    def _part(self) -> None:
+        """The side that stayed is told to go."""
+        assert self._spared is not None
+        if self.keeper.gate.closed:
+            self.keeper.gate.later(self._part)
+            return
+        self.link.framing[self._spared].inject(GOING_AWAY, "the other side is gone", opcode=CLOSE)
+        self.link.env.turn.flush()
+        self._ending = True
+        self.link.shut("fin")
+
     def close(self, first: int | None, how: str) -> None:
         """The link is over."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._farewell):
+            if timer is not None:
+                timer.cancel()
         self._ending = True
         self.onion.close(Closing(SIDES[first] if first is not None else None, how), self.now())
         self.keeper.last(self._not_kept)
@@ -187,7 +220,8 @@ class Plugged:
                 return verdict
             if actions:
                 self._ledger()
-                verdict = PASS if verdict is QUIET else verdict
+                if actions:
+                    verdict = loud(verdict)
             return self.keeper.verdict(verdict, self.link.framing[_PLACES[sender]]) if states.pending else verdict
 
         return transform
@@ -212,14 +246,16 @@ class Plugged:
 
     def _ledger(self) -> None:
         """Losses are written before anything of the hook that named them leaves."""
-        actions, link = self.onion.actions, self.link
-        lost = [action for action in actions if isinstance(action, Lost)]
-        if not lost:
-            return
-        actions[:] = [action for action in actions if not isinstance(action, Lost)]
-        for one in lost:
-            body = LossBody(one.plugin, one.action, one.message_id, one.path, one.what, one.reason)
-            link.env.turn.body(Kind.LOSS, _PLACES[one.sender], link.number, body)
+        actions, others = self.onion.actions, list[Action]()
+        turn, number = self.link.env.turn, self.link.number
+        for one in actions:
+            if type(one) is Lost:
+                body = LossBody(one.plugin, one.action, one.message_id, one.path, one.what, one.reason)
+                turn.add(_LOSS, _PLACES[one.sender], number, 0, encode_body(body))
+            else:
+                others.append(one)
+        if len(others) < len(actions):
+            actions[:] = others
 
     def _unseen(self, reason: str) -> bool:
         """A message was not shown to the plugins; where one may not fail openly, the link ends instead."""

@@ -116,30 +116,14 @@ class FrameReader(Struct, gc=False):
     unreadable: bool = False
     lost: bool = False                 # a hole hid where the next frame begins
 
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing was begun, and nothing is wrong: the next byte begins a message."""
+        return not (self.parts or self.opened or self.closed or self.skip or self.lost or self.unreadable)
+
     def whole(self, data: bytes) -> bytes | None:
-        """The payload of ``text``, without the rest: for the relay, where every chunk of a link with plugins comes through."""
-        end = len(data)
-        if (
-            not 1 < end < 65536 or data[0] != 0x81 or self.parts or self.opened or self.closed or self.skip or self.lost
-            or self.unreadable
-        ):
-            return None
-        second = data[1]
-        start, length = 2, second & 127
-        if length > 125:
-            start, length = 4, data[2] << 8 | data[3] if length == 126 and end > 3 else 0
-            if length < 126:
-                return None
-        if second > 127:
-            start += 4
-            if not self.masked or start + length != end:
-                return None
-            payload = _xor(data[start:], data[start - 4 : start])
-        elif self.masked or start + length != end:
-            return None
-        else:
-            payload = data[start:]
-        return payload if payload.isascii() or _utf8(payload) else None
+        """The payload of ``text``, without the rest."""
+        return whole_text(data, self.masked) if self.fresh else None
 
     def text(self, data: bytes) -> tuple[bytes, bytes, bytes] | None:
         """Header, mask and payload when ``data`` is just one whole, faultless text message and nothing was begun.
@@ -375,6 +359,35 @@ def _utf8(payload: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def whole_text(data: bytes, masked: bool) -> bytes | None:
+    """The payload when ``data`` is one whole, faultless text message; None: it is something else, or has faults.
+
+    Only where nothing was begun (``FrameReader.fresh``). Flat: every chunk of a link with plugins comes through here.
+    """
+    end = len(data)
+    if end < 2 or data[0] != 0x81:
+        return None
+    second = data[1]
+    if masked:
+        if second == 0xFE:
+            if not 133 < end < 65536 or (data[2] << 8 | data[3]) + 8 != end:
+                return None
+            payload = _xor(data[8:], data[4:8])
+        elif 127 < second < 0xFE and second - 122 == end:
+            payload = _xor(data[6:], data[2:6])
+        else:
+            return None
+    elif second < 126:
+        if second + 2 != end:
+            return None
+        payload = data[2:]
+    elif second == 126 and 129 < end < 65536 and (data[2] << 8 | data[3]) + 4 == end:
+        payload = data[4:]
+    else:
+        return None
+    return payload if payload.isascii() or _utf8(payload) else None
 
 
 def close_faults(payload: bytes) -> list[str]:

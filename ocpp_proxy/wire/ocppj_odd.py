@@ -58,11 +58,11 @@ def odd(text: bytes) -> Envelope:
 
 def canonical_prefix(mtype: int, message_id: str, action: str, error_code: str = "", error_desc: str = "") -> bytes:
     """The text before the payload as a message has it that was written without blanks and escapes."""
-    parts: list[object] = [mtype, message_id]
+    parts: tuple[object, ...] = (mtype, message_id)
     if mtype in (2, 6):
-        parts.append(action)
+        parts = mtype, message_id, action
     elif mtype in (4, 5):
-        parts += [error_code, error_desc]
+        parts = mtype, message_id, error_code, error_desc
     return orjson.dumps(parts)[:-1] + b","
 
 
