@@ -296,6 +296,13 @@ class Plugin:
     def on_tick(self, context: Context, now_ns: int) -> None:
         """About once a second, while the link is open."""
 
+    def on_gone(self, context: Context, side: Side, how: str) -> float | None:
+        """The connection of ``side`` is over, without a Close; ``how`` as in ``Closing``. The other is open still.
+
+        None: it ends now, in the same way. Seconds (at most 300): it stays so long, and then gets a Close (1001, going away).
+        """
+        return None
+
     def on_close(self, context: Context, closing: Closing) -> None:
         """The link has ended; nothing can be sent any more."""
 

@@ -17,6 +17,7 @@ A conversation is text, one event or expectation a line (empty lines and ``#`` l
     <= agree ocpp1.6                and the station is told this one
     > *ping hello                   a control frame: *ping, *pong or *close, and its text
     => *ping hello                  and it reaches the CSMS
+    gone csms                       that side's connection is over, without a Close
     x                               the plugin ends the link
     end                             the station ends the link
 
@@ -79,6 +80,7 @@ class Stage:
         self._identity = identity
         self.said: list[str] = []
         self._ids: dict[str, str] = {}
+        self._parting: tuple[Side, int] | None = None       # who is gone, and when the other side has to go
         self._at = 0
         self._now_ns = START_NS
         self.onion = Onion(
@@ -145,6 +147,20 @@ class Stage:
             self.onion.tick(self._now_ns)
             self._collect()
         self._now_ns = end
+        self._part()
+
+    def gone(self, side: Side) -> None:
+        """The connection of a side is over; the other gets its Close at once, or when plugins let it go."""
+        self.onion.ended(side, self._now_ns)
+        self._collect()
+        self._parting = side, self._now_ns + int(self.onion.gone(side, "rst", self._now_ns) * 1e9)
+        self._part()
+        self._collect()
+
+    def _part(self) -> None:
+        if self._parting is not None and self._parting[1] <= self._now_ns:
+            self.said.append(f"{_ARROWS[self._parting[0]]} *close")
+            self._parting = None
 
     def end(self) -> None:
         """The station ends the link."""
@@ -237,6 +253,8 @@ def _do(stage: Stage, line: str) -> None:
         stage.wait(float(found[1]))
     elif line == "end":
         stage.end()
+    elif line in ("gone station", "gone csms"):
+        stage.gone(Side(line[5:]))
     elif line.partition(" ")[0] == "open":
         stage.open(line.split()[1:])
     elif line.partition(" ")[0] == "agree":

@@ -24,6 +24,7 @@ _CONTROLS: dict[int, Literal[Opcode.CLOSE, Opcode.PING, Opcode.PONG]] = {
     8: Opcode.CLOSE, 9: Opcode.PING, 10: Opcode.PONG,
 }
 CLOSE = 8
+MOST_SPARED = 300                           # seconds that a side stays when the other is gone
 _ANSWERED = re.compile(rb'\s*\[\s*[345]\s*,\s*"([0-9a-f-]{36})"').match
 
 
@@ -165,6 +166,24 @@ class Ways(ABC):
         onward = sender is Side.STATION
         journey.path = [stop for stop in path if (stop[0].index > seat.index) == onward and stop[0] is not seat]
         return None
+
+    # ---- the end of one side ----
+
+    def gone(self, side: Side, how: str, now_ns: int) -> float:
+        """The connection of a side is over: seconds that plugins want the other to stay; 0: it ends now."""
+        self._now.ns = now_ns
+        longest = 0.0
+        for seat in self.seats:
+            if "on_gone" not in seat.hooks or seat.off:
+                continue
+            seconds = seat.call("on_gone", seat.plugin.on_gone, seat.context, side, how)
+            self.states.kept(seat)
+            if type(seconds) in (int, float) and 0 <= seconds <= MOST_SPARED:
+                longest = max(longest, seconds)
+            elif seconds is not None and seconds is not FAILED:
+                seat.fail(f"gave {seconds!r} for a side that is gone: None, or seconds from 0 to {MOST_SPARED}")
+        self._settle()
+        return longest
 
     # ---- control frames ----
 

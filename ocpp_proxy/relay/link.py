@@ -120,7 +120,10 @@ class Link:
         self.env.turn.flush()
         if self.phase is not None and self.phase.fin(leg):
             return
-        self.pass_fin(leg)
+        if self._spares(leg, "fin"):
+            leg.close()
+        else:
+            self.pass_fin(leg)
 
     def pass_fin(self, leg: Leg) -> None:
         """End the other direction's writing; close both when both are through."""
@@ -146,12 +149,21 @@ class Link:
         self._release(leg)
         self.env.turn.flush()
         other = leg.other
+        if self._spares(leg, how):
+            return
         if (self.phase is None or not self.phase.gone(leg, how)) and other is not None and not other.closed:
             if how == "fin":
                 other.close()
             else:
                 other.reset()
         self.finish()
+
+    def _spares(self, leg: Leg, how: str) -> bool:
+        """Whether plugins let the other side stay for a while."""
+        other = leg.other
+        if self.plugged is None or not self.framing or other is None or other.closed:
+            return False
+        return self.plugged.spare(leg.direction, how)
 
     def _let_go(self, leg: Leg) -> bool:
         """What plugins keep of this direction goes on; whether some of it may have to wait for a State."""

@@ -19,7 +19,8 @@ FIELDS = {
 HOOK_ARGUMENTS = {
     "on_open": "self context opening", "on_malformed": "self context sender text", "on_control": "self context sender frame",
     "on_call": "self context sender call", "on_answer": "self context sender answer call",
-    "on_send": "self context sender send", "on_tick": "self context now_ns", "on_close": "self context closing",
+    "on_send": "self context sender send", "on_tick": "self context now_ns", "on_gone": "self context side how",
+    "on_close": "self context closing",
 }
 CONTEXT = {
     "send": "self side message reason", "find": "self code message severity blame", "disconnect": "self reason reset",

@@ -112,6 +112,11 @@ class Bridge(Plugin):
             for tick in TICKS[context.options.direction]:
                 tick(Desk(context, self._link))
 
+    def on_gone(self, context: Context, side: Side, how: str) -> float | None:
+        """The other side stays for a while, and what it still sends is answered or kept; then it begins its own offline queue."""
+        grace: float = context.options.grace_seconds
+        return grace if self._bridged(context) else None
+
     def _opened(self, context: Context) -> Session:
         """What lives as long as the link; at its first message the features begin."""
         if self._link is None:

@@ -13,11 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, field
+from ocpp_proxy_plugins.bridge import Bridge
 
 from ocpp_proxy.api import Side
 from ocpp_proxy.spec.schemas import check
 from ocpp_proxy.testing import START_NS, Stage
-from ocpp_proxy_plugins.bridge import Bridge
 
 STATION, CSMS = Side.STATION, Side.CSMS
 UP, DOWN = "1.6:2.0.1", "2.0.1:1.6"

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+from ocpp_proxy_plugins.bridge import Bridge
 
 from ocpp_proxy.testing import Stage
-from ocpp_proxy_plugins.bridge import Bridge
 from tests.plugins.bridge.bridged import CSMS, DOWN, STATION, UP, Bridged
 
 TIME = "2026-11-23T08:00:00.000Z"
