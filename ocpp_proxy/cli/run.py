@@ -9,6 +9,7 @@ from ocpp_proxy.cli.options import CONFIG, Texts, arg, opt
 from ocpp_proxy.model import ConfigError
 
 Text = str | None
+BRIDGES = ("1.6:2.0.1", "2.0.1:1.6")
 _KEYS = {                                   # parameter -> setting, where the names differ
     "tls_cert": "tls.cert", "tls_key": "tls.key", "tls_client_ca": "tls.client_ca", "upstream_ca": "tls.upstream_ca",
     "client_cert": "tls.client_cert", "client_key": "tls.client_key", "keylog": "tls.keylog", "capture": "capture.path",
@@ -43,6 +44,7 @@ def run(
     keep_secrets: Annotated[bool, opt("--keep-secrets", None, "Store passwords and tokens as they are.")] = False,
     control: Annotated[Text, opt("--control", "ADDRESS", "Control API: a socket path or HOST:PORT.")] = None,
     plugin: Annotated[Texts, opt("--plugin", "NAME[:KEY=VALUE,...]", "Plugin (name or ./FILE.py) of all links.")] = None,
+    bridge: Annotated[Text, opt("--bridge", "STATION:CSMS", "OCPP versions of both sides: 1.6:2.0.1, or 2.0.1:1.6.")] = None,
     allow_inject: Annotated[bool, opt("--allow-inject", None, "Messages may be held, changed and sent by hand.")] = False,
     tui: Annotated[bool, opt("--tui", None, "Open the terminal UI; quitting it leaves the proxy running.")] = False,
     setting: Annotated[Texts, opt("--set", "KEY=VALUE", "Any setting of `config show`; repeatable.")] = None,
@@ -61,7 +63,7 @@ def as_settings(parameters: dict[str, Any]) -> dict[str, Any]:
     pairs = given.pop("setting", [])
     for name in ("config", "status_file", "tui"):
         given.pop(name, None)
-    plugins = [text.partition(":") for text in given.pop("plugin", [])]
+    plugins = [text.partition(":") for text in [*given.pop("plugin", []), *_bridged(given.pop("bridge", ""))]]
     other = given.pop("upstream_option", None)
     if other is not None and given.setdefault("upstream", other) != other:
         raise ConfigError(f"two upstreams: {given['upstream']} and --upstream {other}")
@@ -75,6 +77,16 @@ def as_settings(parameters: dict[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"--set {text}: write --set key=value")
         found[key.strip()] = value
     return found
+
+
+def _bridged(versions: str) -> list[str]:
+    """``STATION:CSMS`` as the plugin that bridges them. Raises ``ConfigError``."""
+    if not versions:
+        return []
+    if versions not in BRIDGES:
+        raise ConfigError(f"--bridge {versions}: write {' or '.join(BRIDGES)}: of the charger, then of the CSMS")
+    station, _, csms = versions.partition(":")
+    return [f"bridge:station={station},csms={csms}"]
 
 
 def _plugin_options(plugins: list[tuple[str, str, str]]) -> dict[str, str]:

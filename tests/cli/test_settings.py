@@ -196,3 +196,10 @@ def test_check_and_schema(file: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     schema = json.loads(capsys.readouterr().out)
     assert set(schema["$defs"]["Config"]["properties"]) == {field.name for field in msgspec.structs.fields(Config)}
     assert sys.stdout is not None
+
+
+def test_bridge_is_the_plugin_with_both_versions() -> None:
+    assert as_settings({"bridge": "2.0.1:1.6", "plugin": ["redact"]}) == {
+        "enable": ["redact", "bridge"], "plugins.bridge.station": "2.0.1", "plugins.bridge.csms": "1.6"}
+    with pytest.raises(ConfigError, match=r"--bridge 1\.6:2\.1: write 1\.6:2\.0\.1 or 2\.0\.1:1\.6"):
+        as_settings({"bridge": "1.6:2.1"})
