@@ -40,6 +40,8 @@ class Tx(Struct, frozen=True, gc=False, array_like=True):
     flags: tuple[str, ...] = ()
     seqs: tuple[int, ...] = ()
     at_ns: int = 0                          # of the last change
+    told: bytes = b""                       # JSON of the idTagInfo that its Start was answered with; empty: not answered yet
+    last_key: int = 0                       # what a repetition of its last MeterValues is known by
 
 
 class Event(Struct, frozen=True, gc=False, array_like=True):
@@ -56,6 +58,7 @@ class Event(Struct, frozen=True, gc=False, array_like=True):
     attempts: int = 0
     due_ns: int = 0
     parked: bool = False
+    kind: str = ""                          # Started, Updated or Ended
 
 
 class RemoteStart(Struct, frozen=True, gc=False, array_like=True):
@@ -66,10 +69,14 @@ class RemoteStart(Struct, frozen=True, gc=False, array_like=True):
     connector: int | None = None
     until_ns: int = 0
     state: str = "asked"
+    profile: bytes = b""                    # JSON of the TxProfile that came with it, in the CSMS's version
 
 
 class Charging(Struct, frozen=True, omit_defaults=True):
-    """Transactions and what is owed to the CSMS. ``next_tid`` 0: none given yet."""
+    """Transactions and what is owed to the CSMS. ``next_tid`` 0: none given yet.
+
+    ``closed``: msgpack of those that have ended and are told, newest last: so that storing the others costs nothing more.
+    """
 
     next_tid: int = 0
     next_number: int = 1
@@ -77,6 +84,7 @@ class Charging(Struct, frozen=True, omit_defaults=True):
     transactions: tuple[Tx, ...] = ()
     outbox: tuple[Event, ...] = ()
     remote_starts: tuple[RemoteStart, ...] = ()
+    closed: Raw = NOTHING
 
 
 class Connector(Struct, frozen=True, gc=False, array_like=True):
