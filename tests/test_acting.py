@@ -15,7 +15,7 @@ from ocpp_proxy.config import Config, LinkMatch, LinkRule
 from ocpp_proxy.core.assemble import Assembler, Ids
 from ocpp_proxy.hub.guard import NOT_ALLOWED
 from ocpp_proxy.model import ConfigError, Side
-from ocpp_proxy.records import Audited, FrameSeen, Source
+from ocpp_proxy.records import Audited, FrameSeen, Note, Source
 from ocpp_proxy.relay.link import Link
 from tests.desk import Desk, desk, reads
 from tests.relay.stage import SWITCH, UPGRADE, Peer, play, until
@@ -360,6 +360,10 @@ def test_a_changed_configuration_reaches_open_links_without_cutting_them(tmp_pat
             assert "nothing.py: no such file; the configuration before goes on" in await at.person.reload()
             await station.send(message(BEAT, None, True))
             assert (await reads(csms, 2, plain))[1] == b'[2,"1","Heartbeat",{"by":"rule"}]'
+            at.write_config(links=(), call_seconds=5.0, rules={"R07": "off"})
+            assert "changed: " in await at.person.reload()
+            notes = [json.loads(one.text) for one in seen(at) if isinstance(one, Note) and one.kind == "rules"]
+            assert notes[-1] == {"call_seconds": 5.0, "rules": {"R07": "off"}}      # where the spool is now
 
     play(body())
 
@@ -499,7 +503,8 @@ def test_requests_to_a_worker_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
             await reads(station, 1, heard)
             await until(lambda: len(at.commands._open) == 2)
             with pytest.raises(ConfigError, match="2 requests wait"):
-                await at.person.plugins()
+                await at.person.switch("throttle", True)
+            assert (await at.person.plugins(), "2 requests wait" in at.person.missing) == ([], True)
             assert [one.outcome for one in await asyncio.gather(*asked)] == ["timeout", "timeout"]
 
     play(body())

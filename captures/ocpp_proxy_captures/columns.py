@@ -82,6 +82,7 @@ class Batch:
         self.events: list[tuple[int, int, int, str, str, bytes]] = []
         self.beat_ns = 0
         self.message_count = 0
+        self.rules = ""                     # the last note of other rule settings
 
     @property
     def first_ns(self) -> int:
@@ -166,6 +167,8 @@ class Batch:
             body = _encode(_printable(msgspec.to_builtins(record)))
             identity = _printable(identity)
         self.events.append((self.no, time_ns, link_id, identity, kind, body))
+        if kind == "note" and record.kind == "rules":
+            self.rules = record.text
         if kind not in _SILENT:
             self.last = LastLine(self.no, "link" if kind in ("handshake", "link_closed", "note") else "other", link_id)
 

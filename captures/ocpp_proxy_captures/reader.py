@@ -57,9 +57,14 @@ class Reader(Traffic, Summaries, Marks, Log, ABC):
         return list(found.values())
 
     def facts(self) -> dict[str, str]:
-        """What ``meta`` says: tool_version, rules_version, rules_settings and others."""
+        """What ``meta`` says: tool_version, rules_version, rules_settings and others.
+
+        ``rules_change``: the first note of other rule settings, which says what held before; empty: they never changed.
+        """
         with self.reading() as con:
-            return {key: value or "" for key, value in con.execute("SELECT key, value FROM meta").fetchall()}
+            changes = con.execute("SELECT text FROM notes WHERE kind = 'rules' ORDER BY no LIMIT 1").fetchall()
+            known = {key: value or "" for key, value in con.execute("SELECT key, value FROM meta").fetchall()}
+            return {**known, "rules_change": changes[0][0] if changes else ""}
 
     def page(self, where: Filter | None, after: int, limit: int) -> list[Line]:
         """Up to ``limit`` lines that pass the filter, behind the first ``after`` of those."""

@@ -100,7 +100,7 @@ class DuckStore(Reader, Generic[P]):
         tables = batch.tables()
         apart = tables["pieces"].nbytes if "pieces" in tables else 0
         try:
-            self._transaction(tables, positions, changed, progress, batch.has_samples)
+            self._transaction(tables, positions, changed, progress, batch)
         except duckdb.Error as error:
             if not self._recovered(error, progress):
                 raise CaptureError(f"{self._file}: could not be written: {_first_line(error)}") from error
@@ -276,7 +276,7 @@ class DuckStore(Reader, Generic[P]):
 
     def _transaction(
         self, tables: dict[str, pa.Table], positions: Sequence[P], changed: Mapping[str, bytes | None], progress: Progress,
-        samples: bool,
+        batch: Batch,
     ) -> None:
         arrow = {f"new_{name}": table for name, table in tables.items()}
         if changed:
@@ -287,7 +287,7 @@ class DuckStore(Reader, Generic[P]):
             try:
                 for name in tables:
                     con.execute(f"INSERT INTO {CURRENT}.{name} BY NAME {_INSERTS[name]}")
-                if samples:
+                if batch.has_samples:
                     unpacked = _SAMPLES_APART if "pieces" in tables else _SAMPLES
                     con.execute(f"INSERT INTO {CURRENT}.samples " + unpacked.replace("{no}", str(self._progress.no)))
                 for one in newest(positions):
@@ -295,6 +295,9 @@ class DuckStore(Reader, Generic[P]):
                 if changed:
                     con.execute(f"DELETE FROM {CURRENT}.state WHERE key IN (SELECT key FROM new_state)")
                     con.execute(f"INSERT INTO {CURRENT}.state SELECT key, value FROM new_state WHERE value IS NOT NULL")
+                if batch.rules:
+                    con.execute(_NO_RULES)
+                    con.execute(_SET_RULES, [_without_before(batch.rules)])
                 con.execute(_SET_PROGRESS, [msgspec.json.encode(progress).decode()])
                 con.execute("COMMIT")
             except duckdb.Error as error:
@@ -367,7 +370,16 @@ class DuckStore(Reader, Generic[P]):
             os.umask(before)
 
 
+def _without_before(rules: str) -> str:
+    """The settings that a note states."""
+    stated: dict[str, Any] = msgspec.json.decode(rules)
+    stated.pop("before", None)
+    return msgspec.json.encode(stated).decode()
+
+
 _SET_PROGRESS = f"UPDATE {CURRENT}.meta SET value = ? WHERE key = 'progress'"
+_NO_RULES = f"DELETE FROM {CURRENT}.meta WHERE key = 'rules_settings'"
+_SET_RULES = f"INSERT INTO {CURRENT}.meta VALUES ('rules_settings', ?)"
 _SAMPLES = resource("samples.sql").replace("{source}", f"(SELECT * FROM {CURRENT}.wire WHERE no > {{no}})")
 _SAMPLES_APART = resource("samples.sql").replace("{source}", (
     "(SELECT * REPLACE (coalesce(payload, (SELECT TRY_CAST(string_agg(decode(data), '' ORDER BY part) AS JSON)"

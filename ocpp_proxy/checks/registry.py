@@ -137,9 +137,15 @@ class Dispatch:
     """Which rules a record can meet: tables made once from the registry and the settings."""
 
     def __init__(self, registry: Registry, settings: Settings) -> None:
-        self.severities = registry.severities(settings)
-        self.rules = {code: registry.rules[code] for code in sorted(registry.rules) if self.severities[code] is not None}
+        self.severities: dict[str, Severity | None] = {}
         self._tables: dict[tuple[str, str], Rules] = {}
+        self.take(registry, settings)
+
+    def take(self, registry: Registry, settings: Settings) -> None:
+        """Have other settings from now on; ``severities`` stays the same object. Raises ``ConfigError``."""
+        self.severities.update(registry.severities(settings))
+        self.rules = {code: registry.rules[code] for code in sorted(registry.rules) if self.severities[code] is not None}
+        self._tables.clear()
 
     def of(self, event: str, version: str = "") -> Rules:
         """The rules for an event, by code."""

@@ -1,7 +1,8 @@
 """The rules over a file: with the settings it was recorded with, and with care for what its masks hide.
 
-A capture says in its ``meta`` which rules judged it live; with those, judging it again gives the findings it holds. What
-the user sets now comes first. Findings that rest on masked values cannot be made again: they are carried over.
+A capture says in its ``meta`` which rules judged it live, and by notes where they changed; with those, judging it again
+gives the findings it holds. What the user sets now comes first. Findings that rest on masked values cannot be made again:
+they are carried over.
 """
 
 import re
@@ -11,28 +12,22 @@ import msgspec
 from msgspec import Struct, structs
 
 from ocpp_proxy.checks import REGISTRY
-from ocpp_proxy.checks.settings import OFF, RULE_SET, Settings
+from ocpp_proxy.checks.settings import RULE_SET, Settings
 from ocpp_proxy.cli.printing import talk
 from ocpp_proxy.cli.settings import DEFAULT
 from ocpp_proxy.cli.settings import Settings as Merged
 from ocpp_proxy.core.analyse import Analyser
 from ocpp_proxy.core.assemble import Ids
+from ocpp_proxy.core.ruling import KIND as RULES
+from ocpp_proxy.core.ruling import Stated, known, read
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields.registry import findings_of
 from ocpp_proxy.model import Finding, Severity
-from ocpp_proxy.records import Derived, Found, FrameSeen, MessageSeen, Record
+from ocpp_proxy.records import Derived, Found, FrameSeen, MessageSeen, Note, Record
 from ocpp_proxy.records import Source as Undecoded
 from ocpp_proxy.source import Source
 
-WORDS = frozenset((OFF, *(severity.label for severity in Severity)))
 _INDEX = re.compile(r"\[\d+\]")
-
-
-class Recorded(Struct, frozen=True):
-    """``rules_settings`` in ``meta``: what the recorder wrote of its configuration."""
-
-    call_seconds: float = 30.0
-    rules: dict[str, str] = {}
 
 
 class Judged(Struct):
@@ -64,11 +59,12 @@ async def judged(source: Source, merged: Merged, see: See | None = None) -> list
     facts = facts_of(source)
     live = recorded(facts, source.title)
     then, now = wanted(live, None), wanted(live, merged)
-    again = await _judge(source, then, see if now == then else None)
+    as_then = now == then and (not facts.get("rules_change") or over(Stated(), merged) == Stated())
+    again = await _judge(source, then, see if as_then else None)
     if not again.frames or not facts:
-        return again.findings if now == then else (await _judge(source, now, see)).findings
+        return again.findings if as_then else (await _judge(source, now, see, merged)).findings
     hidden = difference(again, await _stored(source), facts.get("rules_version") == RULE_SET)
-    fresh = again if now == then else await _judge(source, now, see)
+    fresh = again if as_then else await _judge(source, now, see, merged)
     return carried(fresh.findings, hidden, REGISTRY.severities(now), now.severities)
 
 
@@ -79,29 +75,33 @@ def facts_of(source: Source) -> Mapping[str, str]:
     return source.reader.facts() if isinstance(source, CaptureSource) else {}
 
 
-def recorded(facts: Mapping[str, str], title: str) -> Recorded:
-    """The rule settings a capture was judged with; says so when the rules have changed since."""
+def recorded(facts: Mapping[str, str], title: str) -> Stated:
+    """The rule settings a capture was judged with at its beginning; says so when the rules have changed since."""
     version = facts.get("rules_version", RULE_SET)
     if version != RULE_SET:
         talk(f"{title}: was recorded with rule set {safe_text(version, 20)}, is judged with rule set {RULE_SET}:"
              " findings may differ from those it holds")
     try:
-        found = msgspec.json.decode(facts.get("rules_settings", "{}"), type=Recorded)
+        change = facts.get("rules_change", "")
+        found = (read(change).before if change else None) or read(facts.get("rules_settings", "{}"))
     except msgspec.DecodeError as error:
         talk(f"{title}: its rule settings cannot be read ({safe_text(str(error), 100)}): judged with the settings of now")
-        return Recorded()
-    known = {code: word for code, word in found.rules.items() if code in REGISTRY.rules and word in WORDS}
-    return structs.replace(found, rules=known)
+        return Stated()
+    return known(found, REGISTRY)
 
 
-def wanted(live: Recorded, merged: Merged | None) -> Settings:
-    """The settings to judge with: what the user sets, else what was set when it was recorded."""
-    seconds, rules = live.call_seconds, live.rules
-    if merged is not None:
-        if merged.origins.get("call_seconds", DEFAULT) != DEFAULT:
-            seconds = merged.config.call_seconds
-        rules = {**rules, **merged.config.rules}
-    return Settings(call_seconds=seconds, severities=rules)
+def over(live: Stated, merged: Merged | None) -> Stated:
+    """What the user sets now, else what was set when it was recorded."""
+    if merged is None:
+        return live
+    seconds = merged.config.call_seconds if merged.origins.get("call_seconds", DEFAULT) != DEFAULT else live.call_seconds
+    return structs.replace(live, call_seconds=seconds, rules={**live.rules, **merged.config.rules})
+
+
+def wanted(live: Stated, merged: Merged | None) -> Settings:
+    """The settings to judge with, up to the first note of others."""
+    stated = over(live, merged)
+    return Settings(call_seconds=stated.call_seconds, severities=stated.rules)
 
 
 def difference(again: Judged, before: Sequence[Finding], same_rules: bool) -> Hidden:
@@ -152,12 +152,12 @@ def _cause(finding: Finding) -> Told:
     return finding.code, finding.blame, finding.identity, _INDEX.sub("[]", finding.path)
 
 
-async def _judge(source: Source, settings: Settings, see: See | None = None) -> Judged:
+async def _judge(source: Source, settings: Settings, see: See | None = None, merged: Merged | None = None) -> Judged:
     analyser = Analyser(settings, Ids(), None)
     found: dict[int, Finding] = {}
     result = Judged([], set(), set())
     out: list[Record] = []
-    async for record in _sources(source):
+    async for record in _sources(source, merged):
         masked = isinstance(record, FrameSeen) and record.frame.masked
         if isinstance(record, FrameSeen) and masked:
             result.frames.add(record.frame.frame_id)
@@ -183,9 +183,12 @@ async def _stored(source: Source) -> list[Finding]:
     return [found[number] for number in sorted(found)]
 
 
-async def _sources(source: Source) -> AsyncIterator[Undecoded]:
-    """What came in; what was derived from it is derived anew."""
+async def _sources(source: Source, merged: Merged | None) -> AsyncIterator[Undecoded]:
+    """What came in; what was derived from it is derived anew. What the user sets now comes before what notes state."""
     async for batch in source.records():
         for record in batch:
-            if not isinstance(record, Derived):
+            if isinstance(record, Note) and record.kind == RULES and merged is not None:
+                stated = over(read(record.text), merged)
+                yield structs.replace(record, text=msgspec.json.encode(stated).decode())
+            elif not isinstance(record, Derived):
                 yield record

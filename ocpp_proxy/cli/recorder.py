@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-import msgspec
 import ocpp_proxy_captures
 
 from ocpp_proxy import __version__
 from ocpp_proxy.checks.settings import RULE_SET
 from ocpp_proxy.config import Config
+from ocpp_proxy.core.reloading import rules_text
 from ocpp_proxy.core.watching import Watcher
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.hub import instance, recorder
@@ -26,7 +26,7 @@ def open_store(config: Config) -> Store | None:
         return None
     meta = {
         "tool_version": __version__, "rules_version": RULE_SET,
-        "rules_settings": msgspec.json.encode({"call_seconds": config.call_seconds, "rules": config.rules}).decode(),
+        "rules_settings": rules_text(config),
     }
     return ocpp_proxy_captures.open_store(path, Position, config.capture, meta)
 

@@ -13,6 +13,8 @@ from ocpp_proxy.core.conversation import Conversation
 from ocpp_proxy.core.exchanges import abandoned
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.masking import Masker
+from ocpp_proxy.core.ruling import KIND as RULES
+from ocpp_proxy.core.ruling import PIECE, Ruling
 from ocpp_proxy.model import Frame, Opcode
 from ocpp_proxy.records import (
     Audited,
@@ -42,6 +44,7 @@ class Analyser:
 
     def __init__(self, settings: Settings, ids: Ids, masker: Masker | None, registry: Registry = REGISTRY) -> None:
         self._core = Conversation(settings, ids, masker, registry)
+        self._ruling = Ruling(self._core, registry)
         self._message = self._core.message
 
     @property
@@ -165,6 +168,9 @@ class Analyser:
 
     def _note(self, record: Note, out: list[Record]) -> None:
         core = self._core
+        if record.kind == RULES:
+            self._ruling.noted(record, out)
+            return
         out.append(record)
         link = core.links.get(record.link_id) or LinkState()
         if record.kind in _OWN_ANSWER:
@@ -194,10 +200,11 @@ class Analyser:
 
     def changed(self) -> dict[str, bytes | None]:
         """State pieces changed since the last call: key -> bytes, None: forget it. Keys start with ``n/``."""
-        return self._core.changed()
+        return self._core.changed() | self._ruling.changed()
 
     def restore(self, pieces: Mapping[str, bytes]) -> None:
         """Take over what ``changed`` gave."""
-        self._core.restore(pieces)
+        self._ruling.restore(pieces)
+        self._core.restore({name: piece for name, piece in pieces.items() if name != PIECE})
 
 

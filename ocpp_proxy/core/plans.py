@@ -42,6 +42,12 @@ class Plans:
         self._dispatch = dispatch
         self.tables: dict[str, tuple[dict[str, Plan], ...]] = {version: ({}, {}, {}, {}) for version in ("", *VERSIONS)}
 
+    def forget(self) -> None:
+        """The rules are others: make them anew."""
+        for table in self.tables.values():
+            for plans in table:
+                plans.clear()
+
     def of(self, version: str, place: int, action: str) -> Plan:
         """The plan; ``place``: 0 Call of the station, 1 of the CSMS, 2 answer of the station, 3 of the CSMS."""
         table = self.tables[version][place]

@@ -1,13 +1,19 @@
 """What of a configuration a running proxy takes over when it is read again, and what has to wait for a restart."""
 
+import msgspec
 from msgspec import Struct, structs
 
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.isolation import isolated
 
 LIVE = ("enable", "links", "plugins", "rules", "call_seconds")
-AT_START = ("rules", "call_seconds")        # plugins have them at once, the recorder when it starts
+RULES = "rules"                             # kind of the notes that say which rule settings hold from there on
 RELOAD_FILE = "reload.json"                 # in the instance folder
+
+
+def rules_text(config: Config) -> str:
+    """The rule settings of a configuration, as notes and captures state them (``core.ruling.Stated``)."""
+    return msgspec.json.encode({"call_seconds": config.call_seconds, "rules": config.rules}).decode()
 
 
 class Reloaded(Struct, frozen=True):
@@ -29,8 +35,6 @@ def taken(before: Config, fresh: Config) -> tuple[Config, str]:
     said = []
     if live:
         said.append(f"changed: {', '.join(live)}")
-    if late := [name for name in live if name in AT_START]:
-        said.append(f"for findings when the recorder starts again: {', '.join(late)}")
     if restart:
         said.append(f"needs a restart: {', '.join(restart)}")
     return after, "; ".join(said) or "the configuration has not changed"

@@ -17,6 +17,7 @@ from ocpp_proxy.api import Answer, Call, CallError, CallResult, Drop, Message, R
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.hands import HAND, Breakpoint, Hands, Outcome
 from ocpp_proxy.core.isolation import part_of
+from ocpp_proxy.core.reloading import RULES, rules_text
 from ocpp_proxy.core.seats import Chain, Installed, words
 from ocpp_proxy.model import ConfigError, PluginError, Side
 from ocpp_proxy.relay.choosing import Chooser
@@ -286,6 +287,7 @@ class Acts:
             self._env.config = structs.replace(
                 self._env.config, call_seconds=config.call_seconds, enable=config.enable, links=config.links,
                 plugins=config.plugins, rules=config.rules)
+            self._env.note(RULES, rules_text(config))
             for link in self._links():
                 if link.plugged is not None:
                     link.plugged.onion.call_time(int(config.call_seconds * 1e9))

@@ -16,6 +16,7 @@ import msgspec
 
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.isolation import part_of
+from ocpp_proxy.core.reloading import RULES, rules_text
 from ocpp_proxy.model import ConfigError, PluginError
 from ocpp_proxy.relay import hook_mark
 from ocpp_proxy.relay.acts import Acts
@@ -87,6 +88,7 @@ async def _serve(
     if alive_fd >= 0:
         loop.add_reader(alive_fd, orphaned)
     relay = Relay(config, folder, sockets, worker)
+    relay.env.note(RULES, rules_text(config))
     watchdog, commands = None, None
     if chooser is not None:
         mark = hook_mark.path_of(folder, worker)

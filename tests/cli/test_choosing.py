@@ -157,7 +157,7 @@ def test_what_a_running_proxy_takes_over() -> None:
     fresh = Config(upstream="ws://b", call_seconds=5, enable=())
     assert taken(before, fresh) == (
         Config(upstream="ws://a", call_seconds=5, enable=()),
-        "changed: call_seconds, enable; for findings when the recorder starts again: call_seconds; needs a restart: upstream")
+        "changed: call_seconds, enable; needs a restart: upstream")
     isolated = Config(upstream="ws://a", enable=("throttle",), links=(LinkRule(isolate=True, listen="9001"),))
     assert taken(before, isolated) == (
         before, "needs a restart: links (isolated rules have come, gone, or listen elsewhere)")

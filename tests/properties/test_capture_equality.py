@@ -3,10 +3,12 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from ocpp_proxy_captures import CaptureSource
 from ocpp_proxy_captures.reader import FileReader
 
@@ -19,7 +21,9 @@ from ocpp_proxy.config import CaptureConfig, Config
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.core.pipeline import Pipeline
-from ocpp_proxy.records import lines
+from ocpp_proxy.core.ruling import KIND as RULES
+from ocpp_proxy.records import Note, lines
+from ocpp_proxy.wire.spool import Kind, NoteBody, SpoolRecord, encode_body
 from tests.core.feeds import wire_frame
 from tests.core.streams import SECOND, findings, play
 from tests.properties.recording import KEY, Recording, record, rows, source_records, stored_findings, told
@@ -154,3 +158,59 @@ def test_the_lines_of_a_capture_are_those_of_the_stream(tmp_path: Path, seed: in
     assert reader.page(None, 0, len(live) + 1) == stored
     reader.close()
     assert stored == live
+
+
+def ruled(spool: list[SpoolRecord], notes: Mapping[int, Mapping[str, object]]) -> list[SpoolRecord]:
+    """The stream with notes about rule settings in it, before the records at these places."""
+    out: list[SpoolRecord] = []
+    for place, record_ in enumerate(spool):
+        if place in notes:
+            body = encode_body(NoteBody(RULES, json.dumps(notes[place])))
+            out.append(structs.replace(record_, kind=Kind.NOTE, direction=0, link=0, offset=0, data=body))
+        out.append(record_)
+    return [structs.replace(record_, seq=number) for number, record_ in enumerate(out, spool[0].seq)]
+
+
+LOUD: dict[str, object] = {"call_seconds": 2.0, "rules": {"R07": "critical", "R01": "off"}}
+PLAIN: dict[str, object] = {"call_seconds": 30.0, "rules": {}}
+
+
+@SEEDS
+def test_settings_that_change_on_the_way_are_judged_by_where_they_held(tmp_path: Path, seed: int) -> None:
+    spool = ruled(mixed(seed, 300), {0: PLAIN, 150: LOUD, 151: LOUD, 400: PLAIN})
+    path = record(tmp_path / "a.duckdb", spool, meta=meta())
+    live = stored_findings(path)
+    assert live not in [stored_findings(record(tmp_path / f"{number}.duckdb", mixed(seed, 300), rules=settings)) for
+                        number, settings in enumerate((Settings(), Settings(call_seconds=2.0, severities={"R01": "off"})))]
+    assert checked(path) == live
+    killed = Recording(tmp_path / "killed.duckdb", meta=meta())
+    killed.write(spool, range(23, len(spool), 37), kill=True)
+    assert rows(killed.close()) == rows(path)
+
+
+def test_a_change_stands_in_the_capture_with_what_held_before(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.duckdb", ruled(mixed(2, 200), {0: PLAIN, 100: LOUD, 101: LOUD}), meta=meta())
+    reader = FileReader(path)
+    facts = reader.facts()
+    noted = [record_ for batch in reader.records() for record_ in batch if isinstance(record_, Note) and record_.kind == RULES]
+    reader.close()
+    (change,) = noted
+    assert json.loads(change.text) == {**LOUD, "before": {**PLAIN, "before": None}}
+    assert (json.loads(facts["rules_settings"]), facts["rules_change"]) == (LOUD, change.text)
+    off = Settings(severities={"R07": "off", "R01": "off"})
+    quiet = stored_findings(record(tmp_path / "b.duckdb", mixed(2, 200), rules=off))
+    assert not {finding[0] for finding in quiet} & {"R07", "R01"}
+    assert checked(path, call_seconds=30.0, rules__R07="off", rules__R01="off") == quiet
+
+
+def test_what_waits_longer_than_the_new_limit_falls_due_with_the_note(tmp_path: Path) -> None:
+    traffic = Traffic(5)
+    traffic.tunnel(1)
+    traffic.data(1, 0, wire_frame(b'[2,"1","Heartbeat",{}]'))
+    traffic.now += 10 * SECOND
+    traffic.body(Kind.NOTE, 0, 0, NoteBody(RULES, json.dumps({**LOUD, "rules": {"R07": "hint", "Z99": "error"}})))
+    at_ns = traffic.now
+    path = record(tmp_path / "a.duckdb", traffic.records, meta=meta())
+    live = stored_findings(path)
+    assert [(one[0], one[5]) for one in live if one[0] == "R07"] == [("R07", at_ns)]
+    assert checked(path) == live

@@ -18,7 +18,7 @@ import pytest
 
 from ocpp_proxy.config import Config, LimitsConfig
 from ocpp_proxy.wire.spool import Kind
-from tests.relay.stage import SWITCH, UPGRADE, bound, ends, of, read_spool, stream
+from tests.relay.stage import SWITCH, UPGRADE, bound, ends, notes, of, read_spool, stream
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 15.0
@@ -147,7 +147,8 @@ def test_after_kill_9_everything_a_peer_received_is_in_the_spool(tmp_path: Path,
 
 
 def test_sigterm_drains_and_says_goodbye_in_the_spool(tmp_path: Path) -> None:
-    with worker(tmp_path, Config(host="preserve", limits=LimitsConfig(drain_seconds=0.3))) as w:
+    limits = LimitsConfig(drain_seconds=0.3)
+    with worker(tmp_path, Config(host="preserve", limits=limits, call_seconds=7.0, rules={"R07": "hint"})) as w:
         station, csms = w.tunnel()
         w.process.send_signal(signal.SIGTERM)
         station.sendall(b"still open")
@@ -155,6 +156,8 @@ def test_sigterm_drains_and_says_goodbye_in_the_spool(tmp_path: Path) -> None:
         assert csms.recv(10) == b"" and station.recv(10) == b""
         assert w.end() == b"" and w.process.returncode == 0
         records = read_spool(tmp_path / "spool")
+        (held,) = notes(records[:1])
+        assert (held.kind, held.text) == ("rules", '{"call_seconds":7.0,"rules":{"R07":"hint"}}')
         assert [end.how for end in ends(records)] == ["shutdown", "shutdown"]
         assert not any(end.first for end in ends(records)) and records[-1].kind is Kind.BEAT
         stats = json.loads((tmp_path / "relay-0.json").read_bytes())
