@@ -14,10 +14,11 @@ NOTHING = Raw(b"\xc0")                      # msgpack nil
 class Tx(Struct, frozen=True, gc=False, array_like=True):
     """A transaction. ``connector`` is 1.6's, ``evse`` and ``evse_connector`` are 2.0.1's.
 
-    ``state``: pending (begun, not told), waiting (B: not authorised or not plugged in yet), open, ended, refused (B: the
-    1.6 CSMS did not take it). ``key``: what a repetition of its Start is known by; ``stop_key`` the same of its end.
+    ``state``: pending (begun, not told), waiting (B: not authorised or not plugged in yet), open, ending (B: its end is not
+    told yet), ended, refused (B: the 1.6 CSMS did not take it). ``key``: what a repetition of its Start is known by;
+    ``stop_key`` the same of its end.
     ``register``: last energy register in Wh. ``flags``: offline, orphan, adopted, maybe_duplicate, deauthorized, remote_stop,
-    no_meter_start ... ``seqs``: B: numbers of events seen last, newest at the end.
+    no_meter_start ... ``seqs``: B: number of its first event, then those between that one and ``next_seq`` that never came.
     """
 
     tid: int
@@ -42,6 +43,7 @@ class Tx(Struct, frozen=True, gc=False, array_like=True):
     at_ns: int = 0                          # of the last change
     told: bytes = b""                       # JSON of the idTagInfo that its Start was answered with; empty: not answered yet
     last_key: int = 0                       # what a repetition of its last MeterValues is known by
+    latest: int = 0                         # B: time of its newest event, ms since the epoch
 
 
 class Event(Struct, frozen=True, gc=False, array_like=True):
@@ -58,6 +60,7 @@ class Event(Struct, frozen=True, gc=False, array_like=True):
     attempts: int = 0
     due_ns: int = 0
     parked: bool = False
+    uid: str = ""                           # B: of its transaction, whose tid is not known yet
     kind: str = ""                          # Started, Updated or Ended
 
 
