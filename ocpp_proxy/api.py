@@ -4,7 +4,7 @@ A plugin is a class; one instance lives as long as one link. It overrides the ho
 Hooks are plain functions, do no I/O and have 50 ms. What one raises is a finding, and the message goes on as ``on_error`` says.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import msgspec
@@ -268,6 +268,11 @@ class Plugin:
     def migrate(cls, version: int, values: Any) -> Any:
         """The State made of plain ``values`` that ``version`` stored. By default: those fields that State still has."""
         return msgspec.convert(values, cls.State)
+
+    @classmethod
+    def unused(cls, options: Any) -> Collection[str]:
+        """Names of hooks that have nothing to do with these options: they are not called. By default none."""
+        return ()
 
     def on_open(self, context: Context, opening: Opening) -> Entrance:
         """A charger dials; nothing can be sent yet. The first ``Refuse`` or ``Redirect`` of a chain decides."""

@@ -296,7 +296,9 @@ class Seat:
         self.kind = type(plugin)
         made = self.call("its State", self.kind.State) if self.kind.State is not Plugin.State else None
         self.context.state = made if made is not FAILED else None
-        self.hooks = hooks_of(type(plugin))
+        hooks = hooks_of(self.kind)
+        made = self.call("unused", lambda: hooks.difference(self.kind.unused(installed.options)))
+        self.hooks: frozenset[str] = made if made is not FAILED else hooks
         self.on_call = plugin.on_call if "on_call" in self.hooks else None
         self.on_answer = plugin.on_answer if "on_answer" in self.hooks else None
         self.on_send = plugin.on_send if "on_send" in self.hooks else None

@@ -85,6 +85,7 @@ def test_what_a_class_says_about_itself_is_this(name: str) -> None:
 
 def test_further_names_are_these() -> None:
     assert " ".join(inspect.signature(api.Plugin.migrate).parameters) == "version values"
+    assert " ".join(inspect.signature(api.Plugin.unused).parameters) == "options"
     assert api.Plugin.State.__struct_fields__ == api.Plugin.Options.__struct_fields__ == ()
     assert get_args(api.Loss) == ("dropped", "shortened", "invented")
     assert get_args(api.Message) == (api.Call, api.CallResult, api.CallError, api.Send, api.Malformed)

@@ -327,6 +327,23 @@ def test_a_plugin_that_cannot_be_made_is_told() -> None:
     assert play(Broken, "! plugin-failed\nx", on_error="close").disconnected
 
 
+def test_hooks_without_a_use_are_not_called() -> None:
+    class Deaf(First):
+        @classmethod
+        def unused(cls, options: Any) -> list[Any]:
+            return ["on_call"]
+
+    class Failing(First):
+        @classmethod
+        def unused(cls, options: Any) -> list[Any]:
+            return [[]]
+
+    text = '> [2,"1","A",{}]\n=> [2,"1","A",{}]\n< [3,"1",{}]\n<= [3,"1",{"by":"a()"}]'
+    assert play(Deaf, text).findings == []
+    both = '! plugin-failed\n> [2,"1","A",{}]\n=> [2,"1","A",{"by":"a"}]\n< [3,"1",{}]\n<= [3,"1",{"by":"a()"}]'
+    assert [code for code, _ in play(Failing, both).findings] == ["plugin-failed"]
+
+
 def test_one_that_fails_after_its_answer_lets_the_message_go() -> None:
     play(deciding(raising_after), f"""
         > {BEAT}
