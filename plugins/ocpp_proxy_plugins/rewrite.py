@@ -31,6 +31,10 @@ from ocpp_proxy.spec.selection import Place, Selection, select
 MOST_TEXT = 500                             # characters of a text that a pattern is tried on
 MOST_WHOLE = 65_536                         # characters of a malformed text that patterns are tried on
 MOST_LOST = 100                             # losses told of one message
+_SERVED = {
+    "on_call": ("call", "any"), "on_answer": ("answer", "error", "any"), "on_send": ("send", "any"),
+    "on_malformed": ("malformed",),
+}
 Lose = Callable[..., None]                  # path, reason, what
 _properties = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _value = msgspec.json.decode
@@ -354,6 +358,12 @@ class Rewrite(Plugin):
 
     def __init__(self) -> None:
         self._rules: dict[tuple[Side, str], list[Meant]] = {}
+
+    @classmethod
+    def unused(cls, options: Any) -> set[str]:
+        """The hooks for kinds of messages that no rule is about."""
+        kinds = {rule.message for rule in options.rules}
+        return {hook for hook, served in _SERVED.items() if kinds.isdisjoint(served)}
 
     def on_call(self, context: Context, sender: Side, call: Call) -> Verdict:
         """Calls."""

@@ -127,6 +127,17 @@ def test_what_a_rule_does_not_decode_makes_no_difference(
     assert lazy.losses == whole.losses
 
 
+@pytest.mark.parametrize(("kinds", "unused"), [
+    (("call",), "on_answer on_malformed on_send"), (("error", "send"), "on_call on_malformed"),
+    (("any",), "on_malformed"), (("any", "malformed"), ""), ((), "on_answer on_call on_malformed on_send"),
+])
+def test_hooks_that_no_rule_is_about_are_unused(kinds: tuple[Any, ...], unused: str) -> None:
+    steps: dict[str, Any] = {"malformed": {"op": "replace", "path": "$", "pattern": "a", "with": "b"}}
+    rules = [{"message": kind, "do": [steps.get(kind, {"op": "delete", "path": "$.a"})]} for kind in kinds]
+    installed, _ = configured("rewrite", {"rules": rules})
+    assert " ".join(sorted(Rewrite.unused(installed.options))) == unused
+
+
 def test_which_messages() -> None:
     mark = {"op": "set", "path": "$.m", "value": 1}
     play(Rewrite, """
