@@ -8,7 +8,7 @@ WITH read AS (
             "value": "VARCHAR", "measurand": "VARCHAR", "phase": "VARCHAR", "context": "VARCHAR", "location": "VARCHAR",
             "unit": "VARCHAR", "unitOfMeasure": {"unit": "VARCHAR", "multiplier": "INTEGER"}}]}]}') AS body
   FROM {source}
-  WHERE mtype = 2 AND action IN ('MeterValues', 'StopTransaction', 'TransactionEvent')),
+  WHERE mtype = 2 AND action IN ('MeterValues', 'StopTransaction', 'TransactionEvent') AND verdict IS DISTINCT FROM 'translated'),
 entry AS (SELECT * EXCLUDE body, unnest(coalesce(body.meterValue, body.transactionData)) AS m FROM read),
 sample AS (
   SELECT * EXCLUDE m, TRY_CAST(m.timestamp AS TIMESTAMPTZ) AS sampled_at, unnest(m.sampledValue) AS s FROM entry),

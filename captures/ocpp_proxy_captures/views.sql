@@ -28,10 +28,17 @@ FROM wire WHERE msg_no IS NOT NULL AND built & 4 > 0
 -- end of large payloads
 ;
 
+-- Where a bridge speaks another OCPP version to the CSMS than to the station: the version of the CSMS's leg. What is said in it there
+-- is a translation (or what it was made from): transactions and meter values are those of the station's leg.
+CREATE OR REPLACE VIEW far_legs AS
+SELECT DISTINCT link_id, json_extract_string(body, '$.link.csms_protocol') AS protocol FROM events
+WHERE kind IN ('handshake', 'link_opened') AND json_extract_string(body, '$.link.csms_protocol') <> '';
+
 CREATE OR REPLACE VIEW meter_values AS
 SELECT s.msg_no, m.link_id, m.identity, m.ts, m.tx_id, m.protocol, s.evse, s.sampled_at, s.measurand, s.phase, s.context,
        s.location, s.value, s.unit
-FROM samples s JOIN messages m ON m.msg_no = s.msg_no;
+FROM samples s JOIN messages m ON m.msg_no = s.msg_no
+ANTI JOIN far_legs f ON f.link_id = m.link_id AND f.protocol = m.protocol;
 
 CREATE OR REPLACE VIEW links AS
 WITH opened AS (SELECT link_id, ts AS opened_at, no, body FROM events WHERE kind = 'link_opened'),
@@ -52,7 +59,8 @@ SELECT link_id, coalesce(json_extract_string(link, '$.identity'), '') AS identit
        TRY_CAST(json_extract_string(link, '$.status') AS INTEGER) AS handshake_status,
        TRY_CAST(json_extract_string(link, '$.handshake_ms') AS DOUBLE) AS handshake_ms,
        json_extract_string(link, '$.station_tls.version') AS tls_version,
-       json_extract_string(link, '$.station_tls.cipher') AS tls_cipher, no
+       json_extract_string(link, '$.station_tls.cipher') AS tls_cipher,
+       nullif(json_extract_string(link, '$.csms_protocol'), '') AS csms_protocol, no
 FROM known;
 
 CREATE OR REPLACE VIEW notes AS
@@ -78,9 +86,10 @@ WITH lost AS (
          json_extract_string(body, '$.what') AS what, json_extract_string(body, '$.reason') AS reason
   FROM events WHERE kind = 'lost'),
 told AS (
-  SELECT l.no, coalesce(max(w.msg_no) FILTER (w.no < l.no), min(w.msg_no)) AS msg_no, min(w.identity) AS identity
+  SELECT l.no, coalesce(max(w.msg_no) FILTER (w.no < l.no), min(w.msg_no)) AS msg_no, min(w.identity) AS identity,
+         coalesce(arg_max(w.frame_id, w.msg_no) FILTER (w.no < l.no), arg_min(w.frame_id, w.msg_no)) AS frame_id
   FROM lost l JOIN wire w ON w.link_id = l.link_id AND w.message_id = l.message_id AND w.msg_no IS NOT NULL GROUP BY l.no)
-SELECT l.no, l.ts, l.link_id, t.identity, t.msg_no, l.plugin, l.action, l.message_id, l.path, l.what, l.reason
+SELECT l.no, l.ts, l.link_id, t.identity, t.msg_no, t.frame_id, l.plugin, l.action, l.message_id, l.path, l.what, l.reason
 FROM lost l LEFT JOIN told t ON t.no = l.no;
 
 -- What people did. identity: of the link, where it is about one.
@@ -129,7 +138,8 @@ WITH told AS MATERIALIZED (
   FROM (SELECT msg_no, call_no, identity, mtype, action, ts, evse_id, connector_id, tx_id, id_token,
                json_extract_string(payload, ['$.transactionId', '$.idTagInfo.status', '$.meterStart', '$.meterStop', '$.reason',
                  '$.eventType', '$.seqNo', '$.transactionInfo.stoppedReason']) AS said
-        FROM messages WHERE (mtype = 2 AND action IN ('StartTransaction', 'StopTransaction', 'TransactionEvent'))
+        FROM messages m ANTI JOIN far_legs f ON f.link_id = m.link_id AND f.protocol = m.protocol
+        WHERE (mtype = 2 AND action IN ('StartTransaction', 'StopTransaction', 'TransactionEvent'))
           OR (mtype = 3 AND action IN ('StartTransaction', 'StopTransaction')))),
 call16 AS (
   SELECT c.msg_no, c.identity, c.action, c.ts, c.connector_id, c.id_token, c.meter, c.reason, r.status,

@@ -12,7 +12,7 @@ from ocpp_proxy.core.seen_chargers import SeenChargers, loads
 from ocpp_proxy.core.seen_findings import SeenFindings
 from ocpp_proxy.core.seen_transactions import ASKED as OF_TRANSACTIONS
 from ocpp_proxy.core.seen_transactions import SeenTransactions
-from ocpp_proxy.model import Message
+from ocpp_proxy.model import Link, Message
 from ocpp_proxy.records import (
     Beat,
     ExchangeDone,
@@ -35,6 +35,7 @@ class Overview:
         self._findings = SeenFindings()
         self._transactions = SeenTransactions()
         self._now = 0
+        self._far: dict[int, str] = {}      # links with a bridge: the protocol of the CSMS's leg
 
     @property
     def forgotten(self) -> int:
@@ -58,16 +59,23 @@ class Overview:
                 case LinkOpened(link):
                     self._reached(link.opened_ns)
                     self._chargers.opened(link)
+                    self._legs(link)
                 case Handshake():
                     self._reached(record.time_ns)
                     self._chargers.shaken(record)
+                    self._legs(record.link)
                 case LinkClosed(time_ns=time_ns, link_id=link_id):
                     self._reached(time_ns)
                     self._chargers.closed(link_id, time_ns)
+                    self._far.pop(link_id, None)
                 case Beat(time_ns):
                     self._reached(time_ns)
                 case _:
                     pass
+
+    def _legs(self, link: Link) -> None:
+        if link.csms_protocol:
+            self._far[link.link_id] = link.csms_protocol
 
     def _reached(self, time_ns: int) -> None:
         self._now = max(self._now, time_ns)
@@ -75,6 +83,9 @@ class Overview:
     def _message(self, message: Message) -> None:
         action = message.action
         if not message.identity:            # of a link whose head was lost: nobody's
+            return
+        if self._far and self._far.get(message.link_id) == message.protocol:
+            self._chargers.message(message, None, far=True)         # a translation, or what one was made from
             return
         if action in OF_TRANSACTIONS:
             payload = loads(message.payload) if message.mtype in (2, 3) else None

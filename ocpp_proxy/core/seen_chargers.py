@@ -118,11 +118,14 @@ class SeenChargers:
         if charger is not None and held.seen_ns > charger.seen_ns:
             charger.seen_ns = held.seen_ns
 
-    def message(self, message: Message, payload: object) -> None:
-        """A message of a charger with an identity; ``payload`` decoded where ``ASKED`` names its action, else None."""
+    def message(self, message: Message, payload: object, far: bool = False) -> None:
+        """A message of a charger with an identity; ``payload`` decoded where ``ASKED`` names its action, else None.
+
+        ``far``: on the CSMS's leg of a bridge, so that it says nothing about the charger itself.
+        """
         charger = self._charger(message.identity)
         charger.messages += 1
-        charger.protocol = message.protocol or charger.protocol
+        charger.protocol = message.protocol if message.protocol and not far else charger.protocol
         _step(charger, message.time_ns // STEP_NS)
         time_us = message.time_ns // 1000
         charger.first_us, charger.last_us = min(charger.first_us, time_us), max(charger.last_us, time_us)
@@ -133,6 +136,8 @@ class SeenChargers:
             if len(charger.waiting) > WAITING:
                 del charger.waiting[next(iter(charger.waiting))]
                 charger.errors += 1
+            if far:
+                return
             if message.action == "BootNotification":
                 charger.boot = boot_of(payload)
             elif message.action == "StatusNotification":

@@ -24,8 +24,8 @@ def shipped_sql() -> dict[str, str]:
     return {name: item.read_text(encoding="utf-8") for name, item in found.items()}
 
 
-def test_there_are_24_and_each_names_itself() -> None:
-    assert [query.number[:2] for query in queries()] == [f"{number:02d}" for number in range(1, 25)]
+def test_there_are_26_and_each_names_itself() -> None:
+    assert [query.number[:2] for query in queries()] == [f"{number:02d}" for number in range(1, 27)]
     assert {f"{query.number}.sql" for query in queries()} == {name for name in shipped_sql() if name[0].isdigit()}
     assert [row[0] for row in query_list()] == [query.name for query in queries()]
     assert find("overview") is find("01_overview") is not None

@@ -8,11 +8,11 @@ from ocpp_proxy.model import ConfigError
 
 
 def test_the_ready_queries_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(ready().rows) == 24
+    assert len(ready().rows) == 26
     assert run_app(["query", "--list"]) == 0
     assert "\noverview " in capsys.readouterr().out
     assert run_app(["query", "--list", "--json"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 24
+    assert len(capsys.readouterr().out.splitlines()) == 26
 
 
 @pytest.mark.parametrize("question", ["overview", "unanswered", "SELECT 1", "select * from messages"])

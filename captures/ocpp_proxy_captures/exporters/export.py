@@ -9,6 +9,7 @@ from msgspec import structs
 
 from ocpp_proxy.fields import Filter
 from ocpp_proxy.fields import compile as compile_filter
+from ocpp_proxy.fields.registry import link_of
 from ocpp_proxy.model import CaptureError, ConfigError, Link
 from ocpp_proxy.records import Found, FrameSeen, Line, LinkOpened, MessageSeen, Record
 from ocpp_proxy.source import Bookmark, Source
@@ -19,7 +20,8 @@ from ocpp_proxy_captures.redact import Redactor
 from ocpp_proxy_captures.writer import open_store
 
 PAGE = 2_000
-_WRITERS: dict[str, Callable[[Line, Bookmark | None], bytes | None]] = {".jsonl": trace_line, ".txt": text_line}
+_Writer = Callable[[Line, Bookmark | None, Link | None], bytes | None]
+_WRITERS: dict[str, _Writer] = {".jsonl": trace_line, ".txt": text_line}
 
 
 async def export(source: Source, target: Path, where: Filter | None, redact: bool) -> int:
@@ -46,15 +48,15 @@ async def export(source: Source, target: Path, where: Filter | None, redact: boo
 
 
 async def _text(
-    source: Source, target: Path, where: Filter | None, redactor: Redactor | None,
-    write: Callable[[Line, Bookmark | None], bytes | None],
+    source: Source, target: Path, where: Filter | None, redactor: Redactor | None, write: _Writer,
 ) -> int:
     count, marks = 0, await _marks(source, redactor)
+    links = {link.link_id: link for link in await source.links() if link.csms_protocol}
     with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         async for batch in _lines(source, where):
             for line in batch:
                 shown = redactor.line(line) if redactor else line
-                text = write(shown, marks.get(_msg_no(line))) if shown else None
+                text = write(shown, marks.get(_msg_no(line)), links.get(link_of(line)) if links else None) if shown else None
                 if text is not None and shown is not None:
                     file.write(text)
                     count += isinstance(shown.record, MessageSeen)

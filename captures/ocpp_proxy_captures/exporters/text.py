@@ -1,7 +1,7 @@
 """One readable line per message (findings below it), loss and audit. Every text of a peer goes through ``safe_text``."""
 
 from ocpp_proxy.escape import safe_text
-from ocpp_proxy.model import Side
+from ocpp_proxy.model import Link, Side
 from ocpp_proxy.records import Audited, Line, Lost, MessageSeen
 from ocpp_proxy.source import Bookmark
 from ocpp_proxy_captures.exporters.trace import stamp
@@ -9,8 +9,11 @@ from ocpp_proxy_captures.exporters.trace import stamp
 _TYPES = {0: "?", 2: "CALL", 3: "RESULT", 4: "ERROR", 5: "RESULTERROR", 6: "SEND"}
 
 
-def text_line(line: Line, mark: Bookmark | None = None) -> bytes | None:
-    """The line of a message with its findings and its bookmark, of a loss or an audit; None for any other line."""
+def text_line(line: Line, mark: Bookmark | None = None, link: Link | None = None) -> bytes | None:
+    """The line of a message with its findings and its bookmark, of a loss or an audit; None for any other line.
+
+    ``link``: of the message. Where its legs speak two versions that of the message is told, and translations are indented.
+    """
     if isinstance(line.record, Lost | Audited):
         return _aside(line.record)
     if not isinstance(line.record, MessageSeen):
@@ -19,10 +22,12 @@ def text_line(line: Line, mark: Bookmark | None = None) -> bytes | None:
     arrow = "->" if message.sender is Side.STATION else "<-"
     words = [
         stamp(message.time_ns), safe_text(message.identity, 48) or "-", arrow, _TYPES.get(message.mtype, "?"),
+        safe_text(message.protocol, 20) if link is not None and link.csms_protocol else "",
         safe_text(message.action, 64), safe_text(message.message_id, 48), safe_text(message.error_code, 64),
         safe_text(message.error_desc, 255), safe_text(message.payload),
     ]
-    out = [" ".join(word for word in words if word)]
+    made = line.frame is not None and line.frame.verdict == "translated"
+    out = ["    " * made + " ".join(word for word in words if word)]
     for finding in line.findings:
         where = f" at {safe_text(finding.path, 200)}" if finding.path else ""
         out.append(f"    ! {safe_text(finding.code, 8)} {finding.severity.label}, {finding.blame}:"

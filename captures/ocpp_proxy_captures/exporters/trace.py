@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from ocpp_proxy.model import Message, Side
+from ocpp_proxy.model import Link, Message, Side
 from ocpp_proxy.records import Audited, Line, Lost, MessageSeen
 from ocpp_proxy.source import Bookmark
 from ocpp_proxy.spec.versions import SUBPROTOCOLS
@@ -20,8 +20,11 @@ from ocpp_proxy_captures.redact import spelled
 _TYPES = {2: "CALL", 3: "CALLRESULT", 4: "CALLERROR", 5: "CALLRESULTERROR", 6: "SEND"}
 
 
-def trace_line(line: Line, mark: Bookmark | None = None) -> bytes | None:
-    """The line of a trace: of a message with its bookmark, of a loss, of an audit; None for any other line."""
+def trace_line(line: Line, mark: Bookmark | None = None, link: Link | None = None) -> bytes | None:
+    """The line of a trace: of a message with its bookmark, of a loss, of an audit; None for any other line.
+
+    ``link``: of the message; it is told where its legs speak two versions.
+    """
     if isinstance(line.record, Lost | Audited):
         return _aside(line.record)
     if not isinstance(line.record, MessageSeen):
@@ -31,6 +34,10 @@ def trace_line(line: Line, mark: Bookmark | None = None) -> bytes | None:
     ours: dict[str, Any] = {"link": message.link_id, "frame": message.frame_id, "timeNs": message.time_ns}
     if message.masked or (line.frame is not None and line.frame.masked):
         ours["masked"] = True
+    if line.frame is not None and line.frame.verdict:
+        ours["verdict"], ours["cause"] = line.frame.verdict, list(line.frame.cause)
+    if link is not None and link.csms_protocol:
+        ours["protocols"] = [_clean(link.protocol), _clean(link.csms_protocol)]
     row: dict[str, Any] = {
         "schemaVersion": "1.1", "timestamp": stamp(message.time_ns), "transport": "json",
         "direction": "cp-to-csms" if message.sender is Side.STATION else "csms-to-cp",

@@ -20,7 +20,7 @@ from ocpp_proxy.core.analyse import Analyser
 from ocpp_proxy.core.assemble import Ids
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields import Filter
-from ocpp_proxy.model import CaptureError, Frame, Link, Opcode, Side
+from ocpp_proxy.model import VERDICTS, CaptureError, Frame, Link, Opcode, Side
 from ocpp_proxy.records import Audited, Beat, FrameSeen, Line, LinkOpened, Lost, MessageSeen, Record, Source
 from ocpp_proxy.source import Bookmark, LogLine, Table
 from ocpp_proxy.spec.versions import SUBPROTOCOLS
@@ -35,6 +35,8 @@ from ocpp_proxy_captures.writer import DuckStore, open_store
 PROBLEMS = 20                               # so many bad lines are kept by name; all are counted
 LINE_BYTES = 64 << 20
 BATCH = 5_000
+FRAMES = 4_096                              # remembered for what was made from them
+CAUSES = 64
 _SENDERS = {"cp-to-csms": Side.STATION, "csms-to-cp": Side.CSMS, "station": Side.STATION, "csms": Side.CSMS}
 _TYPES = {"CALL": 2, "CALLRESULT": 3, "CALLERROR": 4, "CALLRESULTERROR": 5, "SEND": 6}
 _VERSIONS = {version: token for token, version in SUBPROTOCOLS.items()} | {"1.6J": "ocpp1.6", "1.6-J": "ocpp1.6"}
@@ -87,6 +89,7 @@ class TraceReader:
         self._early: dict[object, int] = {}     # of links of which no message has come yet
         self.marks: dict[int, Bookmark] = {}    # by the frame_id of their message; its number is not known yet
         self._told = 0                          # losses and audits, which a trace of ours has besides messages
+        self._frames: dict[int, int] = {}       # numbers of the newest frames, there and here
         self._now = 0
 
     def records(self) -> Iterator[Source]:
@@ -130,14 +133,29 @@ class TraceReader:
             number = self._early.pop(key[1], 0)
             if not number:
                 self._links_known = number = self._links_known + 1
-            link = Link(number, time_ns, "", identity=key[0], identity_source="trace",
-                        protocol=_VERSIONS.get(row.ocppVersion or "", ""))
+            station, csms = _protocols(row)
+            link = Link(number, time_ns, "", identity=key[0], identity_source="trace", protocol=station, csms_protocol=csms)
             self._links[key] = link
             self._numbers[key[1]] = number
             yield LinkOpened(link)
+        verdict, cause = self._made(row)
         yield FrameSeen(Frame(
             self.read, self._links[key].link_id, self.read, time_ns, time_ns, sender, Opcode.TEXT,
-            short_header(Opcode.TEXT, len(text), False), b"", text, masked=bool(_ours(row).get("masked"))))
+            short_header(Opcode.TEXT, len(text), False), b"", text, cause=cause, verdict=verdict,
+            masked=bool(_ours(row).get("masked"))))
+
+    def _made(self, row: _Row) -> tuple[str, tuple[int, ...]]:
+        """What a plugin did, as of ``Frame``; of the frames it was made from those that are here."""
+        ours = _ours(row)
+        frame, cause, verdict = (ours.get(name) for name in ("frame", "cause", "verdict"))
+        if isinstance(frame, int):
+            self._frames[frame] = self.read
+            if len(self._frames) > FRAMES:
+                del self._frames[next(iter(self._frames))]
+        if not isinstance(verdict, str) or verdict not in VERDICTS:
+            return "", ()
+        named = [there for there in (cause if isinstance(cause, list) else [])[:CAUSES] if isinstance(there, int)]
+        return verdict, tuple(self._frames[there] for there in named if there in self._frames)
 
     def _of_link(self, told: Lost | Audited) -> Source:
         self._told += 1
@@ -234,6 +252,15 @@ def _commit(store: DuckStore[Position], out: list[Record], marks: dict[int, Book
         mark = marks.get(record.message.frame_id) if isinstance(record, MessageSeen) else None
         if mark is not None and isinstance(record, MessageSeen):
             store.bookmark(structs.replace(mark, msg_no=record.message.msg_no))
+
+
+def _protocols(row: _Row) -> tuple[str, str]:
+    """The subprotocols of a link: the station's, and the CSMS's where it is another (a bridge)."""
+    told = _ours(row).get("protocols")
+    if isinstance(told, list) and len(told) == 2 and all(isinstance(one, str) and one in SUBPROTOCOLS for one in told):
+        station, csms = (str(one) for one in told)
+        return station, csms if csms != station else ""
+    return _VERSIONS.get(row.ocppVersion or "", ""), ""
 
 
 def _mark(row: _Row) -> Bookmark | None:

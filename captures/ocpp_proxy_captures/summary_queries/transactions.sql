@@ -8,7 +8,7 @@ WITH told AS MATERIALIZED (
   FROM (SELECT msg_no, call_no, identity, protocol, mtype, action, ts, evse_id, connector_id, tx_id, id_token,
                json_extract_string(payload, ['$.meterStart', '$.meterStop', '$.reason', '$.transactionInfo.stoppedReason',
                  '$.eventType', '$.seqNo']) AS said
-        FROM messages
+        FROM messages m ANTI JOIN far_legs f ON f.link_id = m.link_id AND f.protocol = m.protocol
         WHERE mtype = 2 AND action IN ('StartTransaction', 'StopTransaction', 'TransactionEvent') AND identity IS NOT NULL
           AND ($identity = '' OR identity = $identity))),
 start16 AS (
@@ -20,7 +20,8 @@ start16 AS (
   WHERE c.action = 'StartTransaction'),
 first16 AS (SELECT identity, tx_id, min(msg_no) AS first_no FROM start16 GROUP BY identity, tx_id),
 metered AS (
-  SELECT msg_no, identity, tx_id, protocol, connector_id FROM wire
+  SELECT msg_no, identity, tx_id, w.protocol, connector_id FROM wire w
+  ANTI JOIN far_legs f ON f.link_id = w.link_id AND f.protocol = w.protocol
   WHERE mtype = 2 AND action IN ('MeterValues', 'StopTransaction') AND tx_id IS NOT NULL AND identity IS NOT NULL
     AND ($identity = '' OR identity = $identity)),
 before16 AS (
