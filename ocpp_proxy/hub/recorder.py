@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import secrets
 from collections.abc import Sequence
@@ -46,6 +47,9 @@ def main(
         recorder = Recorder(instance, store, config, pipeline, Observing(tap, observers, instance), masker)
         if pipeline.unopened:
             log.logger().warning("links that were open are begun anew: their state was sealed with another key")
+        gc.collect()
+        gc.freeze()                         # what lives now lives to the end; records are no cycles
+        gc.set_threshold(50_000, 20, 100)
         return asyncio.run(recorder.run(alive_fd))
     except ConfigError as error:
         log.logger().error(str(error))

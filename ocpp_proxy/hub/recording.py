@@ -47,7 +47,7 @@ from ocpp_proxy.wire.spool import SpoolRecord
 
 READ_ITEMS = 500                            # spool records between two turns of the event loop
 FEED_BYTES = 16 << 10                       # data fed at once; a thousand times as much may come of it, inflated
-PENDING_ROWS = 40_000                       # rows that wait for the store; more wait in the spool
+PENDING_ROWS = 60_000                       # rows that wait for the store; more wait in the spool
 POLL_SECONDS = 0.25
 PAUSE_SECONDS = 0.02                        # between two reads when there is little: wake-ups are gathered
 HUNG_SECONDS = 10.0                         # a commit that takes longer turns /healthz red
