@@ -89,6 +89,13 @@ class Listing:
             return None
         return self.ring.get(position)
 
+    def glance(self, index: int) -> Row | None:
+        """As ``at``, at once: maybe without the summary."""
+        position = self._position(index) if index >= len(self.history.numbers) else None
+        if self.ring is not None and position is not None and position >= self.ring.first:
+            return self.ring.row(position)
+        return self.at(index)
+
     def lines_here(self, index: int) -> list[Line] | None:
         """The lines of a row of the ring; None: they have to be fetched."""
         position = self._position(index)

@@ -5,6 +5,7 @@ What a peer chose is escaped here, in ``cell``, and nowhere behind it.
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -25,7 +26,7 @@ PATH_WIDTH = 16
 NARROW, WIDE = 90, 140                      # columns of the list below which, and from which, other columns are shown
 TIMES = ("absolute", "relative", "delta")
 _TYPES = {0: "?", 2: "Call", 3: "Result", 4: "Error", 5: "ResultError", 6: "Send"}
-_DIM = Style(dim=True)
+_DIM, _BOLD = Style(dim=True), Style(bold=True)
 _SIGNS = {f"{value}": name for name, value in MTYPES.items()}
 
 
@@ -61,8 +62,9 @@ def cell(column: Column, row: Row, shown: Shown, width: int) -> str:
     text = shown.look.plain(safe_text(column.text(row, shown), width + 1))
     size = len(text) if text.isascii() else cell_len(text)
     if size > width:
-        end = "~" if shown.look.ascii else "…"
-        return set_cell_size(text, width - 1) + end if width > 1 else set_cell_size(text, width)
+        end = ("~" if shown.look.ascii else "…") if width > 1 else ""
+        room = width - len(end)
+        return (text[:room] if size == len(text) else set_cell_size(text, room)) + end
     return " " * (width - size) + text if column.right else text + " " * (width - size)
 
 
@@ -73,15 +75,19 @@ def style_of(column: Column, row: Row, look: Look) -> Style | None:
     if column.name == "ms" and row.outcome in ("error", "unanswered"):
         return look.style(Severity.ERROR)
     if column.name == "action" and row.kind in ("exchange", "message"):
-        return Style(bold=True)
+        return _BOLD
     if column.name in ("no", "time", "size", "protocol", "type") or row.kind not in ("exchange", "message"):
         return _DIM
     return None
 
 
 def _clock(time_ns: int) -> str:
-    moment = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).astimezone()
-    return moment.strftime("%H:%M:%S.") + f"{time_ns // 1_000_000 % 1000:03d}"
+    return f"{_second(time_ns // 1_000_000_000)}.{time_ns // 1_000_000 % 1000:03d}"
+
+
+@lru_cache(256)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%H:%M:%S")
 
 
 def _time(row: Row, shown: Shown) -> str:

@@ -63,6 +63,7 @@ class Detail(Widget):
         self._row: tuple[int, int, int, str] | None = None
         self._asked = 0
         self._roomy = True
+        self._written: dict[str, object] = {}
         self._filled: set[str] = set()      # the views that show it already
         self._tree = DetailTree(ground.look)
         self._raw = RawView(ground.look)
@@ -246,14 +247,19 @@ class Detail(Widget):
     def _draw(self) -> None:
         if not self.is_mounted:
             return
-        self.query_one("#detail-head", Static).update(self._head())
+        self._write("#detail-head", self._head())
         node = self._tree.node if self.mode == "tree" else None
         help_text = help_of(node, self.ground.look)
-        help_box = self.query_one("#detail-help", Static)
-        help_box.display = self._roomy and bool(help_text.plain)
-        help_box.update(help_text)
+        self.query_one("#detail-help").display = self._roomy and bool(help_text.plain)
+        self._write("#detail-help", help_text, layout=True)
         path = safe_text(self.path or self.filter_expression, 400) if self.mode == "tree" else self._words()
-        self.query_one("#detail-path", Static).update(RichText(self.ground.look.plain(path), no_wrap=True, overflow="ellipsis"))
+        self._write("#detail-path", RichText(self.ground.look.plain(path), no_wrap=True, overflow="ellipsis"))
+
+    def _write(self, where: str, text: RichText, layout: bool = False) -> None:
+        """Most of the time it stands there already: then nothing is painted, and without ``layout`` nothing is laid out."""
+        if self._written.get(where) != (text, text.style):
+            self._written[where] = text, text.style
+            self.query_one(where, Static).update(text, layout=layout)
 
     def _head(self) -> RichText:
         head = RichText(no_wrap=True)

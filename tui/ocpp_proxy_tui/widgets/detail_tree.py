@@ -9,19 +9,19 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ocpp_proxy_tui.look import Look
 from ocpp_proxy_tui.widgets.detail_nodes import FindingNode, MoreNode, Node, unfold_some
 from ocpp_proxy_tui.widgets.detail_styles import styles
+from ocpp_proxy_tui.widgets.line_view import LineView
 
 INDENT = 24                 # levels that are indented; deeper ones say how deep
 WIDEST = 4_000              # cells of a row that can be scrolled to
 BELOW = 500                 # rows that "unfold all below" shows at most
 
 
-class DetailTree(ScrollView, can_focus=True):
+class DetailTree(LineView, can_focus=True):
     """Nodes as rows with a cursor. Posts ``Moved`` when another row is under it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -148,34 +148,47 @@ class DetailTree(ScrollView, can_focus=True):
 
     def _lay_out(self) -> None:
         self.rows = [node for top in self._tops for node in top.rows()]
-        self.virtual_size = Size(self._widest, len(self.rows))
+        self._measure()
+        self.grow(Size(self._widest, len(self.rows)))
         self.refresh()
+
+    def _measure(self) -> None:
+        """What is in sight may be wider than all before."""
+        top = int(self.scroll_y)
+        seen = (sum(part.cell_length for part in self._parts(node)) for node in self.rows[top:top + self.size.height])
+        self._widest = min(max(self._widest, *seen, 0), WIDEST)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Other rows are in sight."""
+        super().watch_scroll_y(old_value, new_value)
+        widest = self._widest
+        self._measure()
+        if self._widest > widest:
+            self.grow(Size(self._widest, len(self.rows)))
+
+    def on_resize(self) -> None:
+        """More rows may be in sight."""
+        self._measure()
+        self.grow(Size(self._widest, len(self.rows)))
 
     def render_line(self, y: int) -> Strip:
         """One line in sight."""
-        width = self.size.width
         row = y + int(self.scroll_y)
         if row >= len(self.rows):
-            return Strip.blank(width, self.rich_style)
-        strip = self._strip(self.rows[row])
-        if min(strip.cell_length, WIDEST) > self._widest:
-            self._widest = min(strip.cell_length, WIDEST)
-            self.call_after_refresh(self._widen)
+            return Strip.blank(self.size.width, self.rich_style)
         cursor = Style(reverse=True) if row == self.at and self.has_focus else Style(bold=row == self.at)
-        left = int(self.scroll_x)
-        return strip.crop_extend(left, left + width, None).apply_style(self.rich_style + cursor)
+        ground = self.rich_style + cursor
+        parts = self._parts(self.rows[row])
+        return self.row_of([Segment(text, ground + style if style else ground) for text, style, _ in parts], ground)
 
-    def _widen(self) -> None:
-        self.virtual_size = Size(self._widest, len(self.rows))
-
-    def _strip(self, node: Node) -> Strip:
+    def _parts(self, node: Node) -> list[Segment]:
         look, level = self.look, _worst(node)
         segments = [Segment(look.mark(level) + " ", look.style(level) if level >= 0 else None)]
         depth = node.depth
         segments.append(Segment("  " * depth if depth <= INDENT else f"{'  ' * INDENT}+{depth - INDENT} "))
         segments.append(Segment(_sign(node, look), self._roles["dim"]))
         segments += [Segment(look.plain(text), self._roles.get(role)) for text, role in node.pieces()]
-        return Strip(segments)
+        return segments
 
 
 def _worst(node: Node) -> int:

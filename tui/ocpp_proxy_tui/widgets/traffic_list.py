@@ -11,7 +11,6 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ocpp_proxy.model import CaptureError, ConfigError
@@ -19,6 +18,7 @@ from ocpp_proxy.records import Line, Row
 from ocpp_proxy_tui.ground import Ground
 from ocpp_proxy_tui.listing import Listing
 from ocpp_proxy_tui.widgets.columns import Column, Shown, cell, chosen, path_filter, style_of, widths
+from ocpp_proxy_tui.widgets.line_view import LineView
 
 CACHE = 512                                 # drawn lines that are kept
 AT_ONCE = 8                                 # rows whose lines are asked for beside each other
@@ -27,7 +27,7 @@ _NOTHING = Style()
 _DIM = Style(dim=True)
 
 
-class TrafficList(ScrollView):
+class TrafficList(LineView):
     """Rows of a ``Listing`` with a cursor on one cell. ``follow``: the cursor stays on the newest row.
 
     The first line of the window is the heading. Rows are drawn when Textual asks for them, at most once per ``tick``.
@@ -199,15 +199,13 @@ class TrafficList(ScrollView):
 
     def render_line(self, y: int) -> Strip:
         """One line of the window; Textual asks for it."""
-        scroll_x, scroll_y = self.scroll_offset
-        width = self.size.width
         if y == 0:
-            return self._heading().crop_extend(scroll_x, scroll_x + width, self._style("traffic-list--heading"))
+            return self.row_of(self._heading(), self._style("traffic-list--heading"))
         listing = self.listing
-        index = scroll_y + y - 1 + (listing.first if listing is not None else 0)
+        index = self.scroll_offset.y + y - 1 + (listing.first if listing is not None else 0)
         if listing is None or index >= listing.end:
             text = self._why_empty(listing) if y == 2 and listing is not None and listing.end == listing.first else ""
-            return Strip([Segment(text, self.rich_style + _DIM)]).crop_extend(0, width, self.rich_style)
+            return self.row_of([Segment(text, self.rich_style + _DIM)], self.rich_style)
         return self._strip(listing, index)
 
     def _why_empty(self, listing: Listing) -> str:
@@ -220,11 +218,11 @@ class TrafficList(ScrollView):
         return f" no row passes ({', '.join(ways)})"
 
     def _strip(self, listing: Listing, index: int) -> Strip:
-        row = listing.at(index)
+        row = listing.glance(index)
         ground = self._ground_style(index)
         left, width = self.scroll_offset.x, self.size.width
         if row is None:
-            return Strip([Segment(self.ground.look.pending, ground + Style(dim=True))]).crop_extend(left, left + width, ground)
+            return self.row_of([Segment(self.ground.look.pending, ground + _DIM)], ground)
         at = self.cell_at if index == self.cursor else -1
         lines = self._payload_lines(listing, index, row)
         shown = Shown(self.ground.look, self.time, self._base(listing, row), self._time_above(listing, index),
@@ -234,8 +232,8 @@ class TrafficList(ScrollView):
         kept = self._cache.get(index)
         if kept is not None and kept[0] == key:
             return kept[1]
-        made = Strip(self._segments(row, shown, ground, at if self.has_focus else -1))
-        strip = made.crop_extend(left, left + width, ground)    # kept whole: Textual remembers its own work by the strip
+        segments = self._segments(listing.at(index) or row, shown, ground, at if self.has_focus else -1)
+        strip = self.row_of(segments, ground)   # kept whole: Textual remembers its own work by the strip
         self._cache[index] = key, strip
         if len(self._cache) > CACHE:
             self._cache.popitem(last=False)
@@ -257,11 +255,11 @@ class TrafficList(ScrollView):
             found.append(Segment(text[:-1], ground + before))
         return found
 
-    def _heading(self) -> Strip:
+    def _heading(self) -> list[Segment]:
         style = self._style("traffic-list--heading")
         pairs = zip(self.columns, self._widths, strict=True)
         texts = (one.title[:width].rjust(width) if one.right else one.title[:width].ljust(width) for one, width in pairs)
-        return Strip([Segment(" ".join(texts), style)])
+        return [Segment(" ".join(texts), style)]
 
     def _ground_style(self, index: int) -> Style:
         if index == self.cursor:
@@ -433,11 +431,9 @@ class TrafficList(ScrollView):
             self._scroll_y(min(self.max_scroll_y, at - height // 2 if far else at - height + 1 + margin))
 
     def _grow(self, size: Size) -> None:
-        """Set the size of the list without laying out the whole screen anew, as ``ScrollView`` does when it is resized."""
         self._own_scroll = True
         try:
-            self.set_reactive(ScrollView.virtual_size, size)
-            self._scroll_update(size)
+            self.grow(size)
         finally:
             self._own_scroll = False
 
@@ -448,9 +444,9 @@ class TrafficList(ScrollView):
             self._scroll_y(0)
             self.refresh()
             return
-        self.set_reactive(ScrollView.scroll_y, float(y))
-        self.set_reactive(ScrollView.scroll_target_y, float(y))
-        self.vertical_scrollbar.position = y
+        self.set_reactive(LineView.scroll_y, float(y))
+        self.set_reactive(LineView.scroll_target_y, float(y))
+        self._bar(self.virtual_size.height, y)
 
     def _scroll_y(self, y: float) -> None:
         self._own_scroll = True
