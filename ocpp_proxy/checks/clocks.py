@@ -77,7 +77,12 @@ def clock_not_set(context: Context) -> Hits:
     message = context.message
     if message is None or (context.stamps is None and _OLD.search(message.payload) is None):
         return ()
-    unset = [stamp for stamp in stamps_of(context) if not stamp.text.startswith("202") and is_unset(stamp.text)]
+    for stamp in stamps_of(context):
+        if not stamp.text.startswith("202"):            # nearly all do
+            break
+    else:
+        return ()
+    unset = [stamp for stamp in stamps_of(context) if is_unset(stamp.text)]
     if not unset or _OLD.search(message.payload) is None:
         return ()
     return [
@@ -96,6 +101,7 @@ class Skews(Struct):
 
 # Offsets of the time zones in use, in quarters of an hour (tz database): whole hours and a few others.
 ZONES = frozenset({quarter * 900 for quarter in (*range(-48, 57, 4), -38, -14, 14, 18, 22, 23, 26, 35, 38, 42, 51)} - {0})
+_STATION, _UTC = Side.STATION, ("Z", "z", "+00:00")         # looked up once: members of an enum are slow to get at
 _NEAR = 90.0                # seconds a clock may be off beside the zone
 
 
@@ -118,13 +124,14 @@ def not_constant(context: Context, hit: Hit) -> bool:
 )
 def local_time_as_utc(context: Context) -> Hits:
     """The station's stamps say UTC but run a constant time zone offset beside their arrival."""
-    if context.sender is not Side.STATION:
+    message = context.message
+    if message is None or message.sender is not _STATION:
         return ()
     last = None
     for stamp in stamps_of(context):
         if stamp.clock:
             last = stamp
-    if last is None or not last.text.endswith(("Z", "z", "+00:00")) or is_unset(last.text):
+    if last is None or not last.text.endswith(_UTC) or is_unset(last.text):
         return ()
     seconds = seconds_of(last.text)
     if seconds is None:

@@ -43,14 +43,26 @@ def readings(payload: dict[str, object], name: str, meter: str) -> list[Reading]
     entries = payload.get(name)
     for i, entry in enumerate(entries if isinstance(entries, list) else ()):
         values = entry.get("sampledValue") if isinstance(entry, dict) else None
-        for j, value in _registers(values) if isinstance(values, list) else ():
+        if not isinstance(values, list):
+            continue
+        instant = -1.0
+        for j, value in _registers(values):
             wh = in_wh(value) if value.get("format") != "SignedData" else None
-            if wh is not None:
-                stamp = text(entry.get("timestamp"))
-                instant = seconds_of(stamp) if not is_unset(stamp) else None
-                key = f"{meter}|{text(value.get('phase', ''))}|{text(value.get('location', ''))}"
-                found.append(Reading(key, wh, instant or 0.0, name, i, j))
+            if wh is None:
+                continue
+            if instant < 0:
+                instant = _instant(entry.get("timestamp"))
+            phase, location = value.get("phase"), value.get("location")
+            key = f"{meter}|{text(phase)}|{text(location)}" if phase or location else f"{meter}||"
+            found.append(Reading(key, wh, instant, name, i, j))
     return found
+
+
+def _instant(stamp: object) -> float:
+    """Seconds since the epoch; 0 when that is not known or before it."""
+    if not isinstance(stamp, str) or is_unset(stamp):
+        return 0.0
+    return max(seconds_of(stamp) or 0.0, 0.0)
 
 
 def _registers(values: list[Any]) -> list[tuple[int, dict[str, object]]]:

@@ -199,10 +199,7 @@ def signed(context: Context, hit: Hit) -> bool:
 def bad_decimal(context: Context) -> Hits:
     """A number has more decimals than allowed, a decimal comma, or is NaN; receivers read another value or none."""
     if context.event == "call":
-        held = context.object()
-        return [
-            hit for name in ("meterValue", "transactionData") if name in held for hit in _commas(context, name, held[name])
-        ]
+        return _commas(context)
     if context.event == "faults":
         return _hits(context, of_kinds(context, "multipleOf"))
     found = []
@@ -216,23 +213,28 @@ def bad_decimal(context: Context) -> Hits:
 _of_sample = itemgetter("value")
 
 
-def _no_comma(values: object) -> bool:
-    """Sure that no value has a comma: the quick answer for what nearly every message holds. False says nothing."""
-    if not isinstance(values, list):
-        return False
-    try:
-        return "," not in "".join(map(_of_sample, values))
-    except (TypeError, KeyError):
-        return False
+def _commas(context: Context) -> Hits:
+    """Samples whose value has a decimal comma."""
+    found: list[Hit] = []
+    held = context.object()
+    for name in ("meterValue", "transactionData"):
+        entries = held.get(name)
+        for i, entry in enumerate(entries if isinstance(entries, list) else ()):
+            values = entry.get("sampledValue") if isinstance(entry, dict) else None
+            if not isinstance(values, list):
+                continue
+            try:
+                if "," not in "".join(map(_of_sample, values)):         # so it is in nearly every message
+                    continue
+            except (TypeError, KeyError):
+                pass
+            found += _comma_hits(context, f"$.{name}[{i}].sampledValue", values)
+    return found
 
 
-def _commas(context: Context, name: str, samples: object) -> Hits:
-    for i, sample in enumerate(samples if isinstance(samples, list) else ()):
-        values = sample.get("sampledValue") if isinstance(sample, dict) else None
-        if _no_comma(values):
-            continue
-        for j, value in enumerate(values if isinstance(values, list) else ()):
-            text = value.get("value") if isinstance(value, dict) else None
-            if isinstance(text, str) and "," in text and _COMMA.fullmatch(text[:40]):
-                yield Hit(f'value "{text[:40]}" has a decimal comma', path=f"$.{name}[{i}].sampledValue[{j}].value",
-                          blame=at(context.sender), fact=value)
+def _comma_hits(context: Context, path: str, values: list[object]) -> Hits:
+    for j, value in enumerate(values):
+        text = value.get("value") if isinstance(value, dict) else None
+        if isinstance(text, str) and "," in text and _COMMA.fullmatch(text[:40]):
+            yield Hit(f'value "{text[:40]}" has a decimal comma', path=f"{path}[{j}].value", blame=at(context.sender),
+                      fact=value)

@@ -96,10 +96,17 @@ def read(version: str, action: str, answer: bool, payload: object) -> list[Read]
         value = payload.get(path[0])
         if value is None:
             continue
-        if len(path) > 1:
+        if len(path) == 1:
+            if isinstance(value, str):
+                found.append(Read(value, clock, path))
+        elif len(path) == 3 and path[1] == EACH and isinstance(value, list):        # of the meter values, which are most of all
+            name = path[2]
+            for index, item in enumerate(value):
+                stamp = item.get(name) if isinstance(item, dict) else None
+                if isinstance(stamp, str):
+                    found.append(Read(stamp, clock, path, (index,)))
+        else:
             _walk(value, path, 1, (), clock, found)
-        elif isinstance(value, str):
-            found.append(Read(value, clock, path))
     return found
 
 
