@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any
 
 from ocpp_proxy.api import Side
+from ocpp_proxy_plugins.bridge import boot_up, resets
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.plain import answer_here, carry_over
 from ocpp_proxy_plugins.bridge.tables import book
@@ -13,7 +14,9 @@ from ocpp_proxy_plugins.bridge.work import Handler
 
 UP, DOWN = "1.6:2.0.1", "2.0.1:1.6"
 
-FEATURES: Sequence[Any] = ()
+FEATURES: Sequence[Any] = (
+    boot_up, resets,
+)
 """Modules with ``UP_STATION``, ``UP_CSMS``, ``DOWN_STATION`` and ``DOWN_CSMS`` (action -> handler), ``UP_TICKS`` and
 ``DOWN_TICKS`` (called about once a second with a desk), ``UP_BEGINNINGS`` and ``DOWN_BEGINNINGS`` (at the first message of a
 link); each has what it needs."""
