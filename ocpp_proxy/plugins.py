@@ -6,7 +6,7 @@ A file is loaded under a private module name; ``sys.path`` does not change. Noth
 import importlib.util
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -24,12 +24,13 @@ from ocpp_proxy.core import matching
 from ocpp_proxy.core.seats import HOOKS, Chain, Installed, OnError, hooks_of
 from ocpp_proxy.core.services import Judging, unjudged
 from ocpp_proxy.core.single import Single
-from ocpp_proxy.core.watching import Watcher
+from ocpp_proxy.core.watching import Switched, Watcher
 from ocpp_proxy.model import ConfigError, PluginError
 from ocpp_proxy.spec.versions import version_of
 
 GROUP = "ocpp_proxy.plugins"
 ON_ERROR = "on_error"
+MOST_SWITCHED = 256
 Kind = type[Plugin] | type[Observer]
 _SEES = ("see", "end")                      # what an observer overrides
 
@@ -205,21 +206,95 @@ def chains(config: Config) -> Callable[[str, str], Chain | None]:
     return chain
 
 
-def observers(config: Config) -> list[Watcher]:
-    """The observers that the configuration names, each with the links it is for. Raises ``PluginError``."""
-    found = {word: either(word, config.plugins.get(name_of(word), {})) for word in _words(config)}
-    rules = "" if not config.links else msgspec.json.encode(config.links).decode()
+Chosen = tuple[str, Mapping[str, Any]]
+"""A plugin, by name or file, and its options."""
+
+
+def chosen(config: Config, switched: Sequence[Switched], identity: str, version: str) -> dict[str, Chosen]:
+    """What a link has, by name and in order: of ``enable``, of its rule, and what a person switched."""
+    rule = rule_of(config, identity, version)
+    words = [*config.enable, *(rule.plugins if rule is not None else ())]
+    wanted: dict[str, Chosen] = {name_of(word): (word, config.plugins.get(name_of(word), {})) for word in words}
+    for one in switched:
+        name = name_of(one.word)
+        if not fnmatchcase(identity, one.identity):
+            continue
+        if not one.on:
+            wanted.pop(name, None)
+        elif name not in wanted or one.options is not None:
+            wanted[name] = one.word, given(config, one)
+    return wanted
+
+
+def switching(switched: Sequence[Switched], one: Switched) -> list[Switched]:
+    """With one more: what it takes the place of is gone. Raises ``ConfigError`` when there are too many."""
+    name = name_of(one.word)
+    kept = [other for other in switched
+            if name_of(other.word) != name or (other.identity != one.identity and one.identity != "*")]
+    if len(kept) >= MOST_SWITCHED:
+        raise ConfigError(f"{MOST_SWITCHED} plugins are switched already; put that into the configuration and reload it")
+    return [*kept, one]
+
+
+def given(config: Config, switched: Switched) -> Mapping[str, Any]:
+    """The options of what was switched on."""
+    return switched.options if switched.options is not None else config.plugins.get(name_of(switched.word), {})
+
+
+def candidates(config: Config, switched: Sequence[Switched]) -> list[Chosen]:
+    """All that some link may have."""
+    found: list[Chosen] = [(word, config.plugins.get(name_of(word), {})) for word in _words(config)]
+    for one in switched:
+        if one.on and (one.word, given(config, one)) not in found:
+            found.append((one.word, given(config, one)))
+    return found
+
+
+def observers(config: Config, switched: Sequence[Switched] = (), find: "Find | None" = None) -> list[Watcher]:
+    """The observers that the configuration names or a person switched on, each with the links it is for.
+
+    Raises ``PluginError``. ``find``: loads one, as ``either``; None: there is no such observer.
+    """
+    found = [(word, options, (find or either)(word, options)) for word, options in candidates(config, switched)]
     return [
-        one if word in config.enable else structs.replace(one, wanted=_wanted(config, word), key=f"{one.key} {rules}")
-        for word, one in found.items() if isinstance(one, Watcher)]
+        structs.replace(one, wanted=wanted) for word, options, one in found
+        if isinstance(one, Watcher) and (wanted := _wanted(config, switched, (word, options))) is not _nobody]
 
 
-def _wanted(config: Config, word: str) -> Callable[[str, str], bool]:
+Find = Callable[[str, Mapping[str, Any]], "tuple[Installed, frozenset[str]] | Watcher | None"]
+
+
+def _nobody(identity: str, version: str) -> bool:
+    return False
+
+
+def _wanted(config: Config, switched: Sequence[Switched], one: Chosen) -> Callable[[str, str], bool] | None:
+    """By identity and version: who has that one. None: everybody."""
+    name = name_of(one[0])
+    about = [other for other in switched if name_of(other.word) == name]
+    if not about and one[0] in config.enable:
+        return None
+    if len(about) == 1 and about[0].identity == "*":
+        if not about[0].on:
+            return _nobody
+        if about[0].options is not None or all(word == about[0].word for word in _words(config) if name_of(word) == name):
+            return None if one == (about[0].word, given(config, about[0])) else _nobody
+
     def wanted(identity: str, version: str) -> bool:
-        rule = rule_of(config, identity, version)
-        return rule is not None and word in rule.plugins
+        return chosen(config, switched, identity, version).get(name) == one
 
     return wanted
+
+
+def stamp_of(word: str) -> tuple[int, ...]:
+    """When a plugin's file was changed; empty: it is none."""
+    if not is_file(word):
+        return ()
+    try:
+        facts = Path(word).stat()
+    except OSError:
+        return (0,)
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 def _words(config: Config) -> list[str]:

@@ -9,6 +9,7 @@ from ocpp_proxy.cli import recorder
 from ocpp_proxy.config import Config, LinkMatch, LinkRule
 from ocpp_proxy.core.watching import Watcher
 from ocpp_proxy.hub import instance
+from ocpp_proxy.hub.watchers import Finder
 from ocpp_proxy.model import PluginError
 from ocpp_proxy.plugins import chains, configured, describe, load, observers
 
@@ -57,7 +58,7 @@ def test_rules_choose_its_links_and_the_first_that_matches_decides(word: str) ->
     assert [one.wanted(*link) for link in (("ACME-1", "1.6"), ("ACME-1", "2.0.1"), ("ACME-91", "1.6"), ("X", "1.6"))] == [
         True, False, False, False]
     (everywhere,) = observers(Config(links=rules, enable=(word,)))
-    assert everywhere.wanted is None and everywhere.key != one.key
+    assert everywhere.wanted is None and everywhere.key == one.key           # one that runs goes on, with other links
 
 
 def test_what_changed_has_another_key(word: str) -> None:
@@ -86,17 +87,18 @@ def test_it_is_no_plugin_of_a_link(word: str) -> None:
 def test_a_recorder_records_without_observers_that_cannot_be_loaded(
     tmp_path: Path, word: str, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    given: list[tuple[list[Watcher], str]] = []
+    given: list[tuple[list[Watcher], list[str]]] = []
 
-    def main(folder: Path, store: object, config: Config, alive_fd: int, watchers: list[Watcher], told: str) -> int:
-        given.append((watchers, told))
+    def main(folder: Path, store: object, config: Config, alive_fd: int, finder: Finder) -> int:
+        given.append(finder.find(config))
         return 0
 
     monkeypatch.setattr("ocpp_proxy.hub.recorder.main", main)
     monkeypatch.setattr(recorder, "open_store", lambda config: None)
-    monkeypatch.setattr(instance, "read_config", lambda folder: Config(enable=(word,)))
+    (tmp_path / "other.py").write_text(FILE)
+    monkeypatch.setattr(instance, "read_config", lambda folder: Config(enable=(word, str(tmp_path / "other.py"))))
     assert recorder.main(["--instance", str(tmp_path), "--alive-fd", "-1"]) == 0
     Path(word).write_text("raise ValueError('late')")
     assert recorder.main(["--instance", str(tmp_path), "--alive-fd", "-1"]) == 0
-    assert [[one.name for one in watchers] for watchers, _ in given] == [["seer"], []]
-    assert given[0][1] == "" and "ValueError: late" in given[1][1]
+    assert [[one.name for one in watchers] for watchers, _ in given] == [["seer", "other"], ["other"]]
+    assert given[0][1] == [] and "ValueError: late" in given[1][1][0]

@@ -5,8 +5,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,13 +17,12 @@ from ocpp_proxy.core.matching import matcher
 from ocpp_proxy.core.reloading import LIVE
 from ocpp_proxy.core.seats import HOOKS, Chain, Installed, hooks_of
 from ocpp_proxy.core.single import Single
-from ocpp_proxy.core.watching import Watcher
+from ocpp_proxy.core.watching import Switched, Watcher
 from ocpp_proxy.model import ConfigError, Finding, PluginError, Side
-from ocpp_proxy.plugins import describe, either, is_file, name_of, rule_of
+from ocpp_proxy.plugins import chosen, describe, either, given, is_file, name_of, stamp_of, switching
 from ocpp_proxy.spec.versions import version_of
 from ocpp_proxy.wire.command import Sitting
 
-MOST_SWITCHED = 256
 Options = Mapping[str, Any]
 Told = tuple[list[str], list[str]]        # what changed, and what could not be loaded
 
@@ -43,16 +40,6 @@ class Loaded(Struct):
     stamp: tuple[int, ...]
     origin: str = ""
     broken: bool = False
-
-
-class Switched(Struct, frozen=True):
-    """What a person switched. ``options`` None: those configured."""
-
-    word: str
-    on: bool
-    identity: str
-    options: Options | None
-    who: str
 
 
 class Judge:
@@ -91,7 +78,7 @@ class Choosing:
                 if not again or options.get("on_error", "pass") != "pass":
                     raise
                 self._errors[name_of(word)] = f"{error}; links are without it"
-                self._loaded[_key(word, options)] = Loaded(word, options, None, frozenset(), _stamp(word), word, broken=True)
+                self._loaded[_key(word, options)] = Loaded(word, options, None, frozenset(), stamp_of(word), word, broken=True)
 
     # ---- links ----
 
@@ -116,19 +103,7 @@ class Choosing:
 
     def _wanted(self, identity: str, version: str) -> dict[str, tuple[str, Options]]:
         """By name, in order: the plugins of a link and their options."""
-        config = self._config
-        rule = rule_of(config, identity, version)
-        words = [*config.enable, *(rule.plugins if rule is not None else ())]
-        wanted = {name_of(word): (word, _options(config, word)) for word in words}
-        for switched in self._switched:
-            name = name_of(switched.word)
-            if not fnmatchcase(identity, switched.identity):
-                continue
-            if not switched.on:
-                wanted.pop(name, None)
-            elif name not in wanted or switched.options is not None:
-                wanted[name] = (switched.word, _given(config, switched))
-        return wanted
+        return chosen(self._config, self._switched, identity, version)
 
     # ---- changes ----
 
@@ -143,17 +118,12 @@ class Choosing:
         name = name_of(plugin)
         switched = Switched(plugin, on, identity, options, who)
         if on:
-            if self._load(plugin, _given(self._config, switched)).installed is None:
-                raise ConfigError(f"plugin {plugin}: is an observer, which stands in the configuration (`enable`, `[[links]]`)")
+            self._load(plugin, given(self._config, switched))       # an observer sits in the recorder, which is told as well
         elif name not in (known := {name_of(word) for word, _, _ in self._rows()}):
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"enabled: {', '.join(sorted(known)) or 'none'}"
             raise ConfigError(f"plugin {name}: it is enabled nowhere: {hint}")
-        kept = [one for one in self._switched
-                if name_of(one.word) != name or (one.identity != identity and identity != "*")]
-        if len(kept) >= MOST_SWITCHED:
-            raise ConfigError(f"{MOST_SWITCHED} plugins are switched already; put that into the configuration and reload it")
-        self._switched = [*kept, switched]
+        self._switched = switching(self._switched, switched)
         self._forget()
 
     def read(self, config: Config | None) -> Callable[[], Told]:
@@ -163,7 +133,7 @@ class Choosing:
         failed = list[str]()
         errors: dict[str, str] = {}
         for key, one in list(self._loaded.items()):
-            stamp = _stamp(one.word)
+            stamp = stamp_of(one.word)
             if stamp == one.stamp:
                 continue
             try:
@@ -210,7 +180,7 @@ class Choosing:
 
     def stale(self) -> bool:
         """Whether a plugin file has changed since it was read."""
-        return any(_stamp(one.word) != one.stamp for one in list(self._loaded.values()) if one.stamp)
+        return any(stamp_of(one.word) != one.stamp for one in list(self._loaded.values()) if one.stamp)
 
     def states(self) -> list[Sitting]:
         """The plugins that are enabled somewhere."""
@@ -239,7 +209,7 @@ class Choosing:
         return found
 
     def _read(self, word: str, options: Options) -> Loaded:
-        stamp = _stamp(word)
+        stamp = stamp_of(word)
         found = either(word, options)
         if isinstance(found, Watcher):      # it sits in the recorder
             return Loaded(word, options, None, frozenset(), stamp)
@@ -252,7 +222,7 @@ class Choosing:
         """Let go of what nobody names any more."""
         config = self._config
         named = {_key(word, _options(config, word)) for word in _words(config)}
-        named |= {_key(one.word, _given(config, one)) for one in self._switched if one.on}
+        named |= {_key(one.word, given(config, one)) for one in self._switched if one.on}
         for key in self._loaded.keys() - named:
             del self._loaded[key]
 
@@ -279,20 +249,5 @@ def _options(config: Config, word: str) -> Options:
     return config.plugins.get(name_of(word), {})
 
 
-def _given(config: Config, switched: Switched) -> Options:
-    return switched.options if switched.options is not None else _options(config, switched.word)
-
-
 def _key(word: str, options: Options) -> tuple[str, bytes]:
     return word, msgspec.json.encode(options)
-
-
-def _stamp(word: str) -> tuple[int, ...]:
-    """When a plugin's file was changed; empty: it is none, or is gone."""
-    if not is_file(word):
-        return ()
-    try:
-        facts = Path(word).stat()
-    except OSError:
-        return (0,)
-    return facts.st_mtime_ns, facts.st_size, facts.st_ino

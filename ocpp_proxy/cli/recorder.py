@@ -8,15 +8,15 @@ import ocpp_proxy_captures
 
 from ocpp_proxy import __version__
 from ocpp_proxy.checks.settings import RULE_SET
+from ocpp_proxy.cli.watching import Finding
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.reloading import rules_text
-from ocpp_proxy.core.watching import Watcher
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.hub import instance, recorder
 from ocpp_proxy.hub.commits import leave
 from ocpp_proxy.hub.store import Position, Store
-from ocpp_proxy.model import CaptureError, ConfigError, PluginError
-from ocpp_proxy.plugins import observers
+from ocpp_proxy.hub.watchers import remembered
+from ocpp_proxy.model import CaptureError, ConfigError
 
 
 def open_store(config: Config) -> Store | None:
@@ -46,13 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     except CaptureError as error:
         print(f"recorder: {safe_text(str(error))}", file=sys.stderr)
         return 4
-    watchers: list[Watcher] = []
-    told = ""
-    try:
-        watchers = observers(config)
-    except PluginError as error:            # a file that was broken since the start: recording goes on
-        told = str(error)
-    return recorder.main(given.instance, store, config, given.alive_fd, watchers, told)
+    return recorder.main(given.instance, store, config, given.alive_fd, Finding(remembered(given.instance)))
 
 
 if __name__ == "__main__":

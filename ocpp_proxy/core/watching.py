@@ -1,11 +1,12 @@
 """Which records an observer sees: those of the links it is enabled for, and those that are about no link."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from ocpp_proxy.api import Observer
+from ocpp_proxy.model import Link
 from ocpp_proxy.records import (
     ExchangeDone,
     Found,
@@ -20,6 +21,16 @@ from ocpp_proxy.records import (
 from ocpp_proxy.spec.versions import version_of
 
 MOST_LINKS = 100_000                        # links remembered; the oldest are decided anew by their next message
+
+
+class Switched(Struct, frozen=True):
+    """What a person switched, for the chargers that match. ``options`` None: those configured."""
+
+    word: str
+    on: bool
+    identity: str
+    options: Mapping[str, Any] | None
+    who: str
 
 
 class Watcher(Struct, frozen=True):
@@ -45,6 +56,13 @@ class Sight:
         if self._wanted is None:
             return stream
         return [record for record in stream if self._sees(record, self._wanted)]
+
+    def change(self, wanted: Callable[[str, str], bool] | None, links: Mapping[int, Link]) -> list[int]:
+        """Choose anew among the open links; those that it saw and does not see any more."""
+        before, known, self._wanted = self._wanted, self._links, wanted
+        self._links = {} if wanted is None else {
+            link_id: wanted(link.identity, version_of(link.protocol)) for link_id, link in links.items() if link.identity}
+        return [link_id for link_id, sees in self._links.items() if not sees and (before is None or known.get(link_id, False))]
 
     def _sees(self, record: Record, wanted: Callable[[str, str], bool]) -> bool:
         link_id, links = link_of(record), self._links

@@ -17,8 +17,10 @@ from msgspec import structs
 from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.core.matching import matcher
 from ocpp_proxy.core.reloading import RELOAD_FILE, Reloaded
+from ocpp_proxy.core.watching import Switched
 from ocpp_proxy.hub.commanding import ANSWER_SECONDS, Commanding, Gone, Worker
-from ocpp_proxy.model import ConfigError, Link, Side
+from ocpp_proxy.hub.watchers import Watchers
+from ocpp_proxy.model import ConfigError, Link, PluginError, Side
 from ocpp_proxy.source import Held, Injected, Intercept, PluginState
 from ocpp_proxy.spec import actions, schemas
 from ocpp_proxy.wire import command
@@ -36,14 +38,14 @@ Known = tuple[list[T], list[str]]           # of the workers that answer, and wh
 class Acts:
     """``links``: the known links and which of them are open. ``supervisor``: process id, 0: none.
 
-    ``masker``: of the capture.
+    ``masker``: of the capture; ``watchers``: the observers.
     """
 
     def __init__(
         self, folder: Path, commanding: Commanding, links: Callable[[], Mapping[int, Link]], supervisor: int = 0,
-        masker: Masker | None = None,
+        masker: Masker | None = None, watchers: Watchers | None = None,
     ) -> None:
-        self._masker = masker
+        self._masker, self._watchers = masker, watchers
         self._folder, self._commanding, self._links, self._supervisor = folder, commanding, links, supervisor
         self._points: dict[int, Breaking] = {}
         self._setting = asyncio.Lock()          # breakpoints are set one after the other
@@ -219,12 +221,30 @@ class Acts:
         """As ``Acting.switch``; gives on which open links it takes effect at the next connection only, and why."""
         body = b"" if options is None else msgspec.json.encode(options)
         asked = command.Switch(plugin, on, identity, who, body)
+        watchers, one = self._watchers, Switched(plugin, on, identity, options, who)
+        known = watchers is not None and not on and await watchers.switch(one)
+        try:
+            said = await self._tell_all(asked)
+        except ConfigError:
+            if not known:
+                raise
+            said = []                       # a relay that began anew knows nothing of it
+        if watchers is not None and on:
+            try:
+                await watchers.switch(one)
+            except PluginError as error:
+                raise ConfigError(str(error)) from error
+        return said
+
+    async def _tell_all(self, asked: command.Switch) -> list[str]:
         said = await asyncio.gather(*(worker.ask(asked, list[str]) for worker in await self._commanding.each()))
         return [text for texts in said for text in texts]
 
     async def reload(self, who: str) -> str:
         """As ``Acting.reload``."""
         texts = [await self._read_again()]
+        if self._watchers is not None:
+            texts += await self._watchers.again()
         found, missing = await self._commanding.asked(command.Reload(who), list[str], ANSWER_SECONDS)
         texts += [text for _, said in found for text in said] + missing
         return "\n".join(dict.fromkeys(filter(None, texts))) or "nothing changed"

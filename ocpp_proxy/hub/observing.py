@@ -6,15 +6,17 @@ did not live long, the recorder starts without observers. The mark in the instan
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ocpp_proxy.core.tap import Tap
 from ocpp_proxy.core.watching import Watcher
 from ocpp_proxy.hub.log import logger
 from ocpp_proxy.hub.watch import Watch
+from ocpp_proxy.model import Link
 from ocpp_proxy.records import Record
 
+NO_LINKS: Mapping[int, Link] = {}
 ENDS = 3
 WELL_SECONDS = 60.0                         # a recorder that lived so long did not end for its observers
 
@@ -31,7 +33,7 @@ class Observing:
         self._tap = tap or Tap()
         self._watches: dict[str, Watch] = {}
         self._first = first
-        self._gone: set[asyncio.Task[None]] = set()
+        self._gone: dict[asyncio.Task[None], str] = {}      # those that end, with their names
         self._before = [0, 0]               # dropped and failed of those that are gone
 
     @property
@@ -45,10 +47,6 @@ class Observing:
         if self._first and ends >= ENDS:
             logger().error("recording without observers", reason=f"the recorder ended {ends} times in a row with them")
             return
-        if self._first and self._mark is not None:
-            with contextlib.suppress(OSError):
-                self._mark.write_text(str(ends + 1))
-            self._well = asyncio.get_running_loop().call_later(WELL_SECONDS, self._unmark)
         self.set(self._first)
 
     def _ends(self) -> int:
@@ -58,24 +56,37 @@ class Observing:
         except (OSError, ValueError):
             return 0
 
+    def _marked(self) -> None:
+        """From now on observers may end the process."""
+        if self._mark is not None and self._well is None:
+            with contextlib.suppress(OSError):
+                self._mark.write_text(str(self._ends() + 1))
+            self._well = asyncio.get_running_loop().call_later(WELL_SECONDS, self._unmark)
+
     def _unmark(self) -> None:
+        self._well = None
         if self._mark is not None:
             with contextlib.suppress(OSError):
                 self._mark.unlink(missing_ok=True)
 
-    def set(self, installed: Sequence[Watcher]) -> None:
-        """Run these: one of the same ``key`` goes on, others begin and end. In the recorder's loop."""
+    def set(self, installed: Sequence[Watcher], links: Mapping[int, Link] = NO_LINKS, now_ns: int = 0) -> None:
+        """Run these: one of the same ``key`` goes on, with the links it is to see now; others begin and end, what takes the
+        place of one of its name once that has ended. ``links``: the open ones. In the recorder's loop.
+        """
         wanted = {watcher.key or watcher.name: watcher for watcher in installed}
         for key in [key for key in self._watches if key not in wanted]:
             watch = self._watches.pop(key)
             self._before[0] += watch.dropped
             self._before[1] += watch.failures
             task = asyncio.ensure_future(watch.end())
-            self._gone.add(task)
-            task.add_done_callback(self._gone.discard)
+            self._gone[task] = watch.watcher.name
+            task.add_done_callback(self._gone.pop)
         for key, watcher in wanted.items():
             if key not in self._watches:
-                self._watches[key] = Watch(watcher)
+                self._marked()
+                before = next((task for task, name in reversed(self._gone.items()) if name == watcher.name), None)
+                self._watches[key] = Watch(watcher, before)
+            self._watches[key].watch(watcher, links, now_ns)
         self._tap.on = any(watch.watcher.unmasked for watch in self._watches.values())
 
     def feed(self, stream: Sequence[Record]) -> None:

@@ -5,7 +5,6 @@ import contextlib
 import gc
 import os
 import secrets
-from collections.abc import Sequence
 from pathlib import Path
 
 from ocpp_proxy.checks.settings import Settings
@@ -15,36 +14,37 @@ from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.core.sealing import Sealer
 from ocpp_proxy.core.tap import Tap
-from ocpp_proxy.core.watching import Watcher
 from ocpp_proxy.hub import log
 from ocpp_proxy.hub.instance import state_folder
 from ocpp_proxy.hub.observing import Observing
 from ocpp_proxy.hub.recording import Recorder
 from ocpp_proxy.hub.store import Store
+from ocpp_proxy.hub.watchers import Finder
 from ocpp_proxy.model import ConfigError
 
 KEY_BYTES = 32
 
 
 def main(
-    instance: Path, store: Store | None, config: Config, alive_fd: int, observers: Sequence[Watcher] = (), told: str = "",
+    instance: Path, store: Store | None, config: Config, alive_fd: int, finder: Finder | None = None,
 ) -> int:
     """Run until told to stop (SIGTERM) or the supervisor is gone; the exit code. ``store`` None: live only.
 
-    ``told``: why there are no observers though some are configured, for the log.
+    ``finder``: who loads observers.
     """
     log.configure("recorder", instance=instance)
     try:
         key = _key(instance, needed=not config.capture.keep_secrets)
         masker = None if config.capture.keep_secrets else Masker(key)
-        if told:
-            log.logger().error("recording without observers", reason=told)
+        observers, errors = finder.find(config) if finder is not None else ([], [])
+        for error in errors:                # a file that was broken since the start: recording goes on
+            log.logger().error("an observer cannot be loaded", reason=error)
         tap = Tap()
         pipeline = Pipeline(
             Settings(call_seconds=config.call_seconds, severities=config.rules), Ids(), masker,
             sealer=Sealer(key) if key else None, tap=tap,
         )
-        recorder = Recorder(instance, store, config, pipeline, Observing(tap, observers, instance), masker)
+        recorder = Recorder(instance, store, config, pipeline, Observing(tap, observers, instance), masker, finder)
         if pipeline.unopened:
             log.logger().warning("links that were open are begun anew: their state was sealed with another key")
         gc.collect()

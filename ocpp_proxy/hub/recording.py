@@ -40,6 +40,7 @@ from ocpp_proxy.hub.remembered import Remembered
 from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.hub.store import Position, Store
 from ocpp_proxy.hub.tail import Item, Lost, Tail, reached, size_of
+from ocpp_proxy.hub.watchers import Finder, Watchers
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.records import Record
 from ocpp_proxy.wire.kept import kept_folder
@@ -61,9 +62,9 @@ class Recorder:
 
     def __init__(
         self, instance: Path, store: Store | None, config: Config, pipeline: Feed, observing: Observing | None = None,
-        masker: Masker | None = None,
+        masker: Masker | None = None, finder: Finder | None = None,
     ) -> None:
-        self.observing, self._masker = observing or Observing(), masker
+        self.observing, self._masker, self._finder = observing or Observing(), masker, finder
         self._instance, self._store, self._config, self._pipeline = instance, store, config, pipeline
         positions: Sequence[Position] = ()
         if store is not None:
@@ -110,15 +111,21 @@ class Recorder:
             loop.add_reader(alive_fd, self._orphaned, alive_fd)
         commanding = Commanding(self._instance, 1 + len(self._known.isolated) if self._known else 1)
         supervisor = self._known.pid if self._known else 0
+        watchers = None
+        if self._finder is not None:
+            watchers = Watchers(self._instance, self._config, self._finder, self.observing, self._live.known_open)
         control = Control(
             self._live, self._metrics, self._store, self._health, thread=self._thread, said=self._said, memory=self._memory,
-            acts=Acts(self._instance, commanding, self._live.known_open, supervisor, self._masker),
+            acts=Acts(self._instance, commanding, self._live.known_open, supervisor, self._masker, watchers),
             allow_inject=self._config.allow_inject)
         try:
             await commanding.start()
             await self._serve(control)
             self.observing.begin()
+            watching = asyncio.ensure_future(watchers.run()) if watchers is not None else None
             await self._pump()
+            if watching is not None:
+                watching.cancel()
             _, code = await asyncio.gather(self.observing.end(), self._finish())
             return code
         finally:

@@ -20,7 +20,8 @@ from ocpp_proxy.core.watching import Sight, Watcher, size_of
 from ocpp_proxy.hub.commits import OBSERVER
 from ocpp_proxy.hub.dialling import Socket, dial
 from ocpp_proxy.hub.log import logger
-from ocpp_proxy.records import Record
+from ocpp_proxy.model import Link
+from ocpp_proxy.records import LinkClosed, Record
 
 STRIKES = 5                                 # failures after which it sees nothing more
 QUEUE_RECORDS = 20_000
@@ -36,7 +37,8 @@ LOG_SECONDS = 10.0
 class Watch:
     """One observer. Made and fed in the recorder's loop."""
 
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(self, watcher: Watcher, behind: "asyncio.Future[None] | None" = None) -> None:
+        """``behind``: it begins once this is done; meanwhile what it is to see waits."""
         self.watcher = watcher
         self.dropped = 0                    # records, that found no room
         self.failures = 0
@@ -50,7 +52,22 @@ class Watch:
         self._main = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._main.create_future()
         self._inside: _Inside | None = None
-        threading.Thread(target=self._work, name=OBSERVER, daemon=True).start()
+        self._begun = self._called_off = False
+        if behind is None or behind.done():
+            self._begin()
+        else:
+            behind.add_done_callback(lambda _: self._begin())
+
+    def _begin(self) -> None:
+        if not self._called_off:
+            self._begun = True
+            threading.Thread(target=self._work, name=OBSERVER, daemon=True).start()
+
+    def watch(self, watcher: Watcher, links: Mapping[int, Link], now_ns: int) -> None:
+        """Have other links from now on; of those that it is not to see any more it is told that they are over."""
+        self.watcher = watcher
+        left = self._sight.change(watcher.wanted, links)
+        self._put([LinkClosed(now_ns, link_id, "left") for link_id in left])
 
     @property
     def queued(self) -> int:
@@ -61,7 +78,10 @@ class Watch:
         """Give it records; what finds no room is dropped. Never blocks."""
         if self.off:
             return
-        fresh = [(record, size_of(record)) for record in self._sight.pick(stream)]
+        self._put(self._sight.pick(stream))
+
+    def _put(self, records: Sequence[Record]) -> None:
+        fresh = [(record, size_of(record)) for record in records]
         if not fresh:
             return
         with self._lock:
@@ -89,6 +109,9 @@ class Watch:
 
     async def end(self) -> None:
         """Let it see what is queued and end, for as long as ``END_SECONDS``; then it is left behind."""
+        if not self._begun:
+            self._called_off = True
+            return
         with self._lock:
             inside = self._inside
         if inside is not None:

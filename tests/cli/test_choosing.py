@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ocpp_proxy.cli.choosing import MOST_SWITCHED, Choosing
+from ocpp_proxy.cli.choosing import Choosing
 from ocpp_proxy.cli.relay_worker import Asleep, chooser
 from ocpp_proxy.config import Config, LinkMatch, LinkRule
 from ocpp_proxy.core.reloading import taken
 from ocpp_proxy.model import ConfigError, PluginError
+from ocpp_proxy.plugins import MOST_SWITCHED
 
 FILE = """
 from msgspec import Struct
@@ -78,13 +79,21 @@ def test_options_given_by_hand_take_the_place_of_those_configured(mark: Path) ->
 @pytest.mark.parametrize(("plugin", "on", "options", "why"), [
     ("throtle", True, None, "did you mean throttle"), ("throttle", True, {"evry": 1}, "evry: no such option"),
     ("throttle", True, [1], "options are an object"), ("faults", False, None, "it is enabled nowhere"),
-    ("mirror", True, {"targets": []}, "is an observer"),
-], ids=["unknown", "option", "no object", "not enabled", "observer"])
+], ids=["unknown", "option", "no object", "not enabled"])
 def test_what_cannot_be_switched_changes_nothing(plugin: str, on: bool, options: object, why: str) -> None:
     choosing = Choosing(Config(enable=("throttle",)))
     with pytest.raises((ConfigError, PluginError), match=why):
         choosing.switch(plugin, on, "*", options, "anna")
     assert names(choosing, "A") == ["throttle"]
+
+
+def test_an_observer_is_switched_for_the_recorder_and_sits_on_no_link() -> None:
+    choosing = Choosing(Config())
+    choosing.switch("mirror", True, "A*", {"targets": [{"url": "ws://second/"}]}, "anna")
+    assert choosing.chain("A", "ocpp1.6") is None
+    assert [(state.name, state.identity, state.by) for state in choosing.states()] == [("mirror", "A*", "anna")]
+    choosing.switch("mirror", False, "*", None, "anna")
+    assert choosing.states() == []
 
 
 def test_a_file_that_changed_is_read_again_and_a_broken_one_is_not(mark: Path) -> None:
