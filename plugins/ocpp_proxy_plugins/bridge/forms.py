@@ -86,7 +86,7 @@ class Form:
         """The fields alone, of an object at ``path`` of the source."""
         _walk(self._steps, self._unknown, source, out, notes, f"{path}." if path else "")
         for name, do in self._later:
-            if name in source:
+            if source.get(name) is not None:
                 do(source[name], out, notes, f"{path}.{name}" if path else name)
 
 
@@ -198,7 +198,7 @@ def _spare(convert: Convert, target: Steps) -> Step:
     put, has, written = _put(target), _has(target), _written(target)
 
     def carry(value: Any, out: dict[str, Any], notes: Notes, path: str) -> None:
-        if value is None or has(out):
+        if has(out):
             notes.lost(path, f"{written} holds another value")
             return
         made = convert(value, notes, path)

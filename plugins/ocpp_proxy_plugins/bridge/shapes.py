@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from itertools import islice
 from typing import Any
 
 from ocpp_proxy_plugins.bridge.converters import NOTHING, Convert, Notes
+from ocpp_proxy_plugins.bridge.forms import MOST_UNKNOWN
 
 _METER: Mapping[str, str] = {"1.6": "meter_up", "2.0.1": "meter_down"}      # by the version they come in
+_OF_TOKEN = ("idToken", "type")
 
 
 def token(value: Any, notes: Notes, path: str) -> Any:
@@ -18,12 +21,14 @@ def token(value: Any, notes: Notes, path: str) -> Any:
 
 
 def tag(value: Any, notes: Notes, path: str) -> Any:
-    """idToken -> idTag. Type and additionalInfo are the token store's business."""
+    """idToken -> idTag. The type is the token store's business; an idToken that has no idTag is nothing."""
     if not isinstance(value, dict) or not isinstance(value.get("idToken"), str):
         notes.lost(path, "not a token")
         return NOTHING
-    if "customData" in value:
-        notes.lost(f"{path}.customData", "no such field in OCPP 1.6")
+    if len(value) > len(_OF_TOKEN):
+        for name in islice(value, MOST_UNKNOWN):
+            if name not in _OF_TOKEN:
+                notes.lost(f"{path}.{name[:60]}", "no such field in OCPP 1.6")
     return notes.tag(value) or NOTHING
 
 

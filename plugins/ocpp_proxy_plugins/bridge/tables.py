@@ -62,8 +62,8 @@ class Key(Struct, frozen=True):
     """A configuration key of 1.6. ``home``: its variable; None: the bridge answers it itself (``field`` says how).
 
     ``field``: "Actual" (the attribute), "maxLimit" (of the variableCharacteristics), "count" (of Connector components),
-    "derived", "constant". ``type``: bool, int, text or list. ``access``: R, RW, W, RW/R. ``also_set``: further places a write has to set.
-    ``owner``: "link" belongs to the leg between station and proxy and is not bridged by default.
+    "derived", "constant". ``type``: bool, int, text or list. ``access``: R, RW, W, RW/R. ``also_set``: further places a write
+    has to set. ``owner``: "link" belongs to the leg between station and proxy and is not bridged by default.
     """
 
     name: str
@@ -164,9 +164,14 @@ def _entry(row: ActionRow, direction: Direction) -> Entry:
     source = rows.sender_version(direction, row.sender)
     requests = {target: _request(row, target, source) for target in row.targets}
     answers = {target: _answer(row, target, other(source)) for target in row.targets}
-    by_code = any(how == CODE for _, _, how in (*row.request, *row.answer)) or row.made or row.answer_made
+    by_code = any(_by_code(how) for _, _, how in (*row.request, *row.answer)) or row.made or row.answer_made
     plain = row.kind == "translate" and len(row.targets) == 1 and not by_code
     return Entry(row.name, side, row.targets, row.kind, requests, answers, row.local, plain, row.note)
+
+
+def _by_code(how: str) -> bool:
+    """Whether a handler has to look at it: it makes the value, or does something about values without a counterpart."""
+    return how == CODE or (how.startswith("enum ") and bool(read().enums[how.removeprefix("enum ")].handled))
 
 
 def _request(row: ActionRow, target: str, source: str) -> Form:
