@@ -6,7 +6,22 @@ from itertools import chain
 from typing import Any
 
 from ocpp_proxy.api import Side
-from ocpp_proxy_plugins.bridge import boot_up, resets
+from ocpp_proxy_plugins.bridge import (
+    authorize_up,
+    boot_up,
+    charging_down,
+    charging_up,
+    events,
+    notices_down,
+    readings_up,
+    remote_down,
+    remote_up,
+    resets,
+    starting_down,
+    status_down,
+    status_up,
+    triggers_down,
+)
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.plain import answer_here, carry_over
 from ocpp_proxy_plugins.bridge.tables import book
@@ -15,11 +30,12 @@ from ocpp_proxy_plugins.bridge.work import Handler
 UP, DOWN = "1.6:2.0.1", "2.0.1:1.6"
 
 FEATURES: Sequence[Any] = (
-    boot_up, resets,
+    authorize_up, boot_up, charging_up, events, readings_up, remote_up, resets, status_up,
+    charging_down, notices_down, remote_down, starting_down, status_down, triggers_down,
 )
 """Modules with ``UP_STATION``, ``UP_CSMS``, ``DOWN_STATION`` and ``DOWN_CSMS`` (action -> handler), ``UP_TICKS`` and
 ``DOWN_TICKS`` (called about once a second with a desk), ``UP_BEGINNINGS`` and ``DOWN_BEGINNINGS`` (at the first message of a
-link); each has what it needs."""
+link), ``UP_CLOSINGS`` and ``DOWN_CLOSINGS`` (at its end: only ``keep`` works there); each has what it needs."""
 
 
 def _handlers(direction: str, sender: Side, name: str) -> Mapping[str, Handler]:
@@ -61,3 +77,4 @@ def _all(name: str) -> tuple[Callable[[Desk], None], ...]:
 
 TICKS = {UP: _all("UP_TICKS"), DOWN: _all("DOWN_TICKS")}
 BEGINNINGS = {UP: _all("UP_BEGINNINGS"), DOWN: _all("DOWN_BEGINNINGS")}
+CLOSINGS = {UP: _all("UP_CLOSINGS"), DOWN: _all("DOWN_CLOSINGS")}

@@ -1,0 +1,87 @@
+"""Owns the transactions that are kept of a 1.6 station: finding and numbering them, putting away those that have ended."""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from hashlib import sha256
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw, structs
+
+from ocpp_proxy_plugins.bridge.kept import NOTHING, Charging, Tx
+
+LAST_TID = (1 << 31) - 1                    # a positive int32
+FIRST_TID, TIDS = 100_000_000, 900_000_000  # where the numbers begin: not where a former CSMS has its own
+MOST_CLOSED = 100
+
+Entropy = Callable[[int], bytes]
+
+
+@lru_cache(maxsize=64)
+def _closed(packed: bytes) -> tuple[Tx, ...]:
+    return msgspec.msgpack.decode(packed, type=tuple[Tx, ...] | None) or ()
+
+
+def closed(charging: Charging) -> tuple[Tx, ...]:
+    """Those that have ended and are told, newest last."""
+    return () if charging.closed == NOTHING else _closed(bytes(charging.closed))
+
+
+def every(charging: Charging) -> Iterator[Tx]:
+    """All that are remembered, the newest first."""
+    yield from reversed(charging.transactions)
+    yield from reversed(closed(charging))
+
+
+def by_tid(charging: Charging, tid: object) -> Tx | None:
+    """That of a number; what has been put away is not looked at."""
+    for tx in charging.transactions:
+        if tx.tid == tid:
+            return tx
+    return None
+
+
+def by_uid(charging: Charging, uid: object) -> Tx | None:
+    """That of a text, ended or not."""
+    return next((tx for tx in every(charging) if tx.uid == uid), None)
+
+
+def is_open(tx: Tx) -> bool:
+    """Whether it has begun and not ended, told or not."""
+    return tx.state != "ended"
+
+
+def running(charging: Charging, connector: int | None = None) -> list[Tx]:
+    """Those that have not ended; of one connector, or of all."""
+    return [tx for tx in charging.transactions if tx.state != "ended" and connector in (None, tx.connector)]
+
+
+def changed(charging: Charging, tx: Tx) -> tuple[Tx, ...]:
+    """All of them with this one as it is now."""
+    return tuple(tx if one.tid == tx.tid else one for one in charging.transactions)
+
+
+def put_away(charging: Charging, tx: Tx) -> Charging:
+    """It has ended and is told: kept among the newest, so that what is said of it again is known."""
+    kept = (*closed(charging)[1 - MOST_CLOSED :], structs.replace(tx, last_key=0))
+    others = tuple(one for one in charging.transactions if one.tid != tx.tid)
+    return structs.replace(charging, transactions=others, closed=Raw(msgspec.msgpack.encode(kept)))
+
+
+def next_tid(charging: Charging, entropy: Entropy) -> int | None:
+    """A number that was never given; None: there is none left. The caller keeps the one behind it."""
+    tid = charging.next_tid or FIRST_TID + int.from_bytes(entropy(8), "big") % TIDS
+    taken = {tx.tid for tx in every(charging)}
+    while tid in taken:
+        tid += 1
+    return tid if tid <= LAST_TID else None
+
+
+def new_uid(entropy: Entropy) -> str:
+    """A version 4 UUID: 36 characters, the most that 2.0.1 allows."""
+    return str(UUID(bytes=entropy(16), version=4))
+
+
+def key_of(*parts: object) -> str:
+    """What a repetition is known by."""
+    return sha256("|".join(map(str, parts)).encode("utf-8", "replace")).hexdigest()[:20]
