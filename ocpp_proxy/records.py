@@ -198,7 +198,7 @@ class Row(Struct, gc=False):
     ``msg_no`` of its first message (0: none) names it there. ``kind``: ``exchange``, or what ``fields`` calls the line.
     ``side``: who sent its first line. ``ms``: from Call to answer; ``outcome``: ``pending`` until the answer, then as
     ``model.Exchange`` has it, empty for what cannot be answered. ``level``: worst severity of its findings, -1: none.
-    ``size``: bytes of its payloads. ``summary``: what it says in short, not escaped.
+    ``size``: bytes of its payloads. ``summary``: what it says in short, not escaped. ``verdicts``: of its frames, each once.
     """
 
     number: int
@@ -227,6 +227,7 @@ class Row(Struct, gc=False):
     size: int = 0
     opcode: str = ""
     summary: str = ""
+    verdicts: tuple[str, ...] = ()
 
 
 def lines(stream: Iterable[Record]) -> Iterator[Line]:

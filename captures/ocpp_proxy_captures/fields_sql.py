@@ -15,7 +15,7 @@ from ocpp_proxy_captures.path_sql import PAYLOAD, path
 
 LATENCY = "((epoch_us({0}.ts) * 1000 + {0}.ns) - (epoch_us({1}.ts) * 1000 + {1}.ns)) / 1e6"
 MESSAGE_FIELDS = frozenset((
-    "action", "message_id", "mtype", "evse", "connector", "tx", "token", "error", "outcome", "payload"))
+    "action", "message_id", "mtype", "evse", "connector", "tx", "token", "error", "outcome", "payload", "verdict"))
 _LATENCY = f"""w.no IN (SELECT a.no FROM wire a JOIN wire c ON c.msg_no = a.msg_no - a.call_back
     WHERE {LATENCY.format("a", "c")} {{op}} ?)"""
 _TEXT = f"concat_ws(' ', coalesce(w.error_code, ''), coalesce(w.error_desc, ''), {PAYLOAD})"
@@ -51,7 +51,7 @@ def translated(node: Node, atom: Callable[[Word | Compare], Condition]) -> Condi
 
 
 def message_field(field: str) -> bool:
-    """Whether only messages have this field."""
+    """Whether only messages and frames have this field."""
     return field in MESSAGE_FIELDS or field.startswith("payload.")
 
 
@@ -153,6 +153,10 @@ def _opcode(op: str, value: Value) -> Condition:
     return _loosened("w.opcode IS NULL", scalar(f"list_extract([{names}], w.opcode + 1)", op, value))
 
 
+def _verdict(op: str, value: Value) -> Condition:
+    return _loosened("w.opcode IS NULL", scalar("w.verdict", op, value))
+
+
 def _kind(op: str, value: Value) -> Condition:
     return scalar("""CASE WHEN w.msg_no IS NOT NULL THEN 'message' WHEN w.opcode = 3 THEN 'ping' WHEN w.opcode = 4 THEN 'pong'
         WHEN w.opcode = 5 THEN 'close' WHEN w.opcode IN (6, 7) THEN 'http' ELSE 'raw' END""", op, value)
@@ -187,5 +191,5 @@ def _size(op: str, value: Value) -> Condition:
 
 _SPECIAL: dict[str, Callable[[str, Value], Condition]] = {
     "ms": _ms, "side": _side, "opcode": _opcode, "kind": _kind, "time": _time, "text": _text, "outcome": _outcome,
-    "size": _size,
+    "size": _size, "verdict": _verdict,
 }

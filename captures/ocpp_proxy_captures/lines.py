@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ocpp_proxy.model import Finding, Frame, Opcode
+from ocpp_proxy.model import Finding, Frame, Opcode, Side
 from ocpp_proxy.records import Found, FrameSeen, Line, MessageSeen, Record
 from ocpp_proxy_captures import rebuild
 from ocpp_proxy_captures.database import Connection, fetched
@@ -39,7 +39,10 @@ def lines(con: Connection, numbers: Sequence[int]) -> list[Line]:
 
 
 def light(con: Connection, numbers: Sequence[int]) -> dict[int, tuple[Line, str]]:
-    """The lines with these ordinals (ascending), messages without their frame, each with the opcode of its frame."""
+    """The lines with these ordinals (ascending), each with the opcode of its frame, messages without the frame itself.
+
+    Where a plugin did something to a message, its frame says what; all else in it is empty.
+    """
     if not numbers:
         return {}
     records = _events(con, numbers)
@@ -47,11 +50,15 @@ def light(con: Connection, numbers: Sequence[int]) -> dict[int, tuple[Line, str]
     messages: list[int] = []
     others: list[int] = []
     apart: dict[int, int] = {}
-    for no, msg_no, opcode, frame_id in fetched(con.execute(
-            f"SELECT no, msg_no, opcode, frame_id FROM wire WHERE {rebuild.among('no', numbers)} ORDER BY no")):
+    told: dict[int, Frame] = {}             # of messages whose frame a plugin did something to: no more than that
+    for no, msg_no, opcode, frame_id, verdict, cause in fetched(con.execute(
+            "SELECT no, msg_no, opcode, frame_id, verdict, cause FROM wire"
+            f" WHERE {rebuild.among('no', numbers)} ORDER BY no")):
         (others if msg_no is None else messages).append(no)
         if opcode is not None:
             opcodes[no] = _OPCODES[opcode]
+            if verdict is not None and msg_no is not None:
+                told[no] = _told(frame_id, opcode, verdict, cause)
         else:
             apart[frame_id] = no
     if messages:
@@ -67,12 +74,19 @@ def light(con: Connection, numbers: Sequence[int]) -> dict[int, tuple[Line, str]
             if frame is not None:
                 records[row[0]] = FrameSeen(frame)
     if apart:
-        for frame_id, opcode in con.execute(
-                f"SELECT frame_id, opcode FROM wire WHERE {rebuild.among('frame_id', sorted(apart))}"
+        for frame_id, opcode, verdict, cause in con.execute(
+                f"SELECT frame_id, opcode, verdict, cause FROM wire WHERE {rebuild.among('frame_id', sorted(apart))}"
                 " AND opcode IS NOT NULL").fetchall():
             opcodes[apart[frame_id]] = _OPCODES[opcode]
+            if verdict is not None:
+                told[apart[frame_id]] = _told(frame_id, opcode, verdict, cause)
     findings = _findings(con, numbers, records)
-    return {no: (Line(record, tuple(findings.get(no, ()))), opcodes.get(no, "")) for no, record in records.items()}
+    return {
+        no: (Line(record, tuple(findings.get(no, ())), told.get(no)), opcodes.get(no, "")) for no, record in records.items()}
+
+
+def _told(frame_id: int, opcode: int, verdict: str, cause: Sequence[int] | None) -> Frame:
+    return Frame(frame_id, 0, 0, 0, 0, Side.STATION, Opcode(_OPCODES[opcode]), cause=tuple(cause or ()), verdict=verdict)
 
 
 def _events(con: Connection, numbers: Sequence[int]) -> dict[int, Record]:

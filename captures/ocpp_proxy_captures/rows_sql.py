@@ -106,6 +106,13 @@ def _error(op: Op, value: Value) -> Condition:
         for sql in (code.may, code.sure)))
 
 
+def _verdict(op: Op, value: Value) -> Condition:
+    """One of several: that of the Call, or of an answer."""
+    if op == "!=":
+        return EVERYTHING
+    return _any_line(Compare("verdict", op, value))
+
+
 def _size(op: Op, value: Value) -> Condition:
     of_answer = SIZE.replace("w.", "a.")
     known = f"({READABLE} AND a.odd IS NULL AND NOT {_SPOILT})"
@@ -118,5 +125,5 @@ _SPECIAL: dict[str, Callable[[Op, Value], Condition]] = {
     "outcome": lambda op, value: scalar(f"({_OUTCOME})", op, value),
     "tx": lambda op, value: scalar("coalesce(w.tx_id, a.tx_id)", op, value),
     "kind": lambda op, value: _holds(op, value, "message"),
-    "mtype": _mtype, "error": _error, "size": _size,
+    "mtype": _mtype, "error": _error, "size": _size, "verdict": _verdict,
 }

@@ -35,6 +35,11 @@ _NO_CALL = """(w.msg_no IS NULL AND (w.opcode = 8 OR (w.opcode <= 2 AND w.raw IS
 _STANDING = "f.no = f.line_no"
 _CALLED = """SELECT msg_no FROM wire WHERE mtype = 2 AND msg_no IN
     (SELECT msg_no FROM found WHERE no = line_no AND msg_no IS NOT NULL)"""
+_ROOTS = """SELECT m.msg_no AS msg_no, o.msg_no AS root FROM (
+        SELECT frame_id, list_last(cause) AS origin FROM wire WHERE verdict = 'translated' AND cause IS NOT NULL) f
+    JOIN wire m ON m.frame_id = f.frame_id AND m.mtype = 2 AND m.no NOT IN (SELECT line_no FROM found)
+    LEFT JOIN wire o ON o.frame_id = f.origin AND o.mtype = 2"""        # translations that are no rows (core.rows), and of what
+_HIDDEN = f"SELECT msg_no FROM ({_ROOTS})"
 _Gathered = tuple[int, list[Line], str]     # ordinal of a row, its lines in order, the opcode of the first
 
 
@@ -89,6 +94,8 @@ class Traffic(ABC):
             if not found:
                 return 0
             number, call_no = found[0]
+            if view == "exchanges":
+                number, call_no = _shown_by(con, number, msg_no, call_no)
             if view == "exchanges" and call_no is not None:
                 calls = con.execute("SELECT no FROM wire WHERE msg_no = ? AND mtype = 2", [call_no]).fetchall()
                 return int(calls[0][0]) if calls else int(number)
@@ -161,12 +168,31 @@ def _parts(con: Connection, view: View, where: Filter | None) -> list[tuple[str,
             ("w", f"wire w WHERE {_LINE}", candidates(where)),
             ("e", "events e WHERE e.kind NOT IN ('plugin_finding', 'beat')", of_event),
             ("f", f"found f WHERE {_STANDING}", of_event)]
-    asked = exchanges(where)
+    asked, orphan, call, called = exchanges(where), _orphan(con), "w.mtype = 2", _CALLED
+    if _translates(con):
+        orphan = f"{orphan} OR (w.msg_no - w.call_back IN ({_HIDDEN}) AND w.no IN (SELECT line_no FROM found))"
+        call, called = f"{call} AND w.msg_no NOT IN ({_HIDDEN})", f"{called} AND msg_no NOT IN ({_HIDDEN})"
     return [
-        ("w", f"wire w {asked.join} WHERE w.mtype = 2", asked.condition),
-        ("w", f"wire w WHERE {_NO_CALL.format(orphan=_orphan(con))}", candidates(where)),
+        ("w", f"wire w {asked.join} WHERE {call}", asked.condition),
+        ("w", f"wire w WHERE {_NO_CALL.format(orphan=orphan)}", candidates(where)),
         ("e", "events e WHERE e.kind NOT IN ('plugin_finding', 'beat', 'link_opened', 'lost')", of_event),
-        ("f", f"found f WHERE {_STANDING} AND (f.msg_no IS NULL OR f.msg_no NOT IN ({_CALLED}))", of_event)]
+        ("f", f"found f WHERE {_STANDING} AND (f.msg_no IS NULL OR f.msg_no NOT IN ({called}))", of_event)]
+
+
+def _translates(con: Connection) -> bool:
+    """Whether there is a translation at all."""
+    return bool(con.execute("SELECT 1 FROM wire WHERE verdict = 'translated' LIMIT 1").fetchall())
+
+
+def _shown_by(con: Connection, number: int, msg_no: int, call_no: int | None) -> tuple[int, int | None]:
+    """The row of a message of a translation that is none itself: that of what it was made from."""
+    if not _translates(con):
+        return number, call_no
+    roots = con.execute(f"SELECT root FROM ({_ROOTS}) WHERE msg_no = ?", [call_no or msg_no]).fetchall()
+    alone = con.execute("SELECT 1 FROM found WHERE line_no = ? LIMIT 1", [number]).fetchall()
+    if not roots or (call_no is not None and alone):
+        return number, None if roots else call_no
+    return number, roots[0][0]
 
 
 def _orphan(con: Connection) -> str:

@@ -22,7 +22,7 @@ from ocpp_proxy.spec.terms import keys
 from ocpp_proxy.spec.versions import SUBPROTOCOLS
 from ocpp_proxy.wire.ocppj import load
 
-LATER = frozenset(("ms", "outcome", "severity", "rule", "blame", "opcode", "time", "link"))
+LATER = frozenset(("ms", "outcome", "severity", "rule", "blame", "opcode", "time", "link", "verdict"))
 """Fields of traffic that a message in flight has not."""
 
 _HOT = frozenset(("evse", "connector", "tx", "token"))

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 
 from ocpp_proxy import records
 from ocpp_proxy.core.summary import summary
-from ocpp_proxy.fields.registry import Links, findings_of, identity_of, kind_of, link_of, text_of, time_of
+from ocpp_proxy.fields.registry import Links, findings_of, identity_of, kind_of, link_of, text_of, time_of, verdicts_of
 from ocpp_proxy.model import Finding, Frame, Message, Side
 from ocpp_proxy.records import Line, Row
 
 UNANSWERED = "R07"                          # the finding that a Call's time limit has passed
+TRANSLATED = "translated"                   # the verdict of what a bridge made
 SUMMARY = 160                               # characters kept of a line that is no message
 _ASIDE = ("ping", "pong", "http", "close", "opened", "loss")    # lines that show in the view of frames only
 
@@ -31,6 +32,20 @@ def call_of(line: Line) -> int:
 def is_row(line: Line) -> bool:
     """Whether a line that belongs to no Call's row is a row in the view of exchanges."""
     return kind_of(line) not in _ASIDE
+
+
+def is_translation(line: Line) -> bool:
+    """Whether it is a Call that a bridge made of another one: no row beside that one's, unless something is wrong with it.
+
+    The same holds for its answer, and for what is found later about it.
+    """
+    match line.record:
+        case records.MessageSeen(message):
+            frame = line.frame
+            made = frame is not None and frame.verdict == TRANSLATED and bool(frame.cause)
+            return made and message.mtype == 2 and not line.findings
+        case _:
+            return False
 
 
 def begin(line: Line, links: Links, number: int = 0) -> Row:
@@ -59,6 +74,7 @@ def begin(line: Line, links: Links, number: int = 0) -> Row:
             row.summary = _first_line(text_of(line))
     if line.frame is not None:
         row.frame_id, row.opcode = line.frame.frame_id, line.frame.opcode.value
+    row.verdicts = verdicts_of(line)
     _judge(row, findings_of(line))
     return row
 
@@ -85,6 +101,7 @@ def add(row: Row, line: Line) -> None:
         elif message.mtype == 5:
             row.outcome = "error"
         row.error = row.error or message.error_code
+    row.verdicts += tuple(verdict for verdict in verdicts_of(line) if verdict not in row.verdicts)
     _judge(row, findings_of(line))
 
 

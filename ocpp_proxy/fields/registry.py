@@ -244,6 +244,12 @@ def _outcome(line: Line, _: Links) -> str | None:
     return ANSWERS.get(message.mtype) if message is not None else None
 
 
+def verdicts_of(line: Line) -> tuple[str, ...]:
+    """What a plugin did to the line's frame, or why there is one of ours (``model.VERDICTS``); none: nothing."""
+    frame = _frame(line)
+    return (frame.verdict,) if frame is not None and frame.verdict else ()
+
+
 def _opcode(line: Line, _: Links) -> str | None:
     frame = _frame(line)
     return frame.opcode.value if frame else None
@@ -274,6 +280,8 @@ _ALL = (
     Field("error", "text", "error code of a CALLERROR or CALLRESULTERROR", _of_message("error_code"), ("error_code",)),
     Field("size", "number", "bytes of the payload", _size, ("bytes",)),
     Field("opcode", "choice", "kind of the frame", _opcode, (), tuple(opcode.value for opcode in model.Opcode)),
+    Field("verdict", "choice", "what a plugin or a person did to it, or why the proxy made it",
+          lambda line, _: verdicts_of(line), (), tuple(filter(None, model.VERDICTS)), many=True),
     Field("time", "time", "when it was seen: ISO 8601; without a zone it is UTC", lambda line, _: time_of(line), ("ts",)),
     Field("link", "number", "number of the link (one connection of a charger)", lambda line, _: link_of(line) or None),
     Field("text", "text", "payload, HTTP head and body, close code and reason, note, finding, loss or audit",

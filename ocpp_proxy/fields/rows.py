@@ -24,7 +24,7 @@ _ATTRIBUTES = {
     "error": "error", "ms": "ms", "opcode": "opcode", "time": "time_ns", "link": "link_id", "severity": "level",
 }
 _MISSING: dict[str, object] = {"evse": None, "connector": None, "ms": None, "time": None, "link": 0, "severity": -1}
-_MANY = {"rule": "codes", "blame": "blames"}
+_MANY = {"rule": "codes", "blame": "blames", "verdict": "verdicts"}
 
 
 class RowTest(Struct, frozen=True):

@@ -75,10 +75,17 @@ class Remembered:
                     return number
                 call_no = rows.call_of(line)
                 if call := self.number_of("frames", call_no) if call_no and call_no != msg_no else 0:
-                    return call
+                    return self._shown_by(call)
                 if rows.is_row(line):
-                    return number
+                    return self._shown_by(number)
         return 0
+
+    def _shown_by(self, number: int) -> int:
+        """The row itself; of a translation that of what it was made from, as long as that is held."""
+        line = self._live.ring[number - self._first]
+        if line.frame is None or not rows.is_translation(line):
+            return number
+        return self.number_of("exchanges", frame_id=line.frame.cause[-1]) or number
 
     def chargers(self) -> list[Charger]:
         """As ``source.Source.chargers``."""

@@ -24,9 +24,13 @@ class Oracle:
         calls: dict[int, int] = {}
         self.lines: dict[View, dict[int, list[Line]]] = {"frames": {no: [line] for no, line in lines.items()}, "exchanges": {}}
         made = self.lines["exchanges"]
+        beside: set[int] = set()            # Calls that are translations, and no rows
         for no, line in lines.items():
             number = calls.get(rows.call_of(line), 0)
-            if number:
+            if isinstance(line.record, MessageSeen) and not line.findings and (
+                    rows.is_translation(line) or rows.call_of(line) in beside):
+                beside |= {line.record.message.msg_no} if rows.is_translation(line) else set()
+            elif number:
                 made[number].append(line)
             elif rows.is_row(line):
                 made[no] = [line]

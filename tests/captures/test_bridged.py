@@ -2,10 +2,12 @@
 
 import asyncio
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from ocpp_proxy_captures import CaptureSource, TraceSource, export
 from ocpp_proxy_captures.reader import FileReader
+from ocpp_proxy_tui.ring import Ring
 
 from ocpp_proxy.checks import Settings
 from ocpp_proxy.core.analyse import Analyser
@@ -14,8 +16,11 @@ from ocpp_proxy.core.overview import Overview
 from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.fields import parse
 from ocpp_proxy.records import ExchangeDone, Record, TransactionChanged, lines
+from ocpp_proxy.source import View
 from tests.captures.capture_streams import everything, fill
-from tests.core.bridged import session
+from tests.captures.row_oracle import opened
+from tests.core.bridged import BOOT, Bridged, session
+from tests.core.feeds import CSMS, STATION
 
 
 def live() -> list[Record]:
@@ -106,7 +111,8 @@ def test_losses_are_counted_and_told_one_by_one_with_their_frame(path: Path) -> 
 
 def test_filters_know_the_version_of_each_message_and_the_verdict(path: Path) -> None:
     reader = FileReader(path)
-    shown = {"version == ocpp2.0.1": 8, "protocol == ocpp1.6 and kind == message": 8}
+    shown = {"version == ocpp2.0.1": 8, "protocol == ocpp1.6 and kind == message": 8, "verdict == translated": 8,
+             "verdict in [translated, replaced]": 16, "verdict != translated": 8, "not verdict == replaced": 14}
     for text, count in shown.items():
         assert len([line for batch in reader.lines(parse(text)) for line in batch]) == count, text
     assert [line for batch in reader.lines(None) for line in batch] == list(lines(live()))
@@ -161,3 +167,54 @@ def test_as_text_translations_are_indented_and_versions_told(path: Path, tmp_pat
     told = (tmp_path / "a.txt").read_text().splitlines()
     assert [(line.startswith("    "), line.split()[4]) for line in told[8:12]] == [
         (False, "ocpp1.6"), (True, "ocpp2.0.1"), (False, "ocpp2.0.1"), (True, "ocpp1.6")]
+
+
+def wrong() -> list[Record]:
+    """A translation with faults, one with an answer with faults, one that nobody answers; and a bridge's own Call."""
+    relay = Bridged()
+    relay.begin()
+    relay.call(STATION, "b", ("BootNotification", "BootNotification"), BOOT)
+    relay.call(STATION, "c", ("BootNotification", "BootNotification"), (BOOT[0], BOOT[0], *BOOT[2:]))
+    relay.call(STATION, "d", ("BootNotification", "BootNotification"), (*BOOT[:2], b'{"status":"Fine"}', BOOT[3]))
+    at = relay.take(STATION, b'[2,"e","BootNotification",' + BOOT[0] + b"]", "translated")
+    relay.make(STATION, b'[2,"own","BootNotification",' + BOOT[1] + b"]", at)
+    relay.now += 60_000_000_000
+    relay.make(CSMS, b'[2,"x","Reset",{"type":"Soft"}]')
+    relay.beat()
+    return Pipeline(Settings(), Ids(), None).feed(relay.records)
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_an_exchange_that_was_translated_is_one_row_unless_something_is_wrong_with_its_translation(
+    tmp_path: Path, step: int,
+) -> None:
+    fill(tmp_path / "a.duckdb", wrong(), step=step)
+    reader, oracle = opened(tmp_path / "a.duckdb")
+    rows = reader.rows("exchanges", reader.numbers("exchanges", None))
+    assert rows == list(oracle.rows["exchanges"].values())
+    ring = Ring("exchanges", 1000, {}, True)
+    for line in lines(wrong()):
+        ring.add(line)
+    live = [(row.kind, row.action, row.message_id, row.verdicts, row.codes, row.outcome) for _, row in ring.rows(0, ring.end)]
+    assert live == [(row.kind, row.action, row.message_id, row.verdicts, row.codes, row.outcome) for row in rows]
+    assert [one[2] for one in live if one[0] == "exchange"] == ["b", "c", "own-2", "d", "e", "x"]
+    assert live[1][3] == ("replaced", "translated")
+    for text in ("verdict == translated", "verdict != translated", "not verdict == translated", "verdict contains lace",
+                 "verdict in [translated]", "severity >= warning", "protocol == ocpp2.0.1", "Reset"):
+        for view in get_args(View):
+            assert reader.numbers(view, parse(text)).tolist() == oracle.numbers(view, text), (view, text)
+    reader.close()
+
+
+def test_a_message_of_the_other_leg_is_shown_by_the_row_of_what_it_was_made_from(path: Path) -> None:
+    reader = FileReader(path)
+    for frame_id, action in asked(path, """
+            SELECT f.frame_id, o.action FROM frames f JOIN messages o ON o.frame_id = f.cause[1]
+            WHERE f.verdict = 'translated' AND o.mtype = 2"""):
+        for number in (int(str(frame_id)), int(str(frame_id)) + 1):
+            (row,) = reader.rows("exchanges", [reader.number_of("exchanges", frame_id=number)])
+            assert (row.action, row.verdicts) == (action, ("replaced", "translated"))
+        (row,) = reader.rows("frames", [reader.number_of("frames", frame_id=int(str(frame_id)))])
+        assert row.verdicts == ("translated",)
+    assert len(reader.numbers("exchanges", parse("kind == message"))) == 4
+    reader.close()

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ocpp_proxy.checks import Settings
+from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.overview import Overview
+from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.fields import parse
 from ocpp_proxy.hub import recording, sinks
 from ocpp_proxy.hub.client import LiveSource
@@ -17,6 +20,7 @@ from ocpp_proxy.hub.sinks import Live
 from ocpp_proxy.model import ConfigError, Finding, Frame, Link, Message, Opcode, Severity, Side
 from ocpp_proxy.records import Beat, Found, FrameSeen, Handshake, LinkOpened, Lost, MessageSeen, Record
 from ocpp_proxy.source import Bookmark
+from tests.core.bridged import session
 from tests.hub.doubles import SqliteStore
 from tests.hub.test_recording import recorded, until
 from tests.hub.writing import Writer
@@ -188,3 +192,15 @@ def test_summaries_that_break_do_not_stop_the_recorder(tmp_path: Path, monkeypat
         assert await source.chargers() == []
 
     assert recorded(tmp_path, None, during) == 0
+
+
+def test_messages_of_the_other_leg_of_a_bridge_are_shown_by_the_row_of_what_they_were_made_from() -> None:
+    live = Live()
+    stream = Pipeline(Settings(), Ids(), None).feed(session())
+    live.publish(stream)
+    remembered = Remembered(live, 30.0)
+    for record in stream:
+        if isinstance(record, MessageSeen) and record.message.action == "TransactionEvent":
+            (row,) = remembered.rows("exchanges", [remembered.number_of("exchanges", record.message.msg_no)])
+            assert row.action in ("StartTransaction", "StopTransaction") and row.verdicts == ("replaced", "translated")
+    remembered.end()

@@ -121,9 +121,14 @@ class MemorySource:
             return [(at, [line]) for at, line in enumerate(self._lines, 1)]
         found: dict[int, list[Line]] = {}
         calls: dict[int, int] = {}
+        beside: set[int] = set()            # Calls that are translations, and no rows
         for at, line in enumerate(self._lines, 1):
             call = calls.get(rows.call_of(line) or -1)
-            if call is not None:
+            if rows.is_translation(line):
+                beside.add(rows.begin(line, {}).msg_no)
+            elif rows.call_of(line) in beside:
+                continue
+            elif call is not None:
                 found[call].append(line)
             elif rows.is_row(line):
                 found[at] = [line]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import structs
 
-from ocpp_proxy.core.rows import add, alone, begin, call_of, is_row, whole
+from ocpp_proxy.core.rows import add, alone, begin, call_of, is_row, is_translation, whole
 from ocpp_proxy.fields import Links
 from ocpp_proxy.records import Found, FrameSeen, Line, MessageSeen, Row
 from ocpp_proxy.source import View
@@ -94,6 +94,7 @@ class Ring:
         self._chunks: dict[int, _Chunk] = {}
         self._pending: dict[int, int] = {}
         self._findings: dict[int, None] = {}
+        self._made: dict[int, None] = {}    # the newest Calls that are translations, and no rows
         self._tuples: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._unpacked: tuple[_Chunk, bytes] | None = None
 
@@ -106,6 +107,10 @@ class Ring:
             self.newest = line.record.message.msg_no
         if self.view == "exchanges":
             call = call_of(line)
+            if (call and call in self._made) or (line.frame is not None and line.frame.verdict and is_translation(line)):
+                if self._beside(call, line):
+                    return
+                call = 0
             if call and (self._update(call, line) or self._missed(call)):
                 return
             if not (call or is_row(line)):
@@ -121,6 +126,15 @@ class Ring:
             if len(self._pending) > PENDING:
                 del self._pending[next(iter(self._pending))]
         self.end += 1
+
+    def _beside(self, call: int, line: Line) -> bool:
+        """Whether a line of a translation (the Call itself, or about the Call) is no row: nothing is wrong there."""
+        if not call and isinstance(line.record, MessageSeen):
+            self._made[line.record.message.msg_no] = None
+            if len(self._made) > CHANGES:
+                del self._made[next(iter(self._made))]
+            return True
+        return isinstance(line.record, MessageSeen) and not line.findings
 
     def row(self, position: int) -> Row:
         """The row as it is kept: without a summary when it is packed. Raises ``KeyError`` for one that is not here."""
@@ -189,6 +203,7 @@ class Ring:
         """The numbers of messages and findings begin again: those of before mean nothing any more."""
         self._pending.clear()
         self._findings.clear()
+        self._made.clear()
 
     def _update(self, call: int, line: Line) -> bool:
         position = self._pending.get(call)
@@ -284,6 +299,8 @@ class Ring:
                 self._tuples.clear()
             row.codes = self._tuples.setdefault(row.codes, row.codes)
             row.blames = self._tuples.setdefault(row.blames, row.blames)
+        if row.verdicts:
+            row.verdicts = self._tuples.setdefault(row.verdicts, row.verdicts)
 
 
 def _array(parts: list[bytes]) -> bytes:

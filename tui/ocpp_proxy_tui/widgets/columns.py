@@ -13,6 +13,7 @@ from msgspec import Struct
 from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 
+from ocpp_proxy.core.rows import TRANSLATED
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields import comparison
 from ocpp_proxy.fields.parse import PATH
@@ -127,7 +128,9 @@ def _type(row: Row, _: Shown) -> str:
     return _TYPES.get(row.mtype, "?") if row.kind == "message" else row.kind
 
 
-def _action(row: Row, _: Shown) -> str:
+def _action(row: Row, shown: Shown) -> str:
+    if TRANSLATED in row.verdicts and row.kind == "exchange":
+        return f"{row.action} {'<>' if shown.look.ascii else '⇄'}"
     return row.action or (_TYPES[row.mtype] if row.kind == "message" and _TYPES.get(row.mtype, "?") != "?" else row.kind)
 
 
@@ -180,7 +183,8 @@ _ALL = (
     Column("dir", "", 2, "who sent it: from the station to the right, from the CSMS to the left",
            lambda row, shown: shown.look.arrow(row.side), lambda row: f"side == {row.side.value}" if row.side else None),
     Column("type", "Type", 9, "kind of message or line", _type, _where_type),
-    Column("action", "Action", 20, "the action; of what is no message its kind", _action, _where_action, narrow=18),
+    Column("action", "Action", 20, "the action (⇄: translated into another version); of what is no message its kind", _action,
+           _where_action, narrow=18),
     Column("ms", "ms", 7, "milliseconds from the Call to its answer", _ms, _where_ms, True),
     Column("mark", " ", 1, "the worst finding", lambda row, shown: shown.look.mark(row.level),
            lambda row: f"severity >= {Severity(row.level).label}" if row.level >= 0 else None),
