@@ -12,6 +12,8 @@ from ocpp_proxy_plugins.bridge import (
     charging_down,
     charging_up,
     events,
+    jobs_down,
+    jobs_up,
     notices_down,
     readings_up,
     remote_down,
@@ -30,8 +32,8 @@ from ocpp_proxy_plugins.bridge.work import Handler
 UP, DOWN = "1.6:2.0.1", "2.0.1:1.6"
 
 FEATURES: Sequence[Any] = (
-    authorize_up, boot_up, charging_up, events, readings_up, remote_up, resets, status_up,
-    charging_down, notices_down, remote_down, starting_down, status_down, triggers_down,
+    authorize_up, boot_up, charging_up, events, jobs_up, readings_up, remote_up, resets, status_up,
+    charging_down, jobs_down, notices_down, remote_down, starting_down, status_down, triggers_down,
 )
 """Modules with ``UP_STATION``, ``UP_CSMS``, ``DOWN_STATION`` and ``DOWN_CSMS`` (action -> handler), ``UP_TICKS`` and
 ``DOWN_TICKS`` (called about once a second with a desk), ``UP_BEGINNINGS`` and ``DOWN_BEGINNINGS`` (at the first message of a

@@ -1,0 +1,136 @@
+"""Firmware and logs of a 1.6 station for a 2.0.1 CSMS: with the security extension where the station has it."""
+
+from typing import Any
+
+from ocpp_proxy.api import Side
+from ocpp_proxy_plugins.bridge import jobs
+from ocpp_proxy_plugins.bridge.desk import Desk
+from ocpp_proxy_plugins.bridge.plain import refused, told_why
+from ocpp_proxy_plugins.bridge.work import Background, Got, Work
+
+_LACKING = ("NotImplemented", "NotSupported")
+
+
+def update_firmware(desk: Desk, payload: dict[str, Any]) -> Work:
+    """Signed by SignedUpdateFirmware. To a station without it a signed update is not sent unsigned, unless that is allowed."""
+    firmware = payload.get("firmware")
+    signed = isinstance(firmware, dict) and bool(firmware.get("signature") or firmware.get("signingCertificate"))
+    request_id = payload.get("requestId")
+    request_id = request_id if type(request_id) is int else 0
+    before = jobs.running(desk, jobs.FIRMWARE)
+    if signed and desk.kept.can.get(jobs.SECURITY) is not False:
+        jobs.begun(desk, jobs.FIRMWARE, request_id, signed=True)
+        target = "SignedUpdateFirmware"
+        got = yield from desk.ask(Side.STATION, target, desk.carry(payload, target))
+        if not _lacks(desk, got):
+            if got.status not in ("Accepted", "AcceptedCanceled"):
+                jobs.forgotten(desk, jobs.FIRMWARE, request_id)
+            return desk.carry_answer(got.payload, target) if got.payload is not None else refused(desk, got)
+        jobs.forgotten(desk, jobs.FIRMWARE, request_id)
+    if signed and desk.options.unsigned_firmware == "refuse":
+        desk.lost("$.firmware.signature", "the station knows only unsigned updates: refused")
+        return told_why(desk, {"status": "Rejected"}, "the station knows only unsigned updates", "UnsupportedRequest")
+    jobs.begun(desk, jobs.FIRMWARE, request_id)
+    got = yield from desk.ask(Side.STATION, "UpdateFirmware", desk.carry(payload, "UpdateFirmware"))
+    if got.payload is None:
+        jobs.forgotten(desk, jobs.FIRMWARE, request_id)
+        if got.error is None:
+            return refused(desk, got)
+        return told_why(desk, {"status": "Rejected"}, f"the station refuses it: {got.why}", "UnsupportedRequest")
+    return {"status": "AcceptedCanceled" if before is not None else "Accepted"}
+
+
+def firmware_status(desk: Desk, payload: dict[str, Any]) -> Work:
+    """Stamped with the number of the update that runs; Idle has none."""
+    status = payload.get("status")
+    job = jobs.running(desk, jobs.FIRMWARE)
+    made: dict[str, Any] = {}
+    if status != "Idle" and job is not None:
+        jobs.reported(desk, job, desk.enum("Fw16>201", status) or job.state)
+        made["requestId"] = job.request_id
+    elif status != "Idle":
+        desk.lost("$.requestId", "the CSMS asked for no update that this could be about: left out", "invented")
+    got = yield from desk.ask(Side.CSMS, "FirmwareStatusNotification", desk.carry(payload, **made))
+    return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
+
+
+def signed_firmware_status(desk: Desk, payload: dict[str, Any]) -> Work:
+    """As it comes; what it says of the job is remembered."""
+    job = jobs.of(desk, jobs.FIRMWARE, payload.get("requestId"))
+    if job is not None and isinstance(payload.get("status"), str):
+        jobs.reported(desk, job, payload["status"])
+    got = yield from desk.ask(Side.CSMS, "FirmwareStatusNotification", desk.carry(payload))
+    return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
+
+
+def get_log(desk: Desk, payload: dict[str, Any]) -> Work:
+    """By GetLog, or by GetDiagnostics where the station does not know it; a security log there is refused."""
+    request_id = payload.get("requestId")
+    request_id = request_id if type(request_id) is int else 0
+    before = jobs.running(desk, jobs.LOG)
+    if desk.kept.can.get(jobs.SECURITY) is not False:
+        jobs.begun(desk, jobs.LOG, request_id, signed=True)
+        got = yield from desk.ask(Side.STATION, "GetLog", desk.carry(payload, "GetLog"))
+        if not _lacks(desk, got):
+            if got.status not in ("Accepted", "AcceptedCanceled"):
+                jobs.forgotten(desk, jobs.LOG, request_id)
+            return desk.carry_answer(got.payload, "GetLog") if got.payload is not None else refused(desk, got)
+        jobs.forgotten(desk, jobs.LOG, request_id)
+    if payload.get("logType") != "DiagnosticsLog":
+        desk.lost("$.logType", "the station has diagnostics only: refused")
+        return told_why(desk, {"status": "Rejected"}, "the station has diagnostics only", "UnsupportedRequest")
+    jobs.begun(desk, jobs.LOG, request_id)
+    got = yield from desk.ask(Side.STATION, "GetDiagnostics", desk.carry(payload, "GetDiagnostics"))
+    if got.payload is None:
+        jobs.forgotten(desk, jobs.LOG, request_id)
+        return refused(desk, got)
+    answer = desk.carry_answer(got.payload, "GetDiagnostics")
+    if not answer.get("filename"):
+        jobs.forgotten(desk, jobs.LOG, request_id)
+        return told_why(desk, {"status": "Rejected"}, "the station has nothing to upload")
+    if before is not None and before.request_id != request_id:
+        desk.begin(_canceled(desk.aside("GetLog"), before.request_id), "the upload before is canceled (N01.FR.20)")
+        return {**answer, "status": "AcceptedCanceled"}
+    return {**answer, "status": "Accepted"}
+
+
+def _canceled(desk: Desk, request_id: int) -> Background:
+    yield from desk.ask(Side.CSMS, "LogStatusNotification", {"status": "AcceptedCanceled", "requestId": request_id})
+
+
+def diagnostics_status(desk: Desk, payload: dict[str, Any]) -> Work:
+    """Stamped with the number of the upload that runs; Idle has none."""
+    status = payload.get("status")
+    job = jobs.running(desk, jobs.LOG)
+    made: dict[str, Any] = {}
+    if status != "Idle" and job is not None:
+        jobs.reported(desk, job, desk.enum("Diag16>Log201", status) or job.state)
+        made["requestId"] = job.request_id
+    elif status != "Idle":
+        desk.lost("$.requestId", "the CSMS asked for no log that this could be about: left out", "invented")
+    got = yield from desk.ask(Side.CSMS, "LogStatusNotification", desk.carry(payload, **made))
+    return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
+
+
+def log_status(desk: Desk, payload: dict[str, Any]) -> Work:
+    """As it comes; what it says of the job is remembered."""
+    job = jobs.of(desk, jobs.LOG, payload.get("requestId"))
+    if job is not None and isinstance(payload.get("status"), str):
+        jobs.reported(desk, job, payload["status"])
+    got = yield from desk.ask(Side.CSMS, "LogStatusNotification", desk.carry(payload))
+    return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
+
+
+def _lacks(desk: Desk, got: Got) -> bool:
+    """Whether the station says that it has no security extension; that is remembered either way."""
+    lacks = got.error is not None and got.error.code in _LACKING
+    if (lacks or got.payload is not None) and desk.kept.can.get(jobs.SECURITY) is not (not lacks):
+        desk.keep(can={**desk.kept.can, jobs.SECURITY: not lacks})
+    return lacks
+
+
+UP_CSMS = {"UpdateFirmware": update_firmware, "GetLog": get_log}
+UP_STATION = {
+    "FirmwareStatusNotification": firmware_status, "SignedFirmwareStatusNotification": signed_firmware_status,
+    "DiagnosticsStatusNotification": diagnostics_status, "LogStatusNotification": log_status,
+}
