@@ -81,7 +81,7 @@ class Onion(Asking):
         kind = type(message)
         if kind is Call:
             outcome = self._call(sender, message, text, at, opcode)
-            if session.quiet(outcome) and self._still():
+            if (outcome is QUIET and not self._wishes) or (session.quiet(outcome) and self._still()):
                 return outcome
         elif kind is Send:
             outcome = self._go(Journey(sender, message, message.message_id, self._sends[sender], text, at, opcode))
@@ -93,7 +93,7 @@ class Onion(Asking):
             outcome = self._answer(sender, message, call, text, at, opcode)
             if lane.queue or lane.waiting:
                 self._freed(lane)
-            elif session.quiet(outcome) and self._still():
+            elif (outcome is QUIET and not self._wishes) or (session.quiet(outcome) and self._still()):
                 return outcome
         outcome = self._event(session.loud(outcome))
         if self.translating and type(outcome) is session.Drop and outcome.what == "dropped" and kind is not Call and (

@@ -71,6 +71,8 @@ NOTHING = AtHand()
 
 def hand_of(arguments: tuple[Any, ...]) -> AtHand:
     """What a hook is about, by its arguments: context, sender, message, Call."""
+    if len(arguments) == 3 and type(arguments[2]) is Call:      # the usual case
+        return AtHand(arguments[1], arguments[2])
     if len(arguments) < 3 or not isinstance(arguments[2], Message):
         return NOTHING
     return AtHand(*arguments[1:])

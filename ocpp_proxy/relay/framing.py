@@ -37,9 +37,28 @@ from ocpp_proxy.wire.spool import STATION, Disposition, Kind, encode_body
 
 _IN, _OUT, _DISP = Kind.IN, Kind.OUT, Kind.DISP
 SWITCH_SECONDS = 10.0
+KEYS_BYTES = 4096
 NO_BOUNDARY = "no message boundary came within 10 s"
 CLOSING = "the direction is closing"
 UNREADABLE = "the frames of this direction cannot be read"
+
+
+class Keys:
+    """Random bytes from the system, fetched many at a time: every message that is made towards a CSMS takes four. No byte
+    is given twice."""
+
+    def __init__(self) -> None:
+        self._bytes, self._at = b"", 0
+
+    def take(self, count: int) -> bytes:
+        """So many."""
+        at, self._at = self._at, self._at + count
+        if self._at > len(self._bytes):
+            self._bytes, at, self._at = os.urandom(max(KEYS_BYTES, count)), 0, count
+        return self._bytes[at : self._at]
+
+
+_keys = Keys()
 
 
 class Framed(Protocol):
@@ -167,14 +186,15 @@ class Framing:
         session = self._session
         if session is not None:
             verdict = session.ask(data)
-            if type(verdict) is Replace and not self.gate.closed:
-                self._changed(data, session.made(verdict), "replaced", verdict.plugin, verdict.reason)
-                if not verdict.quiet:
-                    self.fed()
-                return
-            if type(verdict) is not Pass:
-                self._feed(session, data, session.take(data) if verdict is None else session.obey(data, verdict))
-                return
+            if verdict is not QUIET:
+                if type(verdict) is Replace and not self.gate.closed:
+                    self._changed(data, session.made(verdict), "replaced", verdict.plugin, verdict.reason)
+                    if not verdict.quiet:
+                        self.fed()
+                    return
+                if type(verdict) is not Pass:
+                    self._feed(session, data, session.take(data) if verdict is None else session.obey(data, verdict))
+                    return
             offset, self._held = leg.offset, ()         # the usual case: it leaves as it came. Flat: hot path
             leg.offset = offset + len(data)
             turn = self._turn
@@ -248,7 +268,7 @@ class Framing:
     def _begin(self, inflater: Inflater | None) -> None:
         self._base = self.leg.offset
         self._session = Session(
-            self._transform, masked=self.leg.direction == STATION, inflater=inflater, entropy=os.urandom, watch=self._watch,
+            self._transform, masked=self.leg.direction == STATION, inflater=inflater, entropy=_keys.take, watch=self._watch,
             ours=self._ours,
         )
 

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 
 SIZE = 1 << 14
-ABOUT_BYTES = 160
-ABOUT = SIZE - ABOUT_BYTES                  # where the last message stands
+IDENTITY_BYTES, TEXT_BYTES = 64, 160
+ABOUT = SIZE - IDENTITY_BYTES - TEXT_BYTES  # where the last message stands, behind the identity of its charger
 PID = ABOUT - 8                             # and before it whose file it is
 MOST_NAMES = 254
 STUCK_SECONDS = 10.0
@@ -40,10 +40,11 @@ def left(path: Path) -> str:
 def last_shown(path: Path) -> str:
     """The message that was shown to plugins last, in words: action, message id, charger; empty: none."""
     try:
-        identity, _, text = path.read_bytes()[ABOUT:].rstrip(b"\0").partition(b"\0")
+        about = path.read_bytes()[ABOUT:]
     except OSError:
         return ""
-    found = _BEGINNING(text)
+    identity = about[:IDENTITY_BYTES].rstrip(b"\0")
+    found = _BEGINNING(about[IDENTITY_BYTES:])
     if found is None:
         return ""
     what = found[2].decode("utf-8", "replace") if found[2] else "the answer to"

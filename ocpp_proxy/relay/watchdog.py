@@ -10,10 +10,10 @@ from time import monotonic_ns
 from types import FrameType
 
 from ocpp_proxy.core.seats import HookTimeout
-from ocpp_proxy.relay.hook_mark import ABOUT, ABOUT_BYTES, HookMark
+from ocpp_proxy.relay.hook_mark import ABOUT, IDENTITY_BYTES, TEXT_BYTES, HookMark
 
 HOOK_NS = 50_000_000
-_put = Struct(f"{ABOUT_BYTES}s").pack_into      # cut, or filled up with NUL
+_put = Struct(f"{IDENTITY_BYTES}s{TEXT_BYTES}s").pack_into      # each cut, or filled up with NUL
 
 
 class Watchdog:
@@ -34,7 +34,7 @@ class Watchdog:
 
     def about(self, identity: bytes, text: bytes) -> None:
         """A message will be shown to plugins."""
-        _put(self._cells, ABOUT, identity + b"\0" + text[:ABOUT_BYTES])
+        _put(self._cells, ABOUT, identity, text)
 
     def enter(self, plugin: int) -> None:
         """A hook begins."""

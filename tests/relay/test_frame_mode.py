@@ -11,7 +11,7 @@ from websockets.frames import Frame, Opcode
 from ocpp_proxy.core.assemble import Assembler, Ids
 from ocpp_proxy.core.session import PASS, Drop, Replace, Transform, Verdict
 from ocpp_proxy.records import FrameSeen, Source
-from ocpp_proxy.relay.framing import CLOSING, NO_BOUNDARY
+from ocpp_proxy.relay.framing import CLOSING, KEYS_BYTES, NO_BOUNDARY, Keys
 from ocpp_proxy.relay.link import Link
 from ocpp_proxy.wire.frames import FrameReader, WireFrame
 from ocpp_proxy.wire.spool import CSMS, STATION, Disposition, Kind, decode_body
@@ -234,3 +234,19 @@ def test_links_that_nobody_may_change_are_not_framed(tmp_path: Path) -> None:
             assert link.station.reader is None
 
     play(body())
+
+
+def test_no_random_byte_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream_of = bytearray()
+
+    def fetch(count: int) -> bytes:
+        made = random.Random(len(stream_of)).randbytes(count)
+        stream_of.extend(made)
+        return made
+
+    monkeypatch.setattr("ocpp_proxy.relay.framing.os.urandom", fetch)
+    keys = Keys()
+    given = [keys.take(count) for count in (4, 4, KEYS_BYTES, 4, KEYS_BYTES + 9, *([4] * 3000))]
+    assert [len(one) for one in given[:5]] == [4, 4, KEYS_BYTES, 4, KEYS_BYTES + 9]
+    places = [stream_of.index(one) for one in given]
+    assert all(at + len(one) <= after for at, one, after in zip(places, given, places[1:], strict=False))
