@@ -540,6 +540,23 @@ def test_an_answer_to_an_injected_call_reaches_who_asked_however_it_comes(size: 
     play(body())
 
 
+def test_of_an_answer_that_is_too_large_who_asked_sees_the_beginning_and_nobody_else_anything() -> None:
+    async def body() -> None:
+        async with desk() as at:
+            station, csms, _ = await tunnel(at.theatre, False)
+            asked = asyncio.create_task(at.person.inject("CP1", Side.STATION, "GetConfiguration", {}))
+            (call,) = await reads(station, 1, heard)
+            text = json.dumps([3, json.loads(call)[1], {"unknownKey": ["x" * (5 << 20)]}]).encode()
+            beat = message(BEAT, None, True)
+            await station.send(WebSocketFrame(Opcode.TEXT, text).serialize(mask=True) + beat)
+            came = await asked
+            assert (came.outcome, came.code) == ("error", "unreadable")
+            assert text.decode().startswith(came.payload) and 64 <= len(came.payload) <= 1000
+            await reads(csms, 1, plain)
+            assert csms.got == beat
+    play(body())
+
+
 def test_a_charger_without_subprotocol_is_checked_by_the_version_agreed_for_it() -> None:
     async def body() -> None:
         async with desk() as at:

@@ -26,6 +26,7 @@ from ocpp_proxy.wire.frames import (
 
 CONTROLS = (CLOSE, PING, PONG)
 PREFIX = 64                     # bytes that show whose answer a message is
+SHOWN = 1000                    # bytes of an answer to a Call of ours that is too large: who asked sees them
 MOST_PIECES = 4096              # fragments of a message that is kept: they may be empty
 MAX_MESSAGE = 1 << 20           # larger messages pass unseen
 MOST_WAITING = 64               # messages of ours that wait for the end of one that passes unseen, piece by piece
@@ -138,7 +139,7 @@ class Session:
 
     __slots__ = (
         "_ahead", "_at", "_behind", "_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_plain", "_reader",
-        "_size", "_stopped", "_streaming", "_waiting", "diverged", "ours", "transform", "watch",
+        "_size", "_stopped", "_streaming", "_swallowed", "_waiting", "diverged", "ours", "transform", "watch",
     )
 
     def __init__(
@@ -159,6 +160,7 @@ class Session:
         self._size = 0
         self._compressed = False
         self._streaming = False                 # it passes unseen, piece by piece
+        self._swallowed: bytes | None = None    # it is too large and goes nowhere: how it begins
         self._waiting: list[Made] = []          # injected messages that wait for a boundary
         self._ahead: list[Made] = []            # messages that leave before the control frame that is being watched
         self._stopped: tuple[bytes, int] | None = None      # text and opcode of the message whose verdict is awaited
@@ -168,6 +170,8 @@ class Session:
     @property
     def boundary(self) -> bool:
         """Whether another whole message may leave now."""
+        if self._reader.skip and self._swallowed is None:       # inside a frame that passes in pieces
+            return False
         return not (self._streaming or self._stopped or self._reader.closed or self._reader.unreadable)
 
     @property
@@ -201,6 +205,7 @@ class Session:
     def _begins(self) -> bool:
         """Whether the next byte begins a message that nobody has to decompress; true until ``take`` is called."""
         self._plain = self._inflater is None and not self._open and not self._streaming and self._reader.fresh
+        self._plain = self._plain and self._swallowed is None
         return self._plain
 
     def obey(self, data: bytes, verdict: Verdict) -> list[Effect]:
@@ -272,6 +277,8 @@ class Session:
         ``whole``: but for a message that is not whole, which goes nowhere.
         """
         rest = b"".join([*self._open, *self._reader.parts])
+        if self._swallowed is not None or (not self._streaming and not self._compressed and self.ours(self._beginning())):
+            rest = b""
         out: list[Effect] = []
         if rest:
             out.append(Dropped("the message was not whole when its sender went", self._at) if whole else Original(rest))
@@ -286,24 +293,75 @@ class Session:
             self._waiting = []
 
     def _frame(self, frame: WireFrame, out: list[Effect]) -> None:
-        if frame.opcode not in (CONTINUATION, TEXT, BINARY) or frame.raw:
+        if frame.opcode not in (CONTINUATION, TEXT, BINARY):
             self._beside(frame, out)
+            return
+        if frame.raw:
+            self._piece(frame, out)
             return
         if frame.opcode != CONTINUATION:
             self._compressed = self._inflater is not None and bool(frame.header[0] & 0x40)
         self._open.append(frame.wire)
         self._keep(frame.payload)
         large = self._size > MAX_MESSAGE or len(self._open) > MOST_PIECES
-        if large and not self._streaming and not self._must_rewrite() and not self._mine():
-            self._stream("too_large", out)
+        if large and not self._streaming and self._swallowed is None and not self._must_rewrite() and not self._mine():
+            self._too_large(self._beginning(), out)
+        if self._swallowed is not None:
+            self._open = []
         if frame.fin:
             self._message(out)
         elif self._streaming:
             self._flush(out)
 
+    def _piece(self, frame: WireFrame, out: list[Effect]) -> None:
+        """A piece of a frame over the cap. Held back until it is seen whose answer it is, if it is one."""
+        if frame.opcode != CONTINUATION:
+            self._compressed = self._inflater is not None and bool(frame.raw[0] & 0x40)
+        if self._compressed and self._inflater is not None:
+            self._inflater.lose("too_large")
+        self._open.append(frame.raw)
+        self._size += len(frame.raw)
+        if not self._streaming and self._swallowed is None:
+            first = self._beginning()
+            if len(first) < PREFIX and self._reader.skip:
+                return
+            self._too_large(first, out)
+        if self._swallowed is not None:
+            self._open = []
+        self._flush(out)
+        if frame.fin:
+            self._message(out)
+
+    def _beginning(self) -> bytes:
+        """How the text of the message at hand begins, if that is no compressed one."""
+        if self._parts or self._compressed:
+            return b"".join(self._parts[:PREFIX])[:SHOWN]
+        raw = b"".join([*self._open, *self._reader.parts])[: SHOWN + 14]
+        if len(raw) < 2:
+            return b""
+        key = 2 + (0, 2, 8)[max(0, (raw[1] & 127) - 125)]
+        return (unmask(raw[key + 4 :], raw[key : key + 4]) if raw[1] & 128 else raw[key:])[:SHOWN]
+
+    def _too_large(self, first: bytes, out: list[Effect]) -> None:
+        """The message cannot be kept: it passes unseen, but for what nobody is to see or could decompress."""
+        if self._must_rewrite() or (not self._compressed and self.ours(first[:PREFIX])):
+            self._swallowed, self._parts = first, []
+        else:
+            self._stream("too_large", out)
+
+    def _gone(self, out: list[Effect]) -> None:
+        """The end of a message that goes nowhere: who asked for it is told."""
+        verdict: Verdict = Drop("cannot be decompressed behind a changed message")
+        if not self._compressed:
+            verdict = self.transform(self._swallowed or b"", self._at, TEXT)
+        reason, plugin = (verdict.reason, verdict.plugin) if isinstance(verdict, Drop) else ("too large", "")
+        out.append(Dropped(reason, self._at, plugin))
+
     def _keep(self, payload: bytes) -> None:
         """Keep a piece for decoding; of what streams on unseen only where the window needs it, and bounded."""
         self._size += len(payload)
+        if self._swallowed is not None:
+            return
         if self._streaming and (not self._compressed or self._size > CAP):
             self._parts = []
             if self._compressed and self._inflater is not None:
@@ -347,6 +405,10 @@ class Session:
             self._open = []
 
     def _message(self, out: list[Effect]) -> None:
+        if self._swallowed is not None:
+            self._gone(out)
+            self._over()
+            return
         opcode = self._first_opcode()
         text, fault = b"".join(self._parts), ""
         if self._compressed and self._inflater is not None:
@@ -364,7 +426,7 @@ class Session:
 
     def _over(self) -> None:
         """The message is dealt with."""
-        self._open, self._parts, self._size, self._streaming = [], [], 0, False
+        self._open, self._parts, self._size, self._streaming, self._swallowed = [], [], 0, False, None
 
     def _first_opcode(self) -> int:
         return self._open[0][0] & 15 if self._open and not self._streaming else TEXT

@@ -343,3 +343,64 @@ def read(data: bytes) -> list[WireFrame]:
     found: list[WireFrame] = []
     FrameReader(True, True).feed(data, found)
     return found
+
+
+LARGE = 5 << 20
+
+
+def fed(one: Session, data: bytes, step: int) -> list[Effect]:
+    return [effect for at in range(0, len(data), step) for effect in one.feed(data[at : at + step])]
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 9])
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("step", [7, 65536, LARGE * 2])
+def test_an_answer_to_a_call_of_ours_that_is_too_large_goes_nowhere(pieces: int, masked: bool, step: int) -> None:
+    asked: list[bytes] = []
+    one = session(asking(asked), False, masked)
+    one.ours = lambda first: first is not None and first.startswith(b'[3,"ours"')
+    text = b'[3,"ours",{"x":"%s"}]' % (b"y" * LARGE)
+    parts = [text[at : at + LARGE // pieces + 100] for at in range(0, len(text), LARGE // pieces + 100)]
+    frames = [Frame(Opcode.CONT if at else Opcode.TEXT, part, fin=at == pieces - 1).serialize(mask=masked)
+              for at, part in enumerate(parts)]
+    ping = Frame(Opcode.PING, b"p").serialize(mask=masked)
+    data = b"".join(frames)
+    effects = fed(one, data[:30], step)
+    effects += one.feed(data[30:100_000])
+    effects += one.inject(b"between", "") if pieces < 9 else []
+    effects += fed(one, data[100_000 : len(frames[0])], 1 << 16) + (one.feed(ping) if pieces > 1 else [])
+    effects += fed(one, data[max(100_000, len(frames[0])) :], 1 << 16)
+    left = [effect for effect in effects if isinstance(effect, Original | Made)]
+    assert [type(effect) for effect in left] == [Made] * (pieces < 9) + [Original] * (pieces > 1)
+    assert leaving(effects).endswith(ping) is (pieces > 1)
+    end = len(data) + len(ping) * (pieces > 1)
+    assert [effect for effect in effects if isinstance(effect, Dropped)] == [Dropped("asked", end)]
+    assert len(asked) == 1 and asked[0] == text[: len(asked[0])] and 64 <= len(asked[0]) <= 1000
+    last = Frame(Opcode.TEXT, b"next").serialize(mask=masked)
+    assert one.feed(last) == [Dropped("asked", end + len(last))] and asked[1] == b"next"
+    begun = one.feed(data[: len(data) // 2]) + one.end()
+    assert leaving(begun) == b""
+
+
+def test_inside_a_frame_that_passes_in_pieces_nothing_else_leaves() -> None:
+    one = session(passing, False)
+    data = Frame(Opcode.TEXT, b'[2,"theirs","X",{"x":"%s"}]' % (b"y" * LARGE)).serialize(mask=True)
+    effects = one.feed(data[:20]) + one.feed(data[20:1000]) + one.inject(b"ours", "")
+    assert leaving(effects) == data[:1000] and Unseen("too_large") in effects
+    effects = fed(one, data[1000:], 1 << 20)
+    assert [type(effect) for effect in effects[-2:]] == [Original, Made]
+    assert leaving(effects).startswith(data[1000:])
+
+
+def test_behind_a_large_compressed_frame_nothing_is_inflated_with_a_wrong_window() -> None:
+    asked: list[bytes] = []
+    one, extension = session(asking(asked), True), encoder()
+    noise = random.Random(1).randbytes(LARGE).hex().encode()
+    first, second = wire(noise, extension), wire(b"[2]", extension)
+    effects = fed(one, first, 1 << 20) + one.feed(second)
+    assert leaving(effects) == first + second and not asked
+    assert [effect for effect in effects if isinstance(effect, Unseen)] == [Unseen("too_large"), Unseen("undecodable")]
+    other, extension = session(asking(asked), True), encoder()
+    assert leaving(other.feed(wire(b"[2]", extension))) == b"" and asked == [b"[2]"]
+    effects = fed(other, wire(noise, extension), 1 << 20)
+    assert effects == [Dropped("cannot be decompressed behind a changed message", other._at)]
