@@ -1,5 +1,6 @@
 """What a payload says in one short line, for lists: its scalar values by name, measured values as a meter shows them."""
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -7,12 +8,15 @@ import orjson
 LENGTH = 120                                # characters; more is cut with an ellipsis
 READ = 8 << 10                              # bytes of a payload that are looked at; larger ones show their beginning
 PARTS = 8
+KEPT = 64                                   # of the last payloads it is kept what they say
 _SHORT = {                                  # measurands as one says them; others by their own name
     "Energy.Active.Import.Register": "E", "Energy.Active.Export.Register": "E out", "Power.Active.Import": "P",
     "Power.Active.Export": "P out", "Power.Offered": "P offered", "Current.Import": "I", "Current.Export": "I out",
     "Current.Offered": "I offered", "Voltage": "U", "SoC": "SoC", "Frequency": "f", "Temperature": "T",
 }
+_ORDER = {name: at for at, name in enumerate(_SHORT)}
 _FIRST = ("eventType", "triggerReason", "connectorId", "evseId", "transactionId", "status", "seqNo")
+_SIGNS = {"Percent": "%", "Celsius": "°C"}
 _BARE = frozenset(("eventType", "triggerReason"))       # say what they are by themselves
 _DULL = frozenset(("timestamp", "customData", "generatedAt"))   # said when nothing else is
 _ABOUT = ("eventData", "monitoringData", "getVariableResult", "setVariableResult", "getVariableData", "setVariableData")
@@ -25,8 +29,11 @@ def summary(payload: bytes) -> str:
 
     Never raises.
     """
-    if len(payload) > READ:
-        return payload[:LENGTH].decode("utf-8", "replace") + "…"
+    return payload[:LENGTH].decode("utf-8", "replace") + "…" if len(payload) > READ else _summary(payload)
+
+
+@lru_cache(KEPT)                            # several lists ask for the same line, and many payloads are alike
+def _summary(payload: bytes) -> str:
     try:
         value = orjson.loads(payload)
     except orjson.JSONDecodeError:
@@ -80,8 +87,9 @@ def _metered(values: list[Any]) -> str:
         for sample in samples:
             if isinstance(sample, dict) and bool(sample.get("phase")) == phased:
                 name = _text(sample.get("measurand")) or "Energy.Active.Import.Register"
-                seen.setdefault(name, f"{_SHORT.get(name, name)}={_text(sample.get('value'))} {_unit(sample, name)}".rstrip())
-    ordered = sorted(seen, key=lambda name: list(_SHORT).index(name) if name in _SHORT else len(_SHORT))
+                if name not in seen:
+                    seen[name] = f"{_SHORT.get(name, name)}={_text(sample.get('value'))} {_unit(sample, name)}".rstrip()
+    ordered = sorted(seen, key=lambda name: _ORDER.get(name, len(_ORDER)))
     more = f" (newest of {len(values)})" if len(values) > 1 else ""
     return " ".join(seen[name] for name in ordered) + more if seen else ""
 
@@ -99,7 +107,7 @@ def _unit(sample: dict[str, Any], name: str) -> str:
     if isinstance(of_unit, dict):
         power = of_unit.get("multiplier")
         return (f"e{power} " if isinstance(power, int) and power else "") + (_text(of_unit.get("unit")) or "Wh")
-    return {"Percent": "%", "Celsius": "°C"}.get(unit := _text(sample.get("unit")), unit) or ("Wh" if "Energy" in name else "")
+    return _SIGNS.get(unit := _text(sample.get("unit")), unit) or ("Wh" if "Energy" in name else "")
 
 
 def _variables(items: list[Any]) -> str:

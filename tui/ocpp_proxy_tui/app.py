@@ -26,6 +26,7 @@ from ocpp_proxy.fields import joined, parse
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.source import Source
 from ocpp_proxy_tui import keys, themes
+from ocpp_proxy_tui.garbage import Collector
 from ocpp_proxy_tui.ground import Ground, Render, Scope
 from ocpp_proxy_tui.hands import Hands, actor_of
 from ocpp_proxy_tui.look import AsciiScrollBar, Look
@@ -72,6 +73,7 @@ class ProxyApp(App[None]):
         self._view, self._first_filter = view, first_filter
         self._searched = ""
         self._drawn: tuple[tuple[object, ...] | None, str | None] = (None, None)
+        self._collector = Collector()
         self._late = False                  # a tick is due that a key put off
         self.ground.acting = actor_of(source, settings.read_only)
         self._hands = Hands(self, self.ground)
@@ -172,6 +174,7 @@ class ProxyApp(App[None]):
             self._late = True
         else:
             self._tick()
+            self._collector.collect_some()
 
     def _tick(self) -> None:
         if not self.is_running or self.screen is not self.screen_stack[0]:

@@ -1,7 +1,6 @@
 """Starting the terminal UI on a source; the exit code."""
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ocpp_proxy.source import Source
+from ocpp_proxy_tui import garbage
 from ocpp_proxy_tui.app import ProxyApp
 from ocpp_proxy_tui.ground import Render
 from ocpp_proxy_tui.settings import Settings
@@ -45,14 +45,11 @@ def end_on_signals(loop: asyncio.AbstractEventLoop, leave: Callable[[], object])
 
 
 def collect_less() -> None:
-    """Rare and short collections from now on: each full one over what Textual made at its start holds a key up for 100 ms.
-
-    And threads wait less for each other: that which reads keys needs the interpreter twice for one.
+    """Nothing but what a person sees is in a hurry from now on: garbage is collected between two keys, and threads wait less
+    for each other: the one that reads keys needs the interpreter twice for one.
     """
+    garbage.collect_less()
     sys.setswitchinterval(SWITCH_SECONDS)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 100)
 
 
 def few_colours() -> bool:
