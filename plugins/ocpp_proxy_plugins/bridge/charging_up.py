@@ -147,7 +147,7 @@ def _given_up(desk: Desk, tx: Tx) -> None:
     flags = (*(flag for flag in now.flags if flag != "given_up"), REMOTE_STOP)
     charging = desk.kept.charging
     desk.keep(charging=structs.replace(charging, transactions=changed(charging, structs.replace(now, flags=flags))))
-    text = f"remote start {now.remote_start_id} was given up, the CSMS knows, and transaction {now.tid} began: it is stopped again"
+    text = f"remote start {now.remote_start_id} was given up, and transaction {now.tid} began: it is stopped again"
     desk.find("late-start", text, "warning", "station")
     desk.begin(stop(desk.aside(), now.tid), "a start that was given up")
 

@@ -62,6 +62,7 @@ class Bridged:
         self.stage = self._linked(state)
 
     def _linked(self, state: Any) -> Stage:
+        self._found = state
         stage = Stage([Bridge], options=self._options, version=self.versions[STATION], state=state)
         stage.open([f"ocpp{self.versions[STATION]}"])
         assert stage.said[-1] == f"=> open ocpp{self.versions[CSMS]}"
@@ -104,7 +105,7 @@ class Bridged:
 
     def again(self, options: dict[str, Any] | None = None) -> None:
         """The link ends (killed, or lost), and the charger dials again: only what is stored is known."""
-        state = self.stage.played.state.get("bridge")
+        state = self.stage.played.state.get("bridge", self._found)
         self._options |= options or {}
         self.open = {STATION: {}, CSMS: {}}
         self.asked = {STATION: {}, CSMS: {}}
@@ -127,7 +128,7 @@ class Bridged:
     @property
     def state(self) -> Any:
         """The State kept last."""
-        return self.stage.played.state["bridge"]
+        return self.stage.played.state.get("bridge", self._found)
 
     @property
     def findings(self) -> list[str]:
