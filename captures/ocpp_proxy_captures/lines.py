@@ -1,6 +1,6 @@
 """Lines of a capture, rebuilt from its rows: whole with their frames, or light: messages without frames, for rows of a list."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ocpp_proxy.model import Finding, Frame, Opcode, Side
 from ocpp_proxy.records import Found, FrameSeen, Line, MessageSeen, Record
@@ -74,15 +74,19 @@ def light(con: Connection, numbers: Sequence[int]) -> dict[int, tuple[Line, str]
             if frame is not None:
                 records[row[0]] = FrameSeen(frame)
     if apart:
-        for frame_id, opcode, verdict, cause in con.execute(
-                f"SELECT frame_id, opcode, verdict, cause FROM wire WHERE {rebuild.among('frame_id', sorted(apart))}"
-                " AND opcode IS NOT NULL").fetchall():
+        for frame_id, opcode, verdict, cause in _frames(con, apart):
             opcodes[apart[frame_id]] = _OPCODES[opcode]
             if verdict is not None:
                 told[apart[frame_id]] = _told(frame_id, opcode, verdict, cause)
     findings = _findings(con, numbers, records)
     return {
         no: (Line(record, tuple(findings.get(no, ())), told.get(no)), opcodes.get(no, "")) for no, record in records.items()}
+
+
+def _frames(con: Connection, frame_ids: Iterable[int]) -> list[tuple[int, int, str | None, Sequence[int] | None]]:
+    return con.execute(
+        f"SELECT frame_id, opcode, verdict, cause FROM wire WHERE {rebuild.among('frame_id', sorted(frame_ids))}"
+        " AND opcode IS NOT NULL").fetchall()
 
 
 def _told(frame_id: int, opcode: int, verdict: str, cause: Sequence[int] | None) -> Frame:

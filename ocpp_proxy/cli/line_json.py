@@ -6,6 +6,7 @@ import msgspec
 
 from ocpp_proxy import model, records
 from ocpp_proxy.cli.printing import stamp
+from ocpp_proxy.cli.translated import Translation, ledger
 from ocpp_proxy.fields.registry import Links, findings_of, identity_of, kind_of, link_of, text_of, time_of
 from ocpp_proxy.records import Line
 
@@ -13,15 +14,20 @@ VERSION = 1
 _BLANKS = bytes.maketrans(b"\r\n\t", b"   ")   # in valid JSON they stand between values only
 
 
-def line_object(line: Line, links: Links) -> dict[str, Any]:
+def line_object(line: Line, links: Links, made: Translation | None = None) -> dict[str, Any]:
     """The line as an object: ``v``, ``time``, ``kind``, ``identity``, ``link``, what its kind has, ``findings``.
 
-    ``payload`` of a message is its JSON value; where it is none, ``text`` holds it as text.
+    ``payload`` of a message is its JSON value; where it is none, ``text`` holds it as text. Where a plugin did something to it,
+    ``frame``, ``verdict`` and ``cause`` say what; of what a bridge made, ``translation_of`` and ``losses`` from what.
     """
     found: dict[str, Any] = {
         "v": VERSION, "time": stamp(time_of(line)), "kind": kind_of(line), "identity": identity_of(line, links),
         "link": link_of(line) or None, **_own(line),
     }
+    if line.frame is not None and line.frame.verdict:
+        found |= {"frame": line.frame.frame_id, "verdict": line.frame.verdict, "cause": list(line.frame.cause)}
+    if made is not None:
+        found |= {"translation_of": made.origin, "losses": ledger(made.losses)}
     findings = findings_of(line)
     if findings:
         found["findings"] = [finding_object(finding) for finding in findings]
@@ -46,7 +52,8 @@ def _own(line: Line) -> dict[str, Any]:
             return {"side": frame.sender.value, "opcode": frame.opcode.value, "size": len(frame.payload), "text": text_of(line)}
         case records.Handshake(link=link) as shake:
             return {"status": link.status, "target": link.target, "upstream": link.upstream, "protocol": link.protocol or None,
-                    "ms": link.handshake_ms, "problems": list(shake.problems), "repairs": list(shake.repairs)}
+                    "csms_protocol": link.csms_protocol or None, "ms": link.handshake_ms, "problems": list(shake.problems),
+                    "repairs": list(shake.repairs)}
         case records.LinkClosed() as closed:
             return {"how": closed.how, "closed_by": closed.closed_by.value if closed.closed_by else None,
                     "close_code": closed.close_code or None, "text": closed.close_reason,

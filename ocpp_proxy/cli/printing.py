@@ -16,6 +16,7 @@ from typing import Any, TextIO
 import msgspec
 
 from ocpp_proxy import model, records
+from ocpp_proxy.cli.translated import Translation
 from ocpp_proxy.escape import SafeText, csv_cell, safe_text
 from ocpp_proxy.fields.registry import Links, findings_of, identity_of, kind_of, text_of, time_of
 from ocpp_proxy.model import Severity, Side
@@ -25,6 +26,7 @@ from ocpp_proxy.source import Table
 MARKS = {Severity.HINT: "·", Severity.INFO: "i", Severity.WARNING: "!", Severity.ERROR: "✗", Severity.CRITICAL: "✗✗"}
 _COLOURS = {Severity.HINT: "2", Severity.INFO: "36", Severity.WARNING: "33", Severity.ERROR: "31", Severity.CRITICAL: "1;31"}
 _TYPES = {0: "?", 2: "Call", 3: "Result", 4: "Error", 5: "ResultError", 6: "Send"}
+SIGNS = {"dropped": "-", "shortened": "~", "invented": "+"}    # of the loss ledger
 PAYLOAD_WIDTH = 100
 COLUMN_WIDTH = 80
 
@@ -79,6 +81,24 @@ def line_text(line: Line, links: Links, colour: bool = False, width: int = 0) ->
     if width and len(whole) > width:
         whole = whole[: width - 1] + "…"
     return "\n".join((whole, *(f"{'':14}{finding_text(finding, colour)}" for finding in findings_of(line))))
+
+
+def translation_text(line: Line, known: Translation, links: Links, colour: bool = False, width: int = 0) -> str:
+    """A message that a bridge made, indented beneath what it was made from, with the fields that were not carried."""
+    message = line.record.message if isinstance(line.record, records.MessageSeen) else None
+    if message is None:
+        return line_text(line, links, colour, width)
+    of = known.origin
+    named = f"{safe_text(message.protocol, 20)} " if message.protocol else ""
+    if of is not None and not known.beneath:
+        named += f"of {safe_text(of.action or 'message', 40)} {safe_text(of.message_id, 48)} "
+    whole = f"{'':14}=> {named}{_message(message)}"
+    if width and len(whole) > width:
+        whole = whole[: width - 1] + "…"
+    lost = (f"{'':17}{SIGNS.get(one.what, '?')} {safe_text(one.what, 20)} {safe_text(one.path, 80)}:"
+            f" {safe_text(one.reason, 160)}" for one in known.losses)
+    found = (f"{'':17}{finding_text(finding, colour)}" for finding in findings_of(line))
+    return "\n".join((whole, *(text.rstrip(": ") for text in lost), *found))
 
 
 def finding_text(finding: model.Finding, colour: bool = False) -> str:
@@ -148,7 +168,8 @@ def _handshake(link: model.Link, shake: records.Handshake) -> str:
     leads = f" -> {safe_text(link.upstream, 80)}" if link.upstream else ""
     what = link.protocol or ("no subprotocol" if link.status == 101 else "refused" if shake.upgrade else "http")
     repairs = f", repaired: {safe_text('; '.join(shake.repairs), 120)}" if shake.repairs else ""
-    return f"-- {safe_text(link.target, 80)}{leads}: {link.status} {safe_text(what, 40)}, {link.handshake_ms:.0f} ms{repairs}"
+    spoken = safe_text(what, 40) + (f" (CSMS: {safe_text(link.csms_protocol, 40)})" if link.csms_protocol else "")
+    return f"-- {safe_text(link.target, 80)}{leads}: {link.status} {spoken}, {link.handshake_ms:.0f} ms{repairs}"
 
 
 def render(table: Table, form: str) -> Iterator[str]:

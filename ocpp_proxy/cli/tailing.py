@@ -8,7 +8,8 @@ from functools import partial
 
 from ocpp_proxy.cli.line_json import line_object
 from ocpp_proxy.cli.open_source import open_source
-from ocpp_proxy.cli.printing import ascii_json, colourful, date, line_text, talk, terminal_width
+from ocpp_proxy.cli.printing import ascii_json, colourful, date, line_text, talk, terminal_width, translation_text
+from ocpp_proxy.cli.translated import Translation, Translations
 from ocpp_proxy.fields import Filter, compile
 from ocpp_proxy.fields.registry import findings_of, kind_of, link_of, text_of, time_of
 from ocpp_proxy.model import Link
@@ -31,6 +32,7 @@ class Printer:
         self.colour = not json and colourful(sys.stdout)
         self.width = 0
         self._shown: dict[int, None] = {}
+        self._translations = Translations()
 
     def show(self, lines: Iterable[Line]) -> None:
         """Print a batch to stdout."""
@@ -41,14 +43,31 @@ class Printer:
                 self.links[record.link.link_id] = record.link
                 if len(self.links) > KEPT_LINKS:
                     self.links.pop(next(iter(self.links)))
-            if not self.json and self._again(line):
+            waits = self._translations.holds(line, self.links)
+            if not self.json and (waits or self._again(line)):
                 continue
-            if self.json:
-                text = ascii_json(line_object(line, self.links))
-            else:
-                text = self._new_day(line) + line_text(line, self.links, self.colour, self.width)
-            sys.stdout.write(text + "\n")
+            made = self._translations.of(line)
+            late = self._translations.overdue()
+            for one in late if not self.json else ():
+                self._write(one, None)
+            self._write(line, made)
         sys.stdout.flush()
+
+    def end(self) -> None:
+        """Nothing more comes: print what waited for something to be shown with."""
+        late = self._translations.overdue(all_of=True)
+        for line in late if not self.json else ():
+            self._write(line, None)
+        sys.stdout.flush()
+
+    def _write(self, line: Line, made: Translation | None) -> None:
+        if self.json:
+            text = ascii_json(line_object(line, self.links, made))
+        elif made is not None:
+            text = self._new_day(line) + translation_text(line, made, self.links, self.colour, self.width)
+        else:
+            text = self._new_day(line) + line_text(line, self.links, self.colour, self.width)
+        sys.stdout.write(text + "\n")
 
     def _again(self, line: Line) -> bool:
         """A finding that stands alone and was shown before: only its count is new, which is for the summary."""
@@ -70,9 +89,9 @@ class Printer:
 
 async def tail_source(text: str | None, where: Filter | None, follow: bool, last: int, json: bool) -> None:
     """Print a source's lines: all or the last ones, and with ``follow`` what comes."""
-    source = await open_source(text)
+    source, printer = await open_source(text), Printer(json)
     try:
-        printer = Printer(json, await source.links())
+        printer.links.update({link.link_id: link for link in await source.links()})
         if follow and not source.live:
             talk(f"{source.title} is not being written to: nothing will follow")
         if follow and source.live:
@@ -85,6 +104,7 @@ async def tail_source(text: str | None, where: Filter | None, follow: bool, last
         async for page in _pages(source, where, printer.links):
             printer.show(page)
     finally:
+        printer.end()
         await source.close()
 
 
