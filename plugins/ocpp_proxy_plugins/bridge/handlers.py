@@ -11,13 +11,16 @@ from ocpp_proxy_plugins.bridge import (
     boot_up,
     charging_down,
     charging_up,
+    connectors_up,
     events,
     jobs_down,
     jobs_up,
+    lists,
     notices_down,
     readings_up,
     remote_down,
     remote_up,
+    reservations,
     resets,
     starting_down,
     status_down,
@@ -32,6 +35,7 @@ from ocpp_proxy_plugins.bridge.work import Handler
 UP, DOWN = "1.6:2.0.1", "2.0.1:1.6"
 
 FEATURES: Sequence[Any] = (
+    connectors_up, lists, reservations,
     authorize_up, boot_up, charging_up, events, jobs_up, readings_up, remote_up, resets, status_up,
     charging_down, jobs_down, notices_down, remote_down, starting_down, status_down, triggers_down,
 )
