@@ -11,7 +11,7 @@ from ocpp_proxy.api import Loss
 NOTHING: Any = object()
 """What a converter gives when there is nothing to carry."""
 
-_USUAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(\.\d{3})?Z", re.ASCII)
+_is_usual = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(?:\.\d{3})?Z", re.ASCII).fullmatch
 _MOST_DIGITS = 300                          # of a number in a text
 
 
@@ -39,9 +39,13 @@ def same(value: Any, _notes: Notes, _path: str) -> Any:
 
 def time(value: Any, notes: Notes, path: str) -> Any:
     """RFC 3339 in UTC with milliseconds and ``Z`` (2.0.1 allows three decimals); without a zone it is taken as UTC."""
+    if type(value) is str and _is_usual(value):
+        try:
+            datetime.fromisoformat(value)
+            return value if len(value) == 24 else f"{value[:-1]}.000Z"
+        except ValueError:
+            pass
     moment = _moment(value)
-    if moment is not None and _USUAL.fullmatch(value):
-        return value if len(value) == 24 else f"{value[:-1]}.000Z"
     if moment is None:
         notes.lost(path, "no date and time")
         return NOTHING

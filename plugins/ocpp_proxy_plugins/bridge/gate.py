@@ -5,7 +5,6 @@ signed data are never changed; a required field is never left out.
 """
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
@@ -30,7 +29,8 @@ def fit(
 ) -> tuple[dict[str, Any], tuple[Fault, ...]]:
     """A payload as its schema allows it, and the faults that are left: () when it may leave.
 
-    A valid payload comes back itself; of any other a repaired copy. What the errata of OCPP allow is valid. Never raises.
+    A valid payload comes back itself; of any other a copy that is repaired, and shares with it what needed no repair. What the
+    errata of OCPP allow is valid. Never raises.
     """
     is_valid = validator(version, action, answer)
     if is_valid is None:
@@ -43,9 +43,10 @@ def fit(
     faults = _faults(version, action, answer, payload)
     if not faults:
         return payload, ()
-    mended = deepcopy(payload)
+    mended = dict(payload)
+    copied: dict[int, Holder] = {id(mended): mended}
     for _ in range(ROUNDS):
-        done = [_repair(fault, version, action, answer, mended, notes) for fault in faults]
+        done = [_repair(fault, version, action, answer, mended, copied, notes) for fault in faults]
         faults = _faults(version, action, answer, mended)
         if not faults or not any(done):
             break
@@ -56,32 +57,36 @@ def _faults(version: str, action: str, answer: bool, payload: object) -> tuple[F
     return tuple(fault for fault in check(version, action, answer, payload) if fault.grade != "official")
 
 
-def _repair(fault: Fault, version: str, action: str, answer: bool, payload: dict[str, Any], notes: Notes) -> bool:
+def _repair(
+    fault: Fault, version: str, action: str, answer: bool, payload: dict[str, Any], copied: dict[int, Holder], notes: Notes,
+) -> bool:
     """Whether the fault is mended."""
     repair, path = REPAIRS.get(fault.kind), steps(fault.path)
     if repair is None or not path:
         return False
-    holder = _holder(payload, path)
+    holder = _holder(payload, path, copied)
     if holder is None:
         return False
     known = field_help(version, action, answer, [0 if isinstance(step, int) else step for step in path]) or FieldHelp()
     return repair(fault, holder, path[-1], known, notes)
 
 
-def _holder(payload: object, path: Sequence[Step]) -> Holder | None:
-    """What holds the value at a path."""
-    value: Any = payload
+def _holder(payload: dict[str, Any], path: Sequence[Step], copied: dict[int, Holder]) -> Any:
+    """What holds the value at a path: copies of ours all the way, that may be changed. None: there is no such place."""
+    holder: Any = payload
     for step in path[:-1]:
-        if isinstance(value, dict) and isinstance(step, str):
-            value = value.get(step)
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
+        inner = holder[step] if _there(holder, step) else None
+        if not isinstance(inner, dict | list):
             return None
-    last = path[-1]
-    if isinstance(value, dict):
-        return value if last in value else None
-    return value if isinstance(value, list) and isinstance(last, int) and last < len(value) else None
+        if id(inner) not in copied:
+            inner = holder[step] = inner.copy()
+            copied[id(inner)] = inner
+        holder = inner
+    return holder if _there(holder, path[-1]) else None
+
+
+def _there(holder: Holder, step: Step) -> bool:
+    return step in holder if isinstance(holder, dict) else isinstance(step, int) and step < len(holder)
 
 
 def _unknown(fault: Fault, holder: Holder, last: Step, _known: FieldHelp, notes: Notes) -> bool:
