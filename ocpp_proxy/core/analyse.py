@@ -84,6 +84,7 @@ class Analyser:
             case LinkClosed():
                 self._closed(record, out)
             case PluginFinding():
+                record = core.masker.found(record) if core.masker is not None else record
                 out.append(record)
                 out.append(Found(core.foreign(record)))
             case Beat():

@@ -13,7 +13,7 @@ import orjson
 from msgspec import UNSET, structs
 
 from ocpp_proxy.model import Frame
-from ocpp_proxy.records import Audited, Lost
+from ocpp_proxy.records import Audited, Lost, PluginFinding
 from ocpp_proxy.spec import actions
 from ocpp_proxy.spec.terms import may_hold_secrets, secret_places, secret_spans
 from ocpp_proxy.wire.http_edit import mask_authorization
@@ -65,6 +65,11 @@ class Masker:
             parts += [words[at:start], self.pseudonym(words[start:end])]
             at = end
         return "".join([*parts, words[at:]]).encode("latin-1")
+
+    def found(self, record: PluginFinding) -> PluginFinding:
+        """A finding of a plugin, without what looks like a credential in its words."""
+        message = self._words(record.message)
+        return record if message == record.message else structs.replace(record, message=message)
 
     def told(self, record: Audited | Lost) -> Audited | Lost:
         """What a person did, or what got lost, without what looks like a credential in its words."""

@@ -320,7 +320,7 @@ class Seat:
             except HookTimeout:
                 return self.fail(f"{what} took too long and was interrupted", "slow")
             except BaseException as error:      # SystemExit, KeyboardInterrupt ... raised by a plugin end nothing else either
-                return self.fail(f"{what} raised {words_of(error)}")
+                return self.fail(f"{what} raised {words_of(error, arguments)}")
             finally:
                 self._leave()
         except HookTimeout:                 # in the moment between its end and ``leave``
@@ -341,7 +341,7 @@ class Seat:
             except HookTimeout:
                 return self.fail("a hook that asked took too long and was interrupted", "slow")
             except BaseException as error:
-                return self.fail(f"a hook that asked raised {words_of(error)}")
+                return self.fail(f"a hook that asked raised {words_of(error, [*at_hand, answer])}")
             finally:
                 self._leave()
         except HookTimeout:
@@ -383,7 +383,7 @@ class Seat:
         try:
             return self._unfit(verdict, message)
         except Exception as error:              # what stands in it is not what it seems
-            return f"gave a {type(verdict).__name__} that cannot be read: {words_of(error)}"
+            return f"gave a {type(verdict).__name__} that cannot be read: {words_of(error, [message])}"
 
     def _unfit(self, verdict: Any, message: Message) -> str:
         match verdict:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from ocpp_proxy.model import Frame, Message
-from ocpp_proxy.records import Audited, FrameSeen, Lost, MessageSeen, Record, Source
+from ocpp_proxy.records import Audited, FrameSeen, Lost, MessageSeen, PluginFinding, Record, Source
 from ocpp_proxy.wire.ocppj import decode
 
 KEPT_FRAMES = 1_000                         # fragments whose message has not ended yet; the oldest stay masked
@@ -42,7 +42,7 @@ class Tap:
                     self._out.append(FrameSeen(original) if original is not None and frame.masked else record)
                 case MessageSeen(message) if message.masked:
                     self._out.append(MessageSeen(_bare(message, own)))
-                case Lost() | Audited() if isinstance(source, Lost | Audited):
+                case Lost() | Audited() | PluginFinding() if isinstance(source, Lost | Audited | PluginFinding):
                     self._out.append(source)
                 case _:
                     self._out.append(record)

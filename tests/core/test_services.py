@@ -1,6 +1,7 @@
 """What the context does for a plugin besides verdicts: the loss ledger, the engine's rules on one message, random bytes."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,15 @@ from ocpp_proxy.api import (
     Verdict,
 )
 from ocpp_proxy.checks import Settings
+from ocpp_proxy.core.link_state import Ids
+from ocpp_proxy.core.masking import Masker
+from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.core.services import MOST_LOST
 from ocpp_proxy.core.single import Single
-from ocpp_proxy.testing import play
+from ocpp_proxy.records import Found, PluginFinding
+from ocpp_proxy.testing import Stage, play
+from ocpp_proxy.wire.spool import ForeignFinding, Kind
+from tests.core.feeds import Relay
 
 BOOT = '{"chargePointVendor":"V","chargePointModel":"M"}'
 
@@ -147,3 +154,42 @@ def test_random_bytes_are_those_of_every_play() -> None:
     for _ in range(2):
         play(Drawing, '> [2,"1","A",{}]\n=> [2,"1","A",{}]\n> [2,"2","A",{}]\n=> [2,"2","A",{}]')
     assert drawn[:2] == drawn[2:] and drawn[0] != drawn[1] and {len(one) for one in drawn} == {100}
+
+
+SECRETS = (
+    '[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"hun\\u00e4ter2"}]', '[3,"1",{"status":"Accepted"}]',
+    '[2,"2","GetConfiguration",{}]',
+    """[3,"2",{"configurationKey":[{"key":"AuthorizationKey","readonly":true,"value":"hunter3's"}]}]""")
+
+
+@pytest.mark.parametrize("how", [
+    lambda message: ValueError(message.json()), lambda message: KeyError(message.payload),
+    lambda message: RuntimeError(f"cannot do {message.json()} with wss://me:hunter2@csms/"),
+    lambda message: LookupError("x" * 150 + str(message.json())),
+])
+def test_what_a_failing_plugin_says_holds_no_secret_of_the_message(how: Callable[[Any], Exception]) -> None:
+    class Leaking(Plugin):
+        def on_call(self, context: Context, sender: Side, call: Call) -> Decision:
+            raise how(call)
+
+        def on_answer(self, context: Context, sender: Side, answer: Answer, call: Call) -> Decision:
+            raise how(answer)
+
+    stage = Stage([Leaking])
+    for place, text in enumerate(SECRETS):
+        stage.send((Side.CSMS, Side.STATION)[place % 2], text)
+    told = [message for _, message in stage.played.findings if "raised" in message]
+    assert len(told) == 4 and not any(part in message for message in told for part in ("hunt", "ter2", "ter3", "hun\u00e4"))
+    assert any("(secret)" in message for message in told) and all(" at test_services.py:" in message for message in told)
+
+
+def test_what_plugins_find_is_masked_like_what_persons_do() -> None:
+    relay = Relay()
+    relay.tunnel(1)
+    text = 'mine: {"key":"AuthorizationKey","value":"hunter2"} of wss://me:hunter2@csms/'
+    relay.body(Kind.FINDING, 1, 0, ForeignFinding("mine-1", "error", "proxy", text))
+    found = Pipeline(Settings(), Ids(), Masker(b"key")).feed(relay.records)
+    told = [repr(record) for record in found if isinstance(record, PluginFinding | Found)]
+    assert len(told) == 2 and not any("hunter2" in one for one in told) and all("mine:" in one for one in told)
+    bare = Pipeline(Settings(), Ids(), None).feed(relay.records)
+    assert any(isinstance(record, PluginFinding) and record.message == text for record in bare)
