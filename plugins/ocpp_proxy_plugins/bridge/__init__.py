@@ -18,6 +18,7 @@ from ocpp_proxy.api import (
     Call,
     CallError,
     CallResult,
+    Closing,
     Context,
     Decision,
     Drop,
@@ -34,7 +35,7 @@ from ocpp_proxy.api import (
 from ocpp_proxy.spec.versions import version_of
 from ocpp_proxy_plugins.bridge.desk import Answered, Desk, Session, session
 from ocpp_proxy_plugins.bridge.gate import fit
-from ocpp_proxy_plugins.bridge.handlers import BEGINNINGS, HANDLERS, TICKS
+from ocpp_proxy_plugins.bridge.handlers import BEGINNINGS, CLOSINGS, HANDLERS, TICKS
 from ocpp_proxy_plugins.bridge.kept import Kept
 from ocpp_proxy_plugins.bridge.options import Options as BridgeOptions
 from ocpp_proxy_plugins.bridge.work import Refusal
@@ -111,6 +112,12 @@ class Bridge(Plugin):
         if self._link is not None:
             for tick in TICKS[context.options.direction]:
                 tick(Desk(context, self._link))
+
+    def on_close(self, context: Context, closing: Closing) -> None:
+        """What was only noted is stored."""
+        if self._link is not None:
+            for leave in CLOSINGS[context.options.direction]:
+                leave(Desk(context, self._link))
 
     def on_gone(self, context: Context, side: Side, how: str) -> float | None:
         """The other side stays for a while, and what it still sends is answered or kept; then it begins its own offline queue."""
