@@ -121,7 +121,7 @@ def test_what_the_proxy_does_itself_is_no_profile_of_the_plugin() -> None:
 
 
 def test_a_profile_of_the_users_own() -> None:
-    repairs = [{"do": "map", "path": "errorCode", "values": {"Error": "NoError"}}]
+    repairs = [{"do": "map", "path": "$.errorCode", "values": {"Error": "NoError"}}]
     own = {"name": "mine", "title": "t", "detects": [], "repairs": repairs}
     play(Quirks, f"> {STATUS}\n=> {saying('NoError')}\n! quirks-repaired",
          options={"own": [own], "profiles": ["mine"]})
@@ -239,15 +239,18 @@ def test_bytes_that_are_no_utf_8_need_a_mend_of_their_own() -> None:
 
 def test_places_of_a_path() -> None:
     value = {"a": [{"b": 1}, {"c": 2}, 3], "b": {"b": 4}}
-    assert [path for _, _, path in places(value, "a[].b")] == ["$.a[0].b"]
-    assert [path for _, _, path in places(value, "**.b")] == ["$.b", "$.a[0].b", "$.b.b"]
-    assert [path for _, _, path in places([value], "[].b.b")] == ["$[0].b.b"]
-    assert places(3, "a") == [] and places({"a": list(range(5000))}, "a[]")[-1][1] == 1999
+    assert [path for _, _, path in places(value, "$.a[*].b")] == ["$.a[0].b"]
+    assert [path for _, _, path in places(value, "$..b")] == ["$.b", "$.a[0].b", "$.b.b"]
+    assert [path for _, _, path in places([value], "$[*].b.b")] == ["$[0].b.b"]
+    assert places(3, "$.a") == [] and places({"a": list(range(5000))}, "$.a[*]")[-1][1] == 1999
 
 
 def test_what_is_no_profile_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
         parse('name = "a"\ntitle = "b"\ndetects = []\nrepairs = [{do = "magic"}]')
+    for path in ("a[].b", "$", "$.a["):
+        with pytest.raises(msgspec.ValidationError, match="path"):
+            parse(f'name = "a"\ntitle = "b"\ndetects = []\nrepairs = [{{do = "text", path = "{path}"}}]')
 
 
 def test_values_of_the_wrong_kind_are_left_alone() -> None:
@@ -280,7 +283,7 @@ def test_the_page_names_every_profile_and_operation() -> None:
 
 NAMES = sorted({"unit", "timestamp", "value", "status", "extra"} | {
     step for profile in PROFILES.values() for repair in profile.repairs if hasattr(repair, "path")
-    for step in repair.path.replace("[]", "").strip("*.").split(".") if step
+    for step in repair.path.replace("[*]", "").strip("$.").split(".") if step
 })
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=60)

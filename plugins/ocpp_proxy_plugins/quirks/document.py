@@ -51,7 +51,7 @@ _OPERATIONS = """
     detects = []
     vendor = "ACME*"
     actions = ["BootNotification"]
-    repairs = [{do = "map", path = "chargePointVendor", values = {"ACME GmbH" = "ACME"}}]
+    repairs = [{do = "map", path = "$.chargePointVendor", values = {"ACME GmbH" = "ACME"}}]
 
 | key | |
 |---|---|
@@ -68,8 +68,8 @@ _OPERATIONS = """
 
 ## Operations
 
-What `repairs` (of values) and `mends` (of texts that are no message) of a profile are made of. A path is property names joined
-by dots, `[]` for every item of a list, `**.` in front for any depth.
+What `repairs` (of values) and `mends` (of texts that are no message) of a profile are made of. A path is
+one as in [rewrite](rewrite.md#paths): `$.meterValue[*].sampledValue[*].unit`, `$..timestamp` at any depth.
 
 | do | with | |
 |---|---|---|

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from ocpp_proxy.api import Admit, Side
+from ocpp_proxy.spec.selection import select
 from ocpp_proxy.spec.versions import lookup
 from ocpp_proxy_plugins.quirks.repairs import Repair
 from ocpp_proxy_plugins.quirks.texts import Mend
@@ -55,6 +56,11 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     setting: str = ""
     conversation: str = ""
     untouched: str = ""
+
+    def __post_init__(self) -> None:
+        for repair in self.repairs:
+            if (path := getattr(repair, "path", "")) and select(path).text == "$":
+                raise ValueError(f"{self.name}: the path $ names the payload itself")
 
     @property
     def bound(self) -> bool:

@@ -1,6 +1,6 @@
 """The repairs of values: the few operations that profiles are written with. Each is a struct, named by its ``do``.
 
-A path is property names joined by dots, ``[]`` for every item of a list, and ``**.`` in front for any depth.
+A path is one of ``ocpp_proxy.spec.selection``, as in the plugin rewrite.
 """
 
 import re
@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ocpp_proxy.api import Call, CallError
 from ocpp_proxy.spec import actions
+from ocpp_proxy.spec.selection import Deep, select
 from ocpp_proxy_plugins.quirks.stamps import repaired
 from ocpp_proxy_plugins.quirks.work import MOST, Work, inside, places
 
@@ -26,7 +27,8 @@ _STAMPS = {
 
 def named(path: str) -> str:
     """The name of the property that a path leads to, for a regular expression."""
-    return re.escape(path.replace("[]", "").rpartition(".")[2])
+    names = [part.name if isinstance(part, Deep) else part for part in select(path).parts if isinstance(part, str | Deep)]
+    return re.escape(names[-1] if names else "")
 
 
 def either(words: Iterable[str]) -> str:
@@ -125,8 +127,8 @@ class Fill(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag=
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         parent, _, name = self.path.rpartition(".")
-        at = places(work.value, parent) if parent else []
-        holders = [(holder[key], path) for holder, key, path in at] if parent else [(work.value, "$")]
+        inside = [(holder[key], path) for holder, key, path in places(work.value, parent)] if len(parent) > 1 else []
+        holders = inside if len(parent) > 1 else [(work.value, "$")]
         for holder, path in holders:
             if isinstance(holder, dict) and holder.get(name) in (None, ""):
                 holder[name] = self.value
@@ -315,7 +317,7 @@ class Unknown(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", t
         """As ``Repairing``."""
         for finding in work.context.findings(work.message):
             if finding.code == "R16" and finding.path:
-                for holder, key, path in places(work.value, re.sub(r"\[\d+\]", "[]", finding.path.removeprefix("$."))):
+                for holder, key, path in places(work.value, re.sub(r"\[\d+\]", "[*]", finding.path)):
                     if isinstance(holder, dict):
                         del holder[key]
                         work.lose(path, "dropped")
@@ -327,7 +329,7 @@ class Transaction(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do
     What counts as none: -1, 0, null, a text that is no number. Where no id is known nothing changes.
     """
 
-    path: str = "transactionId"
+    path: str = "$.transactionId"
 
     def sign(self) -> str | None:
         """As ``Repairing``."""
@@ -336,15 +338,14 @@ class Transaction(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do
     def apply(self, work: Work) -> None:
         """As ``Repairing``."""
         value, known = work.value, work.transactions
-        if not isinstance(value, dict) or self.path not in value or not _is_none(value[self.path]):
-            return
-        connector = value.get("connectorId")
+        connector = value.get("connectorId") if isinstance(value, dict) else None
         right = known.get(connector) if isinstance(connector, int) else None
         if connector is None and len(known) == 1:
             right = next(iter(known.values()))
-        if right is not None and right != value[self.path]:
-            value[self.path] = right
-            work.lose(f"$.{self.path}", "invented")
+        for holder, key, path in places(value, self.path):
+            if right is not None and _is_none(holder[key]) and right != holder[key]:
+                holder[key] = right
+                work.lose(path, "invented")
 
 
 def _is_none(value: Any) -> bool:

@@ -1,9 +1,11 @@
 """One message under repair: where its values are, what was done to them, and who is told."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from ocpp_proxy.api import Context, Loss, Message
+from ocpp_proxy.spec.selection import Selection, select
 from ocpp_proxy_plugins.quirks.stamps import Stamps
 
 MOST = 2000                                 # places that one repair changes in one message
@@ -51,30 +53,12 @@ class Work:
 
 def places(value: Any, path: str) -> list[Place]:
     """The places that a path names and that exist, at most ``MOST``."""
-    deep = path.startswith("**.")
-    steps = (path[3:] if deep else path).replace("[]", ".[]").lstrip(".").split(".")
-    starts = list(inside(value, "$")) if deep else [(value, "$")]
-    found: list[Place] = []
-    for start, at in starts:
-        for holder, key, where in _walk(start, steps, at):
-            found.append((holder, key, where))
-            if len(found) >= MOST:
-                return found
-    return found
+    return [(place.holder, place.key, place.path) for place in _selection(path).places(value)[:MOST]]
 
 
-def _walk(value: Any, steps: list[str], at: str) -> Iterator[Place]:
-    step, rest = steps[0], steps[1:]
-    pairs: list[tuple[Any, str]] = []
-    if step == "[]" and isinstance(value, list):
-        pairs = [(index, f"{at}[{index}]") for index in range(len(value))]
-    elif isinstance(value, dict) and step in value:
-        pairs = [(step, f"{at}.{step}")]
-    for key, where in pairs:
-        if rest:
-            yield from _walk(value[key], rest, where)
-        else:
-            yield value, key, where
+@cache
+def _selection(path: str) -> Selection:
+    return select(path)
 
 
 def inside(value: Any, at: str, depth: int = DEPTH) -> Iterator[tuple[Any, str]]:
