@@ -120,7 +120,7 @@ class Bridge(Plugin):
                 leave(Desk(context, self._link))
 
     def on_gone(self, context: Context, side: Side, how: str) -> float | None:
-        """The other side stays for a while, and what it still sends is answered or kept; then it begins its own offline queue."""
+        """The other side stays for a while; what it still sends is answered or kept. Then it begins its own queue."""
         grace: float = context.options.grace_seconds
         return grace if self._bridged(context) else None
 

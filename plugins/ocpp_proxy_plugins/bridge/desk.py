@@ -60,7 +60,7 @@ class Session(Struct):
 class Desk:
     """``sender`` and ``action``: of the Call at hand (background work: the station, none). ``deadline_ns``: of its answer."""
 
-    __slots__ = ("action", "context", "deadline_ns", "link", "losses", "options", "sender")
+    __slots__ = ("action", "context", "deadline_ns", "link", "options", "sender", "told")
 
     def __init__(
         self, context: Context, link: Session, sender: Side = Side.STATION, action: str = "", deadline_ns: int = 0,
@@ -71,7 +71,7 @@ class Desk:
         self.sender = sender
         self.action = action
         self.deadline_ns = deadline_ns
-        self.losses = 0
+        self.told: set[tuple[str, str, str]] = set()
 
     # ---- state and time ----
 
@@ -97,12 +97,15 @@ class Desk:
 
     def lost(self, path: str, reason: str, what: Loss = "dropped") -> None:
         """A field that was not carried as it came. ``path``: in the message at hand; of an invented one in what was made."""
-        self.losses += 1
         if not path.startswith("$"):
             path = f"$.{path}" if path else "$"
-        if self.losses < MOST_LOSSES:
+        entry = path, reason, what
+        if entry in self.told:              # one message may become several
+            return
+        self.told.add(entry)
+        if len(self.told) < MOST_LOSSES:
             self.context.lost(path, reason, what)
-        elif self.losses == MOST_LOSSES:
+        elif len(self.told) == MOST_LOSSES:
             self.context.lost("$", "and further losses of this message, which are not told one by one", what)
 
     def find(

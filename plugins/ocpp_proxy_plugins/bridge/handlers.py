@@ -17,6 +17,8 @@ from ocpp_proxy_plugins.bridge import (
     jobs_up,
     lists,
     notices_down,
+    profiles_down,
+    profiles_up,
     readings_up,
     remote_down,
     remote_up,
@@ -30,12 +32,13 @@ from ocpp_proxy_plugins.bridge import (
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.plain import answer_here, carry_over
 from ocpp_proxy_plugins.bridge.tables import book
-from ocpp_proxy_plugins.bridge.work import Handler
+from ocpp_proxy_plugins.bridge.work import Work
 
+Handler = Callable[[Desk, dict[str, Any]], Work]
 UP, DOWN = "1.6:2.0.1", "2.0.1:1.6"
 
 FEATURES: Sequence[Any] = (
-    connectors_up, lists, reservations,
+    connectors_up, lists, profiles_down, profiles_up, reservations,
     authorize_up, boot_up, charging_up, events, jobs_up, readings_up, remote_up, resets, status_up,
     charging_down, jobs_down, notices_down, remote_down, starting_down, status_down, triggers_down,
 )

@@ -1,7 +1,9 @@
 """Actions that need no state: carried over by their table, or answered here because the other version lacks them."""
 
+from functools import cache
 from typing import Any
 
+from ocpp_proxy.spec.field_help import members
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.tables import errors
 from ocpp_proxy_plugins.bridge.work import Got, Refusal, Work
@@ -32,9 +34,17 @@ def answer_here(desk: Desk, payload: dict[str, Any]) -> Work:
 
 def told_why(desk: Desk, answer: dict[str, Any], why: str, code: str = NO_EQUIVALENT) -> dict[str, Any]:
     """An answer with its ``statusInfo``, where the sender's version has one (2.x, answers with a ``status``)."""
-    if desk.version(desk.sender) != "1.6" and "status" in answer and answer["status"] not in ("Accepted", "Scheduled"):
+    version = desk.version(desk.sender)
+    good = answer.get("status") in ("Accepted", "Scheduled", "Unlocked", None)
+    if version != "1.6" and not good and "statusInfo" not in answer and _explains(version, desk.action):
         return {**answer, "statusInfo": {"reasonCode": code, "additionalInfo": why[:512]}}
     return answer
+
+
+@cache
+def _explains(version: str, action: str) -> bool:
+    """Whether answers to an action have a ``statusInfo``."""
+    return "statusInfo" in members(version, action, True, ())
 
 
 def refused(desk: Desk, got: Got) -> Refusal:

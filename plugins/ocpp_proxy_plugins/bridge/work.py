@@ -1,14 +1,11 @@
 """The words handlers speak: what they are, what they get from the other side, and what they may refuse."""
 
-from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from typing import Any
 
 from msgspec import Struct
 
 from ocpp_proxy.api import Answer, Ask, CallError
-
-if TYPE_CHECKING:
-    from ocpp_proxy_plugins.bridge.desk import Desk
 
 
 class Refusal(Struct, frozen=True):
@@ -42,5 +39,3 @@ class Got(Struct, frozen=True):
 
 Work = Generator[Ask, Answer | None, dict[str, Any] | Refusal]
 Background = Generator[Ask, Answer | None, None]
-Handler = Callable[["Desk", dict[str, Any]], Work]
-Handlers = Mapping[str, Handler]
