@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ocpp_proxy.escape import safe_text
-from ocpp_proxy.model import CaptureError, ConfigError
+from ocpp_proxy.model import CaptureError, ConfigError, Frame
 from ocpp_proxy.records import FrameSeen, Handshake, Line, Row
 from ocpp_proxy_tui.ground import Ground
 from ocpp_proxy_tui.widgets import detail_shown
@@ -22,6 +22,7 @@ from ocpp_proxy_tui.widgets.detail_help import help_of
 from ocpp_proxy_tui.widgets.detail_lines import HexView, RawView
 from ocpp_proxy_tui.widgets.detail_nodes import FindingNode, MoreNode, Node, ValueNode, column_of, expression_of
 from ocpp_proxy_tui.widgets.detail_shown import Shown
+from ocpp_proxy_tui.widgets.detail_translation import losses_of, received_for
 from ocpp_proxy_tui.widgets.detail_tree import DetailTree
 
 Mode = Literal["tree", "raw", "hex", "change"]
@@ -223,16 +224,30 @@ class Detail(Widget):
     async def _compare(self, asked: int) -> None:
         """Ask for what left, and show it unless another row was chosen meanwhile."""
         found = []
-        for title, frame in self.shown.changed:
+        changed = self.shown.changed
+        for title, frame in changed:
             change = Change(title, frame.verdict, frame.text or frame.payload)
-            if frame.verdict in ("replaced", "held"):
+            if frame.verdict in ("replaced", "held", "translated"):
                 try:
-                    change = structs.replace(change, sent=await sent_for(self.ground.source, frame))
+                    change = await self._told(change, frame, changed[0][1])
                 except _FAULTS as error:
                     change = structs.replace(change, problem=str(error).split("\n", 1)[0])
             found.append(change)
         if asked == self._asked:
             self._change.put(found)
+
+    async def _told(self, change: Change, frame: Frame, first: Frame) -> Change:
+        """With what left for it; of a translation with what was not carried. ``first``: of the row."""
+        source, link = self.ground.source, self.ground.links.get(frame.link_id)
+        call = first.cause[-1] if first.verdict == "translated" else first.frame_id
+        if frame.verdict == "translated":
+            text = change.received.decode("utf-8", "backslashreplace")
+            received = (await received_for(source, frame)).encode("utf-8", "backslashreplace")
+            return structs.replace(change, received=received, sent=(text,), losses=await losses_of(source, frame, call))
+        change = structs.replace(change, sent=await sent_for(source, frame))
+        if link is not None and link.csms_protocol:
+            change = structs.replace(change, losses=await losses_of(source, frame, call))
+        return change
 
     def on_click(self, event: events.Click) -> None:
         """The names of the views in the head can be clicked."""

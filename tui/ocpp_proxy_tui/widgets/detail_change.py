@@ -15,8 +15,10 @@ from ocpp_proxy.source import Source
 from ocpp_proxy.spec.json_path import Step, written
 from ocpp_proxy.wire import ocppj
 from ocpp_proxy_tui.look import Look
+from ocpp_proxy_tui.widgets import detail_translation
 from ocpp_proxy_tui.widgets.detail_lines import Lines
 from ocpp_proxy_tui.widgets.detail_shown import CHANGED
+from ocpp_proxy_tui.widgets.detail_translation import Loss
 
 LINES = 1_000               # of one text that are compared
 PATHS = 40                  # that are named
@@ -25,13 +27,17 @@ Pieces = list[tuple[str, str]]
 
 
 class Change(Struct, frozen=True):
-    """``verdict`` of the received message; ``sent``: texts that left for it; ``problem``: why that cannot be told."""
+    """``verdict`` of the received message; ``sent``: texts that left for it; ``problem``: why that cannot be told.
+
+    ``losses``: what was not carried into another OCPP version; None: it was none.
+    """
 
     title: str
     verdict: str
     received: bytes
     sent: tuple[str, ...] = ()
     problem: str = ""
+    losses: tuple[Loss, ...] | None = None
 
 
 async def sent_for(source: Source, frame: Frame) -> tuple[str, ...]:
@@ -54,6 +60,9 @@ def rows(change: Change, width: int, look: Look) -> Iterator[Pieces]:
     elif not change.sent and change.verdict in ("replaced", "held"):
         yield [("nothing left for it so far", "dim")]
     for text in change.sent:
+        if change.losses is not None:
+            yield from detail_translation.rows(change.received, text, change.losses, width, look)
+            continue
         sent = text.encode("utf-8", "backslashreplace")
         before, after = parts(change.received, sent)
         paths = list(differing(before, after))

@@ -185,6 +185,7 @@ def _handshake(shake: records.Handshake, look: Look) -> HeadNode:
     head.add(f"from {safe_text(link.remote, 100)}  to {safe_text(link.upstream, LONG) or '(nobody)'}")
     offered = ", ".join(safe_text(name, 60) for name in link.offered[:20]) or "nothing"
     spoken = safe_text(link.protocol, 60) or "none"
+    spoken += f" (with the CSMS {safe_text(link.csms_protocol, 60)})" if link.csms_protocol else ""
     head.add(f"offered {offered}  speaks {spoken}{' (guessed)' if link.protocol_guessed else ''}  extensions"
              f" {safe_text(link.extensions, 200) or 'none'}")
     for name, tls in (("station", link.station_tls), ("CSMS", link.csms_tls)):

@@ -27,7 +27,8 @@ from ocpp_proxy_tui.widgets.detail_nodes import (
 )
 
 CHANGED = {"replaced": "did not leave as it came", "held": "was held by the proxy",
-           "dropped": "was dropped: nothing left for it", "answered": "was answered by the proxy: nothing left for it"}
+           "dropped": "was dropped: nothing left for it", "answered": "was answered by the proxy: nothing left for it",
+           "translated": "was made from what the other side said"}
 UNFOLDED = 250              # rows that are shown unfolded at first
 FINDINGS = 200              # findings of one row that are shown
 
@@ -134,7 +135,7 @@ def _message(
         facts.add_decode_error(head, envelope)
     made.texts.append(raw)
     made.wires.append(Wire(head.text, frame))
-    if frame is not None and frame.verdict in CHANGED:
+    if frame is not None and frame.verdict in CHANGED and (frame.verdict != "translated" or frame.cause):
         made.changed.append((head.text, frame))
         head.add(f"{CHANGED[frame.verdict]}; o shows both side by side", "name")
     top = made.give(message) or _payload(message, links, head)
