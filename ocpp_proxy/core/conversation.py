@@ -234,7 +234,7 @@ class Conversation(Memory):
         else:
             self._unreadable(record, frame, text, envelope, link, place, out)
         link.directions[place].unreadable = not mtype
-        if verdict in ORIGINALS and self._last is not None:
+        if verdict and verdict in ORIGINALS and self._last is not None:
             self.copies.replaced(whole, self._last, envelope, place)
 
     def _call(
@@ -393,7 +393,7 @@ class Conversation(Memory):
         ids, about = self.ids, link.link
         number = ids.msg_no
         ids.msg_no = number + 1
-        evse, connector, tx_id, token = plan.hot(payload) if plan is not None and plan.hot is not None else NO_KEYS
+        evse, connector, tx_id, token = plan.hot(payload) if payload and plan is not None and plan.hot is not None else NO_KEYS
         latency = None
         if call is not None:
             call_no, latency = call.msg_no, frame.time_ns - call.sent_ns

@@ -52,9 +52,8 @@ class Pipeline:
         out: list[Record] = []
         for record in spool:
             assemble(record, source)
-            for seen in source:
-                analyse(seen, out)
-            source.clear()
+        for seen in source:
+            analyse(seen, out)
         return out
 
     def lost(self, worker: int, gap: Gap) -> list[Record]:

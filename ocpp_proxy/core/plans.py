@@ -33,6 +33,7 @@ class Plan(Struct, frozen=True):
     keep: bool                                          # something reads the Call's payload with its answer
     follow: bool                                        # core.transactions wants to see it
     secret: bool
+    empty: bool                                         # the empty object fits the schema: nearly every answer is one
 
 
 class Plans:
@@ -64,18 +65,21 @@ class Plans:
         may = actions.direction(version, action) if action in actions.known(version) else None
         known = not version or may in ("both", caller)
         has = bool(version) and may is not None
+        is_valid = schemas.validator(version, action, answer) if has else None
         return Plan(
-            action, known, crc32(action.encode(errors="surrogatepass")),
-            schemas.validator(version, action, answer) if has else None,
+            action, known, crc32(action.encode(errors="surrogatepass")), is_valid,
             reader(keys(version, action, answer)) if has else None,
             self._dispatch.of_action(version, action, answer) if has else (),
             has and not answer and bool(self._dispatch.of_action(version, action, True) or (action, True) in _FOLLOWED),
             (action, answer) in _FOLLOWED, not actions.versions(action) or may_hold_secrets(action, answer),
+            is_valid is not None and is_valid({}),
         )
 
 
 def faults_of(plan: Plan, version: str, answer: bool, payload: object) -> tuple[Fault, ...]:
     """The schema faults of a decoded payload; none where there is no schema."""
+    if not payload and plan.empty and type(payload) is dict:
+        return ()
     try:
         if plan.is_valid is None or plan.is_valid(payload):
             return ()
