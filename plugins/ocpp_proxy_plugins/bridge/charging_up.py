@@ -5,15 +5,26 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from ocpp_proxy_plugins.bridge import orphans
+from ocpp_proxy_plugins.bridge import orphans, profiles
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.events import ENDED, EVENT, STARTED, deliver, happened_before, owed, post
 from ocpp_proxy_plugins.bridge.kept import Charging, Kept, Profile, RemoteStart, Tx
-from ocpp_proxy_plugins.bridge.meter_up import dated, has_register, meter_values, number, register
+from ocpp_proxy_plugins.bridge.meter_up import MOST_NUMBER, dated, has_register, meter_values, number, register
 from ocpp_proxy_plugins.bridge.plain import refused
 from ocpp_proxy_plugins.bridge.remote_up import matching
 from ocpp_proxy_plugins.bridge.stops_up import DEAUTHORIZED, REMOTE_STOP, stop
-from ocpp_proxy_plugins.bridge.transactions import by_tid, changed, every, key_of, new_uid, next_tid, running
+from ocpp_proxy_plugins.bridge.transactions import (
+    LAST_TID,
+    bounded,
+    by_tid,
+    changed,
+    every,
+    is_id,
+    key_of,
+    new_uid,
+    next_tid,
+    running,
+)
 from ocpp_proxy_plugins.bridge.work import Refusal, Work
 
 REPLAYED = "replayed"                       # flag of a Tx: all that is known of it is from before the station connected
@@ -26,7 +37,7 @@ def start_transaction(desk: Desk, payload: dict[str, Any]) -> Work:
     carried = desk.carry(payload, EVENT)
     tag = payload.get("idTag")
     connector = payload.get("connectorId")
-    if not isinstance(tag, str) or type(connector) is not int or connector < 1:
+    if not isinstance(tag, str) or not isinstance(connector, int) or not is_id(connector):
         return Refusal(_INVALID, "a StartTransaction has an idTag and a connectorId from 1 on")
     key = key_of(connector, tag.casefold(), payload.get("timestamp"), payload.get("meterStart"))
     found = next((tx for tx in every(desk.kept.charging) if tx.key == key), None)
@@ -93,16 +104,19 @@ def _begun(
     tx = Tx(
         tid, new_uid(entropy), connector, *desk.evse(connector), tag, started=timestamp, charging_state=state, key=key,
         remote_start_id=remote.remote_start_id if remote is not None else None, meter_start=_whole(meter),
-        reservation_id=carried.get("reservationId"),
+        reservation_id=_reservation(desk, carried),
         flags=(*((orphans.OFFLINE, REPLAYED) if offline else ()), *(("given_up",) if _was_given_up(remote) else ())),
     )
     event = {**carried, **_first(desk, tx, timestamp, offline)}
     if meter is not None:
         event["meterValue"] = [register(meter, "Transaction.Begin", timestamp)]
-    charging = structs.replace(charging, next_tid=tid + 1, remote_starts=rest)
+    charging, forgotten = bounded(structs.replace(charging, next_tid=tid + 1, remote_starts=rest))
     after = post(desk, charging, tx, STARTED, event)
     if after is None:
         return Refusal(_INVALID, "no valid TransactionEvent can be made of it")
+    if forgotten is not None:
+        text = f"transaction {forgotten.tid} of connector {forgotten.connector} never ended: too many like it are open"
+        desk.find("never-ended", text, "warning", "station")
     before = running(charging, connector)
     if before:
         text = f"connector {connector} begins transaction {tid}; {before[-1].tid} has not ended"
@@ -127,6 +141,15 @@ def _first(desk: Desk, tx: Tx, timestamp: str, offline: bool) -> dict[str, Any]:
     if offline:
         event["offline"] = True
     return event
+
+
+def _reservation(desk: Desk, carried: dict[str, Any]) -> int | None:
+    said = carried.get("reservationId")
+    if said is None or is_id(said, -LAST_TID):
+        return said
+    desk.lost("$.reservationId", "no id: it has more than 32 bits")
+    del carried["reservationId"]
+    return None
 
 
 def _charging_state(desk: Desk, connector: int) -> str:
@@ -156,8 +179,9 @@ def _profiles(kept: Kept, remote: RemoteStart | None, tx: Tx) -> tuple[Profile, 
     """With the profile that came with the remote start."""
     if remote is None or not remote.profile:
         return kept.profiles
-    said = msgspec.json.decode(remote.profile)
-    profile = Profile(said["id"], tx.evse, "TxProfile", said["stackLevel"], remote.profile, tx.tid)
+    profile = profiles.made(tx.evse, msgspec.json.decode(remote.profile), tx.tid)
+    if profile is None or len(kept.profiles) >= profiles.MOST_PROFILES:
+        return kept.profiles
     return (*(one for one in kept.profiles if one.profile_id != profile.profile_id), profile)
 
 
@@ -246,7 +270,7 @@ def _meter(desk: Desk, payload: dict[str, Any], name: str) -> int | float | None
 
 
 def _whole(meter: int | float | None) -> int | None:
-    return None if meter is None else int(meter)
+    return None if meter is None or not abs(meter) < MOST_NUMBER else int(meter)
 
 
 UP_STATION = {"StartTransaction": start_transaction, "StopTransaction": stop_transaction}

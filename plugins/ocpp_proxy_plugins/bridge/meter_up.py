@@ -10,6 +10,7 @@ MOST_SIGNED = 2500                          # characters of signedMeterData (2.0
 MOST_UNIT = 20
 MOST_DIGITS = 64
 MOST_NUMBER = 1 << 63                       # what JSON readers hold as an integer
+VENDOR = "ocpp-proxy.bridge16"              # vendorId of customData (option ``extra_data``)
 _NO_SAMPLE = "no value in OCPP 2.0.1"
 _KNOWN = frozenset(("value", "context", "format", "measurand", "phase", "location", "unit"))
 _LISTS = {
@@ -24,20 +25,25 @@ _OBJECTS: dict[str, dict[str, str]] = {unit: {"unit": unit} for unit in (
 
 def meter_values(values: list[Any], notes: Notes, path: str) -> list[Any]:
     """meterValue of 1.6 -> meterValue of 2.0.1; without the samples that 2.0.1 cannot hold, and so perhaps empty."""
-    made = []
+    made: list[dict[str, Any]] = []
+    options = getattr(notes, "options", None)
     for at, value in enumerate(values):
         here = f"{path}[{at}]"
         if not isinstance(value, dict):
             notes.lost(here, "not an object")
             continue
-        found = value.get("sampledValue")
-        samples = _samples(found, notes, f"{here}.sampledValue")
+        extra: list[Any] | None = [] if options is not None and options.extra_data else None
+        samples = _samples(value.get("sampledValue"), notes, f"{here}.sampledValue", extra)
         if len(value) > 2:
             for name in value.keys() - {"timestamp", "sampledValue"}:
                 notes.lost(f"{here}.{name[:60]}", "no such field in OCPP 2.0.1")
         if samples:
             stamp = time(value["timestamp"], notes, f"{here}.timestamp") if value.get("timestamp") else NOTHING
             made.append({"timestamp": stamp, "sampledValue": samples} if stamp is not NOTHING else {"sampledValue": samples})
+            if extra:
+                made[-1]["customData"] = {"vendorId": VENDOR, "sampledValue": extra}
+        elif extra:
+            notes.lost(f"{here}.sampledValue", f"{_NO_SAMPLE}, and nothing else to tell them with")
     return made
 
 
@@ -99,12 +105,16 @@ def number(text: Any) -> int | float | None:
     return whole if whole is not None and whole == found else float(found)
 
 
-def _samples(samples: Any, notes: Notes, path: str) -> list[dict[str, Any]]:
+def _samples(samples: Any, notes: Notes, path: str, extra: list[Any] | None) -> list[dict[str, Any]]:
+    """``extra``: where samples go whose measurand 2.0.1 does not have; None: they are dropped."""
     if not isinstance(samples, list):
         notes.lost(path, "not a list")
         return []
     made = []
     for at, sample in enumerate(samples):
+        if extra is not None and isinstance(sample, dict) and sample.get("measurand") in ("Temperature", "RPM"):
+            extra.append(sample)
+            continue
         found = _sample(sample, notes, path, at)
         if found is not None:
             made.append(found)

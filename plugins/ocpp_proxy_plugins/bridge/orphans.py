@@ -12,7 +12,7 @@ from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.events import NO_CLOCK, STARTED, post
 from ocpp_proxy_plugins.bridge.kept import Charging, Tx
 from ocpp_proxy_plugins.bridge.stops_up import flagged
-from ocpp_proxy_plugins.bridge.transactions import by_tid, closed, new_uid, next_tid, running
+from ocpp_proxy_plugins.bridge.transactions import bounded, by_tid, closed, new_uid, next_tid, running
 
 NAMED = "named"                             # flags of a Tx: the station has used its number
 ADOPTED = "adopted"
@@ -68,6 +68,7 @@ def made_up(
     tx = Tx(
         number, new_uid(entropy), connector, evse, conn, tag, "pending", started=timestamp, flags=(ORPHAN, OFFLINE),
     )
+    charging, _ = bounded(charging)
     if number != tid:
         charging = structs.replace(charging, next_tid=number + 1)
     event: dict[str, Any] = {

@@ -16,7 +16,7 @@ from ocpp_proxy_plugins.bridge.kept import Charging, Tx
 from ocpp_proxy_plugins.bridge.meter_up import context, dated
 from ocpp_proxy_plugins.bridge.plain import refused
 from ocpp_proxy_plugins.bridge.stops_up import DEAUTHORIZED, REFUSED, deauthorized
-from ocpp_proxy_plugins.bridge.transactions import by_tid, running
+from ocpp_proxy_plugins.bridge.transactions import by_tid, is_id, running
 from ocpp_proxy_plugins.bridge.work import Refusal, Work
 
 _TRIGGERS = {"Sample.Clock": "MeterValueClock", "Trigger": "Trigger"}
@@ -58,7 +58,7 @@ def _transaction(
             desk.lost("$.transactionId", "the transaction has ended: the values are told without it")
             return None
         return charging, tx if orphans.NAMED in tx.flags else structs.replace(tx, flags=(*tx.flags, orphans.NAMED))
-    if type(connector) is not int or connector < 1:
+    if not isinstance(connector, int) or not is_id(connector):
         if tid is not None:
             desk.lost("$.transactionId", "no such transaction is known, and no connector is named")
         return None
@@ -118,7 +118,7 @@ def _live(desk: Desk, tx: Tx) -> Tx:
 def _plain(desk: Desk, payload: dict[str, Any], values: list[Any]) -> Generator[Ask, Answer | None, dict[str, Any] | Refusal]:
     """MeterValues of an EVSE, or of the station (0)."""
     connector = payload.get("connectorId")
-    if type(connector) is not int or connector < 0:
+    if not isinstance(connector, int) or not is_id(connector, 0):
         return Refusal("PropertyConstraintViolation", "MeterValues have a connectorId from 0 on")
     evse = desk.evse(connector)[0] if connector else 0
     got = yield from desk.ask(Side.CSMS, "MeterValues", {"evseId": evse, "meterValue": values})

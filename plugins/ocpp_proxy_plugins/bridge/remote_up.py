@@ -12,7 +12,7 @@ from ocpp_proxy_plugins.bridge.kept import RemoteStart
 from ocpp_proxy_plugins.bridge.plain import told_why
 from ocpp_proxy_plugins.bridge.stops_up import REMOTE_STOP, flagged
 from ocpp_proxy_plugins.bridge.tokens import same
-from ocpp_proxy_plugins.bridge.transactions import by_tid, by_uid, changed, running
+from ocpp_proxy_plugins.bridge.transactions import LAST_TID, by_tid, by_uid, changed, is_id, running
 from ocpp_proxy_plugins.bridge.work import Got, Work
 
 MOST_STARTS = 50                            # remote starts that are waited for
@@ -23,19 +23,18 @@ SHOWS_COST = "CustomDisplayCostAndPrice"    # in ``Kept.can``, and the station's
 
 def request_start(desk: Desk, payload: dict[str, Any]) -> Work:
     """RemoteStartTransaction; the StartTransaction that follows is told with this remoteStartId."""
-    connector = desk.connector(payload["evseId"]) if isinstance(payload.get("evseId"), int) else None
+    connector = desk.connector(payload["evseId"]) if is_id(payload.get("evseId")) else None
     if "evseId" in payload and connector is None:
         return _rejected(desk, f"the station has no EVSE {payload['evseId']}", "UnknownEvse")
     why = _unfit(payload.get("chargingProfile"))
     if why:
         return _rejected(desk, why, "InvalidProfile")
-    tag = desk.tag(payload["idToken"]) if isinstance(payload.get("idToken"), dict) else ""
+    asked = desk.carry(payload, "RemoteStartTransaction", **({} if connector is None else {"connectorId": connector}))
+    tag = asked.get("idTag")
     if not tag:
         return _rejected(desk, "OCPP 1.6 has no idTag for this token", "InvalidIdToken")
-    made = {} if connector is None else {"connectorId": connector}
-    asked = desk.carry(payload, "RemoteStartTransaction", idTag=tag, **made)
     number = payload.get("remoteStartId")
-    if type(number) is not int:
+    if not isinstance(number, int) or not is_id(number, -LAST_TID):
         return _rejected(desk, "there is no remoteStartId", "InvalidValue")
     wait = desk.kept.facts.get("charging.ConnectionTimeOut", PLUG_IN_SECONDS) + SPARE_SECONDS
     profile = msgspec.json.encode(payload["chargingProfile"]) if "chargingProfile" in payload else b""

@@ -15,7 +15,7 @@ from ocpp_proxy_plugins.bridge.events import UPDATED, deliver, happened_before, 
 from ocpp_proxy_plugins.bridge.expected_up import expected
 from ocpp_proxy_plugins.bridge.kept import Connector
 from ocpp_proxy_plugins.bridge.plain import refused
-from ocpp_proxy_plugins.bridge.transactions import running
+from ocpp_proxy_plugins.bridge.transactions import is_id, running
 from ocpp_proxy_plugins.bridge.work import Background, Got, Refusal, Work
 
 NO_ERROR = "NoError"
@@ -30,7 +30,7 @@ def status_notification(desk: Desk, payload: dict[str, Any]) -> Work:
     """Only what changed is told; a CSMS that was just connected knows nothing."""
     number, status = payload.get("connectorId"), payload.get("status")
     error = payload.get("errorCode", NO_ERROR)
-    if type(number) is not int or number < 0 or not isinstance(status, str) or not isinstance(error, str):
+    if not isinstance(number, int) or not is_id(number, 0) or not isinstance(status, str) or not isinstance(error, str):
         return Refusal("PropertyConstraintViolation", "a StatusNotification has a connectorId, a status and an errorCode")
     before = _before(desk, number)
     steps: list[Told] = []
@@ -41,6 +41,8 @@ def status_notification(desk: Desk, payload: dict[str, Any]) -> Work:
         desk.lost("$.timestamp", "the station says no time", "invented")
     connector_status = carried.get("connectorStatus")
     asked = expected(desk, "StatusNotification", number)
+    if asked:
+        desk.link.notes.pop(_TOLD, None)    # asked of all: those that follow are told too
     if number and connector_status is not None and (asked or _unknown(desk, number, connector_status)):
         steps.append(_status(desk, number, connector_status, timestamp))
     event = _event(desk, number, status, timestamp) if number else 0
@@ -100,7 +102,7 @@ def _status(desk: Desk, number: int, status: str, timestamp: str) -> Told:
         "timestamp": timestamp, "connectorStatus": status, "evseId": evse, "connectorId": conn,
     })
     if got.payload is not None:
-        desk.link.notes[_TOLD][number] = (boot, status)
+        desk.link.notes.setdefault(_TOLD, {})[number] = (boot, status)
     return got
 
 

@@ -13,6 +13,8 @@ from ocpp_proxy_plugins.bridge.kept import NOTHING, Charging, Tx
 LAST_TID = (1 << 31) - 1                    # a positive int32
 FIRST_TID, TIDS = 100_000_000, 900_000_000  # where the numbers begin: not where a former CSMS has its own
 MOST_CLOSED = 100
+MOST_OPEN = 50                              # of a station that forgets to end them
+ACCEPTED = b'{"status":"Accepted"}'         # what most are told; of those put away it is left out
 
 Entropy = Callable[[int], bytes]
 
@@ -63,9 +65,19 @@ def changed(charging: Charging, tx: Tx) -> tuple[Tx, ...]:
 
 def put_away(charging: Charging, tx: Tx) -> Charging:
     """It has ended and is told: kept among the newest, so that what is said of it again is known."""
-    kept = (*closed(charging)[1 - MOST_CLOSED :], structs.replace(tx, last_key=0))
+    told = b"" if tx.told == ACCEPTED else tx.told
+    kept = (*closed(charging)[1 - MOST_CLOSED :], structs.replace(tx, last_key=0, charging_state="", told=told))
     others = tuple(one for one in charging.transactions if one.tid != tx.tid)
     return structs.replace(charging, transactions=others, closed=Raw(msgspec.msgpack.encode(kept)))
+
+
+def bounded(charging: Charging) -> tuple[Charging, Tx | None]:
+    """Room for one more; and that which was put away for it, although it has not ended: its end will still be known."""
+    if len(charging.transactions) < MOST_OPEN:
+        return charging, None
+    owed = {event.tid for event in charging.outbox}
+    oldest = next((tx for tx in charging.transactions if tx.tid not in owed), charging.transactions[0])
+    return put_away(charging, oldest), oldest
 
 
 def next_tid(charging: Charging, entropy: Entropy) -> int | None:
@@ -82,6 +94,11 @@ def new_uid(entropy: Entropy) -> str:
     return str(UUID(bytes=entropy(16), version=4))
 
 
+def is_id(value: object, least: int = 1) -> bool:
+    """Whether it can be the number of something in OCPP: an int32 from ``least`` on."""
+    return type(value) is int and least <= value <= LAST_TID
+
+
 def key_of(*parts: object) -> str:
     """What a repetition is known by."""
-    return sha256("|".join(map(str, parts)).encode("utf-8", "replace")).hexdigest()[:20]
+    return sha256("|".join(map(str, parts)).encode("utf-8", "replace")).hexdigest()[:16]

@@ -507,3 +507,14 @@ def test_the_newest_hundred_are_remembered() -> None:
     assert len(tids) == 100 and tids[-1] - tids[0] == 99 and link.state.charging.transactions == ()
     assert len(bytes(link.state.charging.closed)) < 40_000
     link.settled()
+
+
+def test_a_station_that_never_ends_its_transactions_is_bounded_and_a_late_end_is_known() -> None:
+    link = Bridged()
+    tids = [started(link, at=f"2027-01-15T08:{minute:02}:30.000Z") for minute in range(52)]
+    assert len(link.state.charging.transactions) == 50
+    assert link.findings.count("never-ended") == 2 and link.findings.count("still-open") == 51
+    event = ended(link, tids[0], "2027-01-15T09:00:00.000Z")
+    assert event["seqNo"] == 1 and types(link)[0] == ["Started", "Ended"]
+    assert len(link.state.charging.transactions) == 50
+    link.settled()

@@ -169,3 +169,20 @@ def test_n14_available_while_a_transaction_is_open() -> None:
     (events,) = link.events.values()
     assert events.types == ["Started", "Ended"]
     link.settled()
+
+
+def test_a_status_that_the_csms_asked_for_is_told_although_nothing_changed() -> None:
+    link = Bridged()
+    for connector in (1, 2):
+        now_is(link, "Available", connector)
+    link.call(CSMS, "TriggerMessage", {"requestedMessage": "StatusNotification", "evse": {"id": 2, "connectorId": 1}})
+    link.answer(STATION, {"status": "Accepted"})
+    now_is(link, "Available", 2)
+    now_is(link, "Available", 2)
+    assert len(link.calls(CSMS, "StatusNotification")) == 3
+    link.call(CSMS, "TriggerMessage", {"requestedMessage": "StatusNotification"})
+    link.answer(STATION, {"status": "Accepted"})
+    for connector in (1, 2, 1):
+        now_is(link, "Available", connector)
+    assert [call["evseId"] for call in link.calls(CSMS, "StatusNotification")[3:]] == [1, 2]
+    link.settled()

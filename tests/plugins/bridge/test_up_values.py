@@ -198,3 +198,30 @@ def test_values_said_twice_are_told_once() -> None:
     again = link.call(STATION, "MeterValues", payload)
     assert link.answered(again).payload == {} and len(link.calls(CSMS)) == 2
     link.settled()
+
+
+def test_s13_where_extra_data_is_wanted_it_goes_along() -> None:
+    link = Bridged(options={"extra_data": True})
+    tid = started(link)
+    heat = {"value": "30", "measurand": "Temperature", "unit": "Celcius"}
+    asked = link.call(STATION, "MeterValues", {"connectorId": 1, "transactionId": tid, "meterValue": [
+        {"timestamp": LATER, "sampledValue": [heat, {"value": "1"}]}]})
+    (value,) = link.answer(CSMS).payload["meterValue"]
+    assert value["sampledValue"] == [{"value": 1}] and link.losses() == []
+    assert value["customData"] == {"vendorId": "ocpp-proxy.bridge16", "sampledValue": [heat]}
+    asked = link.call(STATION, "MeterValues", {"connectorId": 1, "transactionId": tid, "meterValue": [
+        {"timestamp": LATER, "sampledValue": [heat]}]})
+    assert link.answered(asked).payload == {} and link.losses() == ["$.meterValue[0].sampledValue"]
+    link.settled()
+
+
+@pytest.mark.parametrize("wanted", ["MeterValues", "TransactionEvent"])
+def test_values_that_the_csms_asked_for_are_told_as_triggered(wanted: str) -> None:
+    link = Bridged()
+    tid = started(link)
+    link.call(CSMS, "TriggerMessage", {"requestedMessage": wanted, "evse": {"id": 1}})
+    assert link.answer(STATION, {"status": "Accepted"}).payload == {"requestedMessage": "MeterValues", "connectorId": 1}
+    for value, trigger in (("1", "Trigger"), ("2", "MeterValuePeriodic")):
+        link.call(STATION, "MeterValues", {"connectorId": 1, "transactionId": tid, "meterValue": [measured(value)]})
+        assert link.answer(CSMS).payload["triggerReason"] == trigger
+    link.settled()
