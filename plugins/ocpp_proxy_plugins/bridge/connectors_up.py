@@ -3,7 +3,7 @@
 from typing import Any
 
 from ocpp_proxy.api import Side
-from ocpp_proxy_plugins.bridge import jobs
+from ocpp_proxy_plugins.bridge import jobs, pnc
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.plain import refused, told_why
 from ocpp_proxy_plugins.bridge.transactions import running
@@ -11,7 +11,6 @@ from ocpp_proxy_plugins.bridge.work import Got, Refusal, Work
 
 _WORST = ("Rejected", "Scheduled", "Accepted")
 MOST_EXPECTED = 20
-PNC = "org.openchargealliance.iso15118pnc"
 
 
 def place(desk: Desk, evse: object) -> tuple[int, int | None] | None:
@@ -101,9 +100,8 @@ def _meter_values(desk: Desk, connectors: list[int]) -> Work:
 
 def _sign_v2g(desk: Desk) -> Work:
     """By DataTransfer, as the white paper on Plug & Charge over 1.6 has it."""
-    wish = {"vendorId": PNC, "messageId": "TriggerMessage", "data": '{"requestedMessage":"SignV2GCertificate"}'}
-    got = yield from desk.ask(Side.STATION, "DataTransfer", wish)
-    if got.status == "Accepted":
+    inner = yield from pnc.wrapped(desk, Side.STATION, "TriggerMessage", {"requestedMessage": "SignV2GCertificate"})
+    if inner is not None and inner.get("status") == "Accepted":
         return {"status": "Accepted"}
     return told_why(desk, {"status": "NotImplemented"}, "the station does not know Plug & Charge over 1.6")
 

@@ -9,6 +9,7 @@ from ocpp_proxy.api import Side
 from ocpp_proxy_plugins.bridge import (
     authorize_up,
     boot_up,
+    certificates,
     charging_down,
     charging_up,
     connectors_up,
@@ -27,6 +28,7 @@ from ocpp_proxy_plugins.bridge import (
     starting_down,
     status_down,
     status_up,
+    transfer,
     triggers_down,
 )
 from ocpp_proxy_plugins.bridge.desk import Desk
@@ -38,7 +40,7 @@ Handler = Callable[[Desk, dict[str, Any]], Work]
 UP, DOWN = "1.6:2.0.1", "2.0.1:1.6"
 
 FEATURES: Sequence[Any] = (
-    connectors_up, lists, profiles_down, profiles_up, reservations,
+    certificates, transfer, connectors_up, lists, profiles_down, profiles_up, reservations,
     authorize_up, boot_up, charging_up, events, jobs_up, readings_up, remote_up, resets, status_up,
     charging_down, jobs_down, notices_down, remote_down, starting_down, status_down, triggers_down,
 )
