@@ -78,7 +78,11 @@ def _checked(play: Play) -> Side:
 
 
 async def _by_link(source: Source, identity: str) -> tuple[dict[int, list[Message]], set[int]]:
-    """The messages of the source by link, in order; msg_nos of those that plugins or persons made."""
+    """The messages of the source by link, in order; msg_nos of those that plugins or persons made.
+
+    Of a link with a bridge those of the station's leg.
+    """
+    far = {(link.link_id, link.csms_protocol) for link in await source.links() if link.csms_protocol}
     found: dict[int, list[Message]] = {}
     made = set[int]()
     count = 0
@@ -86,7 +90,8 @@ async def _by_link(source: Source, identity: str) -> tuple[dict[int, list[Messag
         seen = [line.record.message for line in page if isinstance(line.record, MessageSeen)]
         made |= {line.record.message.msg_no for line in page
                  if isinstance(line.record, MessageSeen) and line.frame is not None and line.frame.verdict == "injected"}
-        messages = [message for message in seen if not identity or message.identity == identity]
+        messages = [message for message in seen if (not identity or message.identity == identity)
+                    and (not far or (message.link_id, message.protocol) not in far)]
         for message in messages:
             found.setdefault(message.link_id, []).append(message)
         count += len(messages)

@@ -27,7 +27,7 @@ from ocpp_proxy.wire.ocppj import rebuild
 MOST_TRIED = 200                            # findings tried of one code in one check; what is beyond is not counted
 MOST_CALLS = 64                             # Calls remembered of a link, for answers that come later
 MOST_STATIONS = 10_000
-REPLACED = "replaced"
+REPLACED, TRANSLATED = "replaced", "translated"
 Told = tuple[object, ...]
 _INDEX = re.compile(r"\[\d+\]")
 
@@ -54,13 +54,15 @@ class Suggester:
         self._boots: dict[str, Message] = {}
         self._last: Message | None = None
         self._call: Message | None = None               # that the last message answers
-        self._replaced = False                          # the last frame was, by a plugin
+        self._replaced = False                          # the last frame was, by a plugin; or it is what a bridge made
+        self._translated = False
 
     def see(self, record: Record) -> None:
         """One record of the stream, in order."""
         if isinstance(record, FrameSeen):
             frame = record.frame
-            self._replaced = frame.verdict == REPLACED
+            self._translated = frame.verdict == TRANSLATED
+            self._replaced = self._translated or frame.verdict == REPLACED
             if frame.opcode is Opcode.HTTP_REQ and frame.header:
                 self._of(frame.link_id).head = frame.header
         elif isinstance(record, MessageSeen):
@@ -99,7 +101,8 @@ class Suggester:
             link.calls[message.msg_no] = message
             if len(link.calls) > MOST_CALLS:
                 del link.calls[next(iter(link.calls))]
-            if message.action == "BootNotification" and message.sender is Side.STATION and len(self._boots) < MOST_STATIONS:
+            if message.action == "BootNotification" and message.sender is Side.STATION and not self._translated and (
+                    len(self._boots) < MOST_STATIONS):
                 self._boots[message.identity] = message
         elif (call is not None and message.mtype == 3 and message.action == "StartTransaction"
               and call.connector_id is not None and len(link.starts) < MOST_CALLS):

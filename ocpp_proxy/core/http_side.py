@@ -7,6 +7,7 @@ from msgspec import structs
 from ocpp_proxy.core.link_state import Asked, Direction, LinkState, Seen
 from ocpp_proxy.model import IdentitySource, Side
 from ocpp_proxy.records import Handshake
+from ocpp_proxy.spec.versions import version_of
 from ocpp_proxy.wire.deflate import InflaterState, agreement
 from ocpp_proxy.wire.frames import FrameReader
 from ocpp_proxy.wire.http import parse_request, parse_response
@@ -68,11 +69,12 @@ def answer(state: LinkState, head: Head, frame_id: int, stamp: Seen) -> Handshak
 
 
 def _spoken(head: Head, chosen: str) -> tuple[str, str]:
-    """The subprotocol the station was told and, where it is another, the one the CSMS chose. A station that was told none
-    speaks what was agreed for it.
+    """The subprotocol the station was told and the one the CSMS chose, where these are two OCPP versions: then a bridge stands
+    between. Else the one that was chosen; a station that was told none speaks what was agreed for it.
     """
     told = parse_response(head.sent).protocol if head.sent else ""
-    return (told, chosen) if told and told != chosen else (chosen, "")
+    known, other = version_of(told), version_of(chosen)
+    return (told, chosen) if known and other and known != other else (chosen, "")
 
 
 def open_tunnel(state: LinkState, extensions: str) -> None:

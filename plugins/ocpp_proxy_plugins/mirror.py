@@ -87,7 +87,7 @@ class Mirror(Observer):
                     self._close(link_id)
                 case _:
                     frame = getattr(record, "frame", None)
-                    if isinstance(frame, Frame) and frame.verdict == "injected":
+                    if isinstance(frame, Frame) and frame.verdict in ("injected", "translated"):
                         self._injected = frame.frame_id
 
     async def end(self, context: ObserverContext) -> None:

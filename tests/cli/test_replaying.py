@@ -8,15 +8,21 @@ from typing import Any
 
 import pytest
 from ocpp.v16 import call
+from ocpp_proxy_captures import CaptureSource
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from ocpp_proxy.checks import Settings
 from ocpp_proxy.cli import replaying
 from ocpp_proxy.cli.app import run_app
-from ocpp_proxy.cli.replaying import Play
+from ocpp_proxy.cli.replaying import Play, _by_link
+from ocpp_proxy.core.link_state import Ids
+from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.demo.csms import SimulatedCsms
+from tests.captures.capture_streams import fill
+from tests.core.bridged import session
 from tests.peers.pypi_ocpp import Csms16, Station16, _reading
 
 SAMPLE = str(Path(__file__).parents[2] / "captures" / "samples" / "demo.duckdb")
@@ -111,3 +117,15 @@ def test_a_csms_that_is_not_there_cannot_be_connected_to(capsys: pytest.CaptureF
     arguments = ["replay", SAMPLE, "--as", "station", "--to", "ws://127.0.0.1:1", "--identity", "CP-FAULTY"]
     assert run_app(arguments) == 3
     assert "ws://127.0.0.1:1/CP-FAULTY" in capsys.readouterr().err
+
+
+def test_of_a_link_with_a_bridge_the_leg_of_the_station_is_played(tmp_path: Path) -> None:
+    fill(tmp_path / "a.duckdb", Pipeline(Settings(), Ids(), None).feed(session()))
+
+    async def body() -> list[tuple[str, str]]:
+        source = CaptureSource(tmp_path / "a.duckdb")
+        known, _ = await _by_link(source, "")
+        await source.close()
+        return [(message.action, message.protocol) for message in known[1]]
+    found = asyncio.run(body())
+    assert {protocol for _, protocol in found} == {"ocpp1.6"} and len(found) == 8

@@ -71,6 +71,7 @@ def test_what_a_plugin_has_repaired_already_is_not_suggested_again() -> None:
     conversation = PROFILES["letter-case"].conversation
     assert names(conversation) == {"letter-case", "sample-context"}
     assert suggested(conversation, verdict="replaced")[0].repaired == {}
+    assert suggested(conversation, verdict="translated")[0].repaired == {}       # that one a bridge made
 
 
 def test_handshakes() -> None:

@@ -1,14 +1,16 @@
 """A link whose legs speak two OCPP versions: what is decoded, judged and paired on which leg, live and read back."""
 
+import pytest
+
 from ocpp_proxy.checks import Settings
 from ocpp_proxy.core.analyse import Analyser
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.model import Finding
 from ocpp_proxy.records import ExchangeDone, Found, FrameSeen, Handshake, MessageSeen, Note, Record, TransactionChanged
-from ocpp_proxy.wire.spool import SpoolRecord
+from ocpp_proxy.wire.spool import Head, Kind, SpoolRecord
 from tests.core.bridged import BOOT, START, Bridged, session
-from tests.core.feeds import CSMS, STATION, wire_frame
+from tests.core.feeds import ANSWER, CSMS, STATION, Relay, wire_frame
 
 
 def played(spool: list[SpoolRecord], restart: bool = False) -> list[Record]:
@@ -142,3 +144,21 @@ def test_a_copy_on_a_bridged_link_is_judged_by_the_version_of_where_it_goes() ->
     out = played(relay.records)
     assert findings(out) == []
     assert [record.exchange.outcome for record in out if isinstance(record, ExchangeDone)] == ["ok"]
+
+
+@pytest.mark.parametrize(("told", "chosen", "spoken"), [
+    ("ocpp1.6", "ocpp2.0.1", ("ocpp1.6", "ocpp2.0.1")), ("ocpp1.6", "OCPP1.6", ("OCPP1.6", "")),
+    ("", "ocpp1.6", ("ocpp1.6", "")), ("ocpp1.6", "", ("", "")), ("ocpp1.6", "strange", ("strange", "")),
+    ("ocpp1.6", "ocpp1.6", ("ocpp1.6", "")),
+])
+def test_only_two_versions_are_a_bridge(told: str, chosen: str, spoken: tuple[str, str]) -> None:
+    def head(protocol: str) -> bytes:
+        line = f"Sec-WebSocket-Protocol: {protocol}\r\n".encode() if protocol else b""
+        return ANSWER.replace(b"Sec-WebSocket-Protocol: ocpp1.6\r\n", line) + b"\r\n"
+
+    relay = Relay()
+    relay.open(1)
+    relay.request(1)
+    relay.body(Kind.HEAD, 1, CSMS, Head(head(chosen), len(head(chosen)), head(told), status=101), len(head(chosen)))
+    (shake,) = [record.link for record in played(relay.records) if isinstance(record, Handshake)]
+    assert (shake.protocol, shake.csms_protocol) == spoken

@@ -188,6 +188,7 @@ def test_what_the_proxy_made_is_not_copied() -> None:
     async def work(lab: Lab) -> None:
         lab.feed.begin(1, "CP1")
         lab.feed.station(BEAT.replace("h", "i"), verdict="injected")
+        lab.feed.station(BEAT.replace("h", "j"), verdict="translated")
         lab.feed.station(BOOT, verdict="replaced")          # as the charger sent it
         lab.feed.station(BOOT.replace('"V"', '"W"'), verdict="modified", cause=(lab.feed.frames,))
         lab.feed.station(BEAT)
