@@ -19,7 +19,7 @@ from ocpp_proxy.records import ExchangeDone, Record, TransactionChanged, lines
 from ocpp_proxy.source import View
 from tests.captures.capture_streams import everything, fill
 from tests.captures.row_oracle import opened
-from tests.core.bridged import BOOT, Bridged, session
+from tests.core.bridged import BOOT, Bridged, other_way, session
 from tests.core.feeds import CSMS, STATION
 
 
@@ -218,3 +218,16 @@ def test_a_message_of_the_other_leg_is_shown_by_the_row_of_what_it_was_made_from
         assert row.verdicts == ("translated",)
     assert len(reader.numbers("exchanges", parse("kind == message"))) == 4
     reader.close()
+
+
+def test_the_other_way_round_meter_values_are_counted_once(tmp_path: Path) -> None:
+    out = Pipeline(Settings(), Ids(), None).feed(other_way())
+    fill(tmp_path / "a.duckdb", out, step=7)
+    assert asked(tmp_path / "a.duckdb", "SELECT tx_id, gen, kwh FROM transactions") == [("uid-1", "2.x", 1.0)]
+    assert asked(tmp_path / "a.duckdb", "SELECT protocol, value FROM meter_values ORDER BY value") == [
+        ("ocpp2.0.1", 100.0), ("ocpp2.0.1", 1100.0)]
+    overview = Overview()
+    overview.feed(out)
+    source = CaptureSource(tmp_path / "a.duckdb")
+    assert overview.transactions() == asyncio.run(source.transactions()) and len(overview.transactions()) == 1
+    asyncio.run(source.close())

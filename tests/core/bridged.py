@@ -4,7 +4,6 @@ from ocpp_proxy.wire.spool import Disposition, Head, Kind, LossBody, SpoolRecord
 from tests.core.feeds import ANSWER, CSMS, REQUEST, STATION, Relay, wire_frame
 
 MASK = b"\x11\x22\x33\x44"
-CHOSEN = ANSWER.replace(b"ocpp1.6", b"ocpp2.0.1")
 START = (
     b'{"connectorId":1,"idTag":"AABB","meterStart":100,"timestamp":"2026-01-02T03:04:00Z","reservationId":7}',
     b'{"eventType":"Started","timestamp":"2026-01-02T03:04:00.000Z","triggerReason":"Authorized","seqNo":0,'
@@ -39,14 +38,15 @@ class Bridged(Relay):
         super().__init__()
         self.asked = 0
 
-    def begin(self, link: int = 1) -> None:
+    def begin(self, link: int = 1, station: bytes = b"ocpp1.6", csms: bytes = b"ocpp2.0.1") -> None:
         """A link up to its 101: the station is told its own subprotocol."""
         self.open(link)
-        sent = REQUEST.replace(b"ocpp1.6", b"ocpp2.0.1")
+        request, raw, told = (head.replace(b"ocpp1.6", name) for head, name in (
+            (REQUEST, station), (ANSWER + b"\r\n", csms), (ANSWER + b"\r\n", station)))
         self.body(Kind.HEAD, link, STATION, Head(
-            REQUEST, len(REQUEST), sent, identity="CP1", upstream="ws://csms/", target="/CP1"), len(REQUEST))
-        raw = CHOSEN + b"\r\n"
-        self.body(Kind.HEAD, link, CSMS, Head(raw, len(raw), ANSWER + b"\r\n", status=101), len(raw))
+            request, len(request), REQUEST.replace(b"ocpp1.6", csms), identity="CP1", upstream="ws://csms/", target="/CP1"),
+            len(request))
+        self.body(Kind.HEAD, link, CSMS, Head(raw, len(raw), told, status=101), len(raw))
 
     def take(self, direction: int, text: bytes, what: str, link: int = 1, reason: str = "") -> int:
         """A message is received, with what becomes of it; gives where it ends."""
@@ -76,6 +76,23 @@ class Bridged(Relay):
         back = 1 - direction
         at = self.take(back, f'[3,"{own}",'.encode() + texts[2] + b"]", "translated", link)
         self.make(back, f'[3,"{message_id}",'.encode() + texts[3] + b"]", at, link=link)
+
+
+def turned(texts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """The same for a station of 2.0.1 and a CSMS of 1.6."""
+    return texts[1], texts[0], texts[3], texts[2]
+
+
+def other_way() -> list[SpoolRecord]:
+    """A 2.0.1 station on a 1.6 CSMS."""
+    relay = Bridged()
+    relay.begin(1, b"ocpp2.0.1", b"ocpp1.6")
+    relay.call(STATION, "b", ("BootNotification", "BootNotification"), turned(BOOT))
+    relay.call(CSMS, "r", ("RemoteStartTransaction", "RequestStartTransaction"), turned(REMOTE))
+    relay.call(STATION, "a", ("TransactionEvent", "StartTransaction"), turned(START))
+    relay.call(STATION, "s", ("TransactionEvent", "StopTransaction"), turned(STOP))
+    relay.beat()
+    return relay.records
 
 
 def session() -> list[SpoolRecord]:

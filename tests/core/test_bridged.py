@@ -9,7 +9,7 @@ from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.model import Finding
 from ocpp_proxy.records import ExchangeDone, Found, FrameSeen, Handshake, MessageSeen, Note, Record, TransactionChanged
 from ocpp_proxy.wire.spool import Head, Kind, SpoolRecord
-from tests.core.bridged import BOOT, START, Bridged, session
+from tests.core.bridged import BOOT, START, Bridged, other_way, session
 from tests.core.feeds import ANSWER, CSMS, STATION, Relay, wire_frame
 
 
@@ -162,3 +162,13 @@ def test_only_two_versions_are_a_bridge(told: str, chosen: str, spoken: tuple[st
     relay.body(Kind.HEAD, 1, CSMS, Head(head(chosen), len(head(chosen)), head(told), status=101), len(head(chosen)))
     (shake,) = [record.link for record in played(relay.records) if isinstance(record, Handshake)]
     assert (shake.protocol, shake.csms_protocol) == spoken
+
+
+def test_the_other_way_round() -> None:
+    out = played(other_way())
+    assert findings(out) == []
+    told = [record.transaction for record in out if isinstance(record, TransactionChanged)]
+    assert {(one.tx_id, one.protocol) for one in told} == {("uid-1", "ocpp2.0.1")}
+    assert (told[-1].meter_start, told[-1].meter_stop) == (100, 1100)
+    assert [one.exchange.outcome for one in out if isinstance(one, ExchangeDone)] == ["ok"] * 8
+    assert played(other_way(), True) == out
