@@ -177,7 +177,9 @@ def _carried(desk: Desk, event: Event, answer: dict[str, Any]) -> dict[str, Any]
 
 
 def _failed(desk: Desk, event: Event, got: Got) -> None:
-    """Once more, later each time; then it is put aside for a person to decide."""
+    """Once more, later each time; then it is put aside for a person to decide. What a station repeats early does not count."""
+    if event.due_ns > desk.now_ns:
+        return
     attempts = event.attempts + 1
     parked = attempts >= desk.options.attempts
     due_ns = desk.now_ns + int(desk.options.attempt_seconds * attempts * 1e9)

@@ -3,8 +3,8 @@
 from ocpp_proxy_plugins.bridge.desk import Desk
 
 
-def expected(desk: Desk, action: str, connector: int) -> bool:
-    """Whether that message was triggered, for that connector or for any; then it is no longer.
+def expected(desk: Desk, action: str, connector: int) -> str:
+    """Under which name that message was triggered, for that connector or for any; then it is no longer. Empty: it was not.
 
     ``Kept.expected`` names the action, or ``action:connector``.
     """
@@ -12,5 +12,5 @@ def expected(desk: Desk, action: str, connector: int) -> bool:
     for name in (f"{action}:{connector}", action) if kept else ():
         if name in kept:
             desk.keep(expected=tuple(one for one in kept if one != name))
-            return True
-    return False
+            return name
+    return ""

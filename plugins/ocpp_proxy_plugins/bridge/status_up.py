@@ -3,14 +3,14 @@
 The station is answered by the first of them; the others follow behind.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from msgspec import structs
 
 from ocpp_proxy.api import Answer, Ask, Side
 from ocpp_proxy_plugins.bridge.charging_up import REPLAYED, TELLING
-from ocpp_proxy_plugins.bridge.desk import Desk
+from ocpp_proxy_plugins.bridge.desk import MOST_CONNECTORS, Desk
 from ocpp_proxy_plugins.bridge.events import UPDATED, deliver, happened_before, post
 from ocpp_proxy_plugins.bridge.expected_up import expected
 from ocpp_proxy_plugins.bridge.kept import Connector
@@ -24,6 +24,7 @@ _UNKNOWN = frozenset(("NotImplemented", "NotSupported"))
 _NO_EVENTS = "no events"                    # in ``Session.notes``: the CSMS does not know NotifyEvent
 
 Told = Generator[Ask, Answer | None, Got]
+Step = Callable[[Desk], Told]
 
 
 def status_notification(desk: Desk, payload: dict[str, Any]) -> Work:
@@ -33,7 +34,9 @@ def status_notification(desk: Desk, payload: dict[str, Any]) -> Work:
     if not isinstance(number, int) or not is_id(number, 0) or not isinstance(status, str) or not isinstance(error, str):
         return Refusal("PropertyConstraintViolation", "a StatusNotification has a connectorId, a status and an errorCode")
     before = _before(desk, number)
-    steps: list[Told] = []
+    if before.status == "" and len(desk.kept.connectors) >= MOST_CONNECTORS:
+        return Refusal("PropertyConstraintViolation", f"a station has at most {MOST_CONNECTORS} connectors")
+    steps: list[Step] = []
     carried = desk.carry(payload, "StatusNotification")
     timestamp = carried.get("timestamp")
     if timestamp is None:
@@ -41,18 +44,19 @@ def status_notification(desk: Desk, payload: dict[str, Any]) -> Work:
         desk.lost("$.timestamp", "the station says no time", "invented")
     connector_status = carried.get("connectorStatus")
     asked = expected(desk, "StatusNotification", number)
-    if asked:
+    if asked == "StatusNotification":
         desk.link.notes.pop(_TOLD, None)    # asked of all: those that follow are told too
     if number and connector_status is not None and (asked or _unknown(desk, number, connector_status)):
-        steps.append(_status(desk, number, connector_status, timestamp))
+        told, connector = connector_status, number
+        steps.append(lambda desk: _status(desk, connector, told, timestamp))
     event = _event(desk, number, status, timestamp) if number else 0
     now = structs.replace(before, status=status, sent=connector_status or before.sent, error="" if error == NO_ERROR else error)
     desk.changed(structs.replace(now, since_ns=desk.now_ns) if status != before.status else now)
     if event:
-        steps.append(deliver(desk, event))
+        steps.append(lambda desk: deliver(desk, event))
     data = _problem(desk, before, now, payload) + _availability(desk, before, number, status, connector_status)
     if data:
-        steps.append(_notify(desk, timestamp, data))
+        steps.append(lambda desk: _notify(desk, timestamp, data))
     elif error == NO_ERROR:
         for name in ("vendorErrorCode", "info", "vendorId"):
             if payload.get(name):
@@ -60,21 +64,21 @@ def status_notification(desk: Desk, payload: dict[str, Any]) -> Work:
     return (yield from _told(desk, steps))
 
 
-def _told(desk: Desk, steps: list[Told]) -> Work:
+def _told(desk: Desk, steps: list[Step]) -> Work:
     """Tell the first, and the others behind it."""
     if not steps:
         return {}
-    got = yield from steps[0]
+    got = yield from steps[0](desk)
     if len(steps) > 1:
-        desk.begin(_others(steps[1:]), "what else is to be told of it")
+        desk.begin(_others(desk.aside(desk.action), steps[1:]), "what else is to be told of it")
     if got.payload is None and not (got.error is not None and got.error.code in _UNKNOWN):
         return refused(desk, got)
     return {}
 
 
-def _others(steps: list[Told]) -> Background:
+def _others(desk: Desk, steps: list[Step]) -> Background:
     for step in steps:
-        yield from step
+        yield from step(desk)
 
 
 # ---- StatusNotification ----

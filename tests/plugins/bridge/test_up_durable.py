@@ -518,3 +518,18 @@ def test_a_station_that_never_ends_its_transactions_is_bounded_and_a_late_end_is
     assert event["seqNo"] == 1 and types(link)[0] == ["Started", "Ended"]
     assert len(link.state.charging.transactions) == 50
     link.settled()
+
+
+def test_a_start_that_the_station_repeats_early_is_not_put_aside_for_that() -> None:
+    link = Bridged()
+    for _ in range(5):
+        asked = link.call(STATION, "StartTransaction", BEGIN)
+        link.error(CSMS, "InternalError")
+        assert link.answered(asked).code == "InternalError"
+        link.wait(5)
+    (event,) = link.state.charging.outbox
+    assert event.attempts == 1 and not event.parked and link.findings == []
+    asked = link.call(STATION, "StartTransaction", BEGIN)
+    link.answer(CSMS, ACCEPTED)
+    assert link.answered(asked).kind == 3 and numbers(link) == [0] * 6
+    link.settled()

@@ -1,5 +1,8 @@
 """What the connectors of a 1.6 station do, as a 2.0.1 CSMS is told it: changes only, of the right thing."""
 
+from ocpp_proxy_plugins.bridge import Bridge
+from ocpp_proxy_plugins.bridge.kept import Connector
+
 from tests.plugins.bridge.bridged import CSMS, STATION, Bridged
 from tests.plugins.bridge.test_up_charging import END, LATER, START, ended, now_is, started
 
@@ -185,4 +188,12 @@ def test_a_status_that_the_csms_asked_for_is_told_although_nothing_changed() -> 
     for connector in (1, 2, 1):
         now_is(link, "Available", connector)
     assert [call["evseId"] for call in link.calls(CSMS, "StatusNotification")[3:]] == [1, 2]
+    link.settled()
+
+
+def test_a_station_has_no_more_connectors_than_can_be_remembered() -> None:
+    known = tuple(Connector(number, number, 1, "Available") for number in range(1, 1001))
+    link = Bridged(state=Bridge.State(connectors=known))
+    assert link.answered(now_is(link, "Charging", 1001)).code == "PropertyConstraintViolation"
+    assert link.answered(now_is(link, "Charging", 1000)).kind == 3 and len(link.state.connectors) == 1000
     link.settled()
