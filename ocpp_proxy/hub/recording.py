@@ -202,6 +202,9 @@ class Recorder:
         self._pending += fresh
 
     def _feed(self, items: Sequence[Item]) -> list[Record]:
+        known = [item for item in items if type(item) is SpoolRecord]
+        if len(known) == len(items):        # nothing was lost: nearly always
+            return self._care.feed(known)
         fresh: list[Record] = []
         run: list[SpoolRecord] = []
         for item in items:
@@ -373,6 +376,6 @@ def _portion(items: Sequence[Item], start: int) -> int:
     size, at = 0, start
     while at < len(items) and size < FEED_BYTES:
         item = items[at]
-        size += len(item.data) if isinstance(item, SpoolRecord) else 0
+        size += len(item.data) if type(item) is SpoolRecord else 0
         at += 1
     return at

@@ -35,6 +35,7 @@ class Lost(Struct, frozen=True, gc=False):
 
 Item = SpoolRecord | Lost
 _Key = tuple[int, int, int]                 # boot rank, mono_ns, worker
+_GAP = Kind.GAP                             # looked up once: members of an enum are slow to get at
 
 
 def reached(item: Item) -> Position:
@@ -160,7 +161,7 @@ class _Stream:
         for _ in range(min(most, len(buffer))):
             item = buffer.popleft()[1]
             out.append(item)
-            if isinstance(item, SpoolRecord):
+            if type(item) is SpoolRecord:
                 released += len(item.data)
                 if released >= READ_BYTES:
                     break
@@ -212,26 +213,24 @@ class _Stream:
             self._reader = None
 
     def _sort(self, reader: SegmentReader, items: list[SpoolRecord | Damage]) -> None:
-        rank, worker, push = self._rank(reader.header), self._worker, self.buffer.append
-        for item in items:
-            if isinstance(item, Damage):
+        rank, worker, push, held = self._rank(reader.header), self._worker, self.buffer.append, 0
+        for item in items:                  # type() is: three times as quick as isinstance, once per record
+            if type(item) is SpoolRecord and item.seq == self._seq + 1 and item.kind is not _GAP and not self._damaged:
+                self._seq = self._read_seq = item.seq       # the usual case: the next one
+                self._time_ns, self.last_key = item.time_ns, (rank, item.mono_ns, worker)
+                held += len(item.data)
+                push((self.last_key, item))
+            elif isinstance(item, Damage):
                 self._damaged += item.end - item.start
                 self._torn += reader.beginnings(item)
-                continue
-            seq = item.seq
-            key = (rank, item.mono_ns, worker)
-            if seq == self._seq + 1 and item.kind is not Kind.GAP and not self._damaged:
-                self._seq = self._read_seq = seq            # the usual case: the next one
-                self._time_ns, self.last_key = item.time_ns, key
-                self._held_bytes += len(item.data)
-                push((key, item))
             else:
-                self._take(key, item)
+                self._take((rank, item.mono_ns, worker), item)
+        self._held_bytes += held
 
     def _take(self, key: _Key, item: SpoolRecord) -> None:
         if item.seq > self._seq:            # else committed before
             expected = self._seq + 1
-            if item.kind is Kind.GAP:
+            if item.kind is _GAP:
                 expected = self._past_gap(item, expected, key)
             if item.seq > expected:
                 self._lose(key, expected, item.seq - 1, item.time_ns)
