@@ -16,6 +16,8 @@ from ocpp_proxy_plugins.bridge.transactions import LAST_TID, by_tid, by_uid, cha
 from ocpp_proxy_plugins.bridge.work import Got, Work
 
 MOST_STARTS = 50                            # remote starts that are waited for
+PLUG_IN = "charging.ConnectionTimeOut"      # in ``Kept.facts``: seconds one has to plug in
+MOST_SECONDS = 86_400
 PLUG_IN_SECONDS = 60                        # ConnectionTimeOut where it is not known
 SPARE_SECONDS = 60
 SHOWS_COST = "CustomDisplayCostAndPrice"    # in ``Kept.can``, and the station's configuration key of it
@@ -36,7 +38,7 @@ def request_start(desk: Desk, payload: dict[str, Any]) -> Work:
     number = payload.get("remoteStartId")
     if not isinstance(number, int) or not is_id(number, -LAST_TID):
         return _rejected(desk, "there is no remoteStartId", "InvalidValue")
-    wait = desk.kept.facts.get("charging.ConnectionTimeOut", PLUG_IN_SECONDS) + SPARE_SECONDS
+    wait = min(max(0, desk.kept.facts.get(PLUG_IN, PLUG_IN_SECONDS)), MOST_SECONDS) + SPARE_SECONDS
     profile = msgspec.json.encode(payload["chargingProfile"]) if "chargingProfile" in payload else b""
     until_ns = desk.now_ns + int(wait * 1e9)
     _remember(desk, RemoteStart(number, tag, connector, until_ns, profile=profile))

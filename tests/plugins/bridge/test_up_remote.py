@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from ocpp_proxy_plugins.bridge import Bridge
 
+from ocpp_proxy.testing import START_NS
 from tests.plugins.bridge.bridged import CSMS, STATION, Bridged
 from tests.plugins.bridge.test_up_charging import ACCEPTED, END, LATER, START, ended, started
 
@@ -222,4 +224,13 @@ def test_any_other_station_hears_nothing_of_the_cost() -> None:
     assert link.answered(asked).payload == {} and link.losses() == ["$"]
     asked = link.call(CSMS, "CostUpdated", {"transactionId": "nobody", "totalCost": 1.25})
     assert link.answered(asked).payload == {} and len(link.calls(STATION)) == 1
+    link.settled()
+
+
+@pytest.mark.parametrize(("time_out", "waits"), [(10, 70), (600, 660), (1 << 60, 86_460), (-5, 60)])
+def test_s15_a_start_is_waited_for_by_the_time_out_of_the_station(time_out: int, waits: int) -> None:
+    link = Bridged(state=Bridge.State(facts={"charging.ConnectionTimeOut": time_out}))
+    requested(link, 1)
+    (waiting,) = link.state.charging.remote_starts
+    assert waiting.until_ns == START_NS + waits * 1_000_000_000 and waiting.state == "accepted"
     link.settled()
