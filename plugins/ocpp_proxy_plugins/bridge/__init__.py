@@ -40,7 +40,7 @@ from ocpp_proxy_plugins.bridge.kept import Kept
 from ocpp_proxy_plugins.bridge.options import Options as BridgeOptions
 from ocpp_proxy_plugins.bridge.work import Refusal
 
-MOST_ANSWERED = 64                          # answers of a side kept for what is asked again with the same id
+MOST_ANSWERED = 64                          # answers kept for what is asked again with the same id
 BROKEN = {"1.6": "FormationViolation", "2.0.1": "FormatViolation"}
 TWICE = {"1.6": "ProtocolError", "2.0.1": "RpcFrameworkError"}
 
@@ -143,10 +143,16 @@ class Bridge(Plugin):
         desk = Desk(context, link, sender, call.action, deadline_ns)
         answer = yield from _translated(desk, call)
         link.answered[sender, call.message_id] = Answered(call, answer, context.now_ns)
-        mine = [key for key in link.answered if key[0] is sender]
-        for key in mine[: max(0, len(mine) - MOST_ANSWERED)]:
-            del link.answered[key]
+        if len(link.answered) > MOST_ANSWERED:
+            _forget(link, sender)
         return Reply(answer)
+
+
+def _forget(link: Session, sender: Side) -> None:
+    """The oldest answer of that side: each new one takes its place."""
+    oldest = next((key for key, one in link.answered.items() if key[0] is sender and one.answer is not None), None)
+    if oldest is not None:
+        del link.answered[oldest]
 
 
 def _again(context: Context, sender: Side, call: Call, before: Answered) -> Verdict:
@@ -174,12 +180,20 @@ def _translated(desk: Desk, call: Call) -> Generator[Ask, Answer | None, Answer]
     if row is None or handler is None:
         desk.find("unknown", f"{call.action} is no action of OCPP {version} from this side", "warning", _blame(desk.sender))
         return CallError(b"{}", "NotImplemented", f"{call.action} is no action of OCPP {version} from this side"[:255])
-    outcome = yield from handler(desk, payload)
+    try:
+        outcome = yield from handler(desk, payload)
+        return _result(desk, version, outcome)
+    except OverflowError:                               # JSON knows larger numbers than anything here
+        desk.find("large", f"a number in {call.action}, or in the answer to it, has more than 64 bits", "error", "either")
+        return CallError(b"{}", "PropertyConstraintViolation", "a number has more than 64 bits")
+
+
+def _result(desk: Desk, version: str, outcome: dict[str, Any] | Refusal) -> Answer:
     if isinstance(outcome, Refusal):
         return CallError(b"{}", outcome.code, outcome.description[:255])
-    outcome, faults = fit(version, call.action, True, outcome, desk)
+    outcome, faults = fit(version, desk.action, True, outcome, desk)
     if faults:
-        text = f"the answer to {call.action} cannot be made valid for OCPP {version}: {faults[0].path} {faults[0].message}"
+        text = f"the answer to {desk.action} cannot be made valid for OCPP {version}: {faults[0].path} {faults[0].message}"
         desk.find("invalid", text, "error", _blame(desk.sender.other))
         return CallError(b"{}", "InternalError", text[:255])
     return CallResult(msgspec.json.encode(outcome))

@@ -198,14 +198,11 @@ def _noted(desk: Desk, before: Tx | None, tx: Tx) -> None:
     if now is not None and now is not before:
         tx = structs.replace(now, next_seq=tx.next_seq, seqs=tx.seqs, latest=tx.latest, register=tx.register,
                              charging_state=tx.charging_state)
-    if before is not None and _parts(before) == _parts(tx):
+    if before is not None and before.state == tx.state and before.charging_state == tx.charging_state and (
+            before.flags == tx.flags and before.connector == tx.connector and before.id_tag == tx.id_tag):
         note(desk, tx)
     else:
         save(desk, tx)
-
-
-def _parts(tx: Tx) -> tuple[object, ...]:
-    return tx.state, tx.charging_state, tx.connector, tx.id_tag, tx.flags
 
 
 def _values(desk: Desk, tx: Tx, seen: Seen) -> Asking:
@@ -290,8 +287,7 @@ def _reason(desk: Desk, tx: Tx, seen: Seen) -> str:
     if found is None:
         desk.lost("transactionInfo.stoppedReason", "not a value of OCPP 2.0.1: Other")
         return "Other"
-    reset = desk.kept.reset
-    return "SoftReset" if found == "HardReset" and reset is not None and reset.kind == "Soft" else found
+    return found
 
 
 DOWN_STATION = {"TransactionEvent": transaction_event}

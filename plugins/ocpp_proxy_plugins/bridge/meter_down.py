@@ -7,6 +7,7 @@ from ocpp_proxy_plugins.bridge.converters import NOTHING, Notes, time
 from ocpp_proxy_plugins.bridge.tables import enum
 
 MOST_SIGNED = 2500                          # characters of signed data (2.0.1 SignedMeterValueType)
+MOST_SHAPES = 500
 MOST_EXPONENT = 30                          # of a multiplier; no meter has more
 UNITS: dict[str, tuple[str, int]] = {
     **{unit: (unit, 0) for unit in (
@@ -21,10 +22,13 @@ UNITS: dict[str, tuple[str, int]] = {
 """Unit of 2.0.1 (a free text) -> that of 1.6, empty where it has none and means it anyway, and the power of ten between."""
 
 _SMALL = {unit.lower(): found for unit, found in reversed(UNITS.items()) if not unit.startswith(("m", "M"))}
-_CONTEXTS, _PHASES, _LOCATIONS = enum("Context"), enum("Phase"), enum("Location")
-_MEASURANDS = enum("Measurand201>16")
-_FIELDS = (("context", _CONTEXTS), ("measurand", _MEASURANDS), ("phase", _PHASES), ("location", _LOCATIONS))
-_KNOWN = frozenset(("value", "context", "measurand", "phase", "location", "unitOfMeasure", "signedMeterValue"))
+_LISTS = {
+    "context": enum("Context"), "measurand": enum("Measurand201>16"), "phase": enum("Phase"), "location": enum("Location"),
+}
+_SHAPES: dict[tuple[str | None, ...], tuple[dict[str, Any], int, int]] = {}
+"""Kinds of samples that were carried whole: what they become, the power of ten, and how many members they have."""
+
+_OWN = ("value", "unitOfMeasure", "signedMeterValue")
 _SIGNED = ("signingMethod", "encodingMethod", "publicKey", "customData")
 
 
@@ -48,61 +52,89 @@ def meter_values(values: list[Any], notes: Notes, path: str) -> list[dict[str, A
 
 
 def _sample(sample: Any, notes: Notes, path: str, out: list[dict[str, Any]]) -> None:
-    if not isinstance(sample, dict) or type(sample.get("value")) not in (int, float):
+    value = sample.get("value") if isinstance(sample, dict) else None
+    if type(value) is not float and type(value) is not int:
         notes.lost(path, "its value is no number")
         return
-    measurand = sample.get("measurand")
-    if measurand is not None and (not isinstance(measurand, str) or measurand not in _MEASURANDS):
-        notes.lost(path, "OCPP 1.6 has no such measurand")
+    key = _key(sample)
+    shape = _SHAPES.get(key) if key is not None else None
+    if shape is not None and shape[2] == len(sample) and (text := written(value, shape[1])):
+        out.append({**shape[0], "value": text})         # nearly always: of this kind was one before
         return
-    made: dict[str, Any] = {"value": ""}
-    for name, table in _FIELDS:
-        value = sample.get(name)
-        if value is None:
-            continue
-        if not isinstance(value, str) or value not in table:
-            notes.lost(f"{path}.{name}", "not a value in OCPP 1.6")
-        else:
-            made[name] = value
-    unit, exponent = _unit(sample, notes, path)
-    if unit is None:
+    made: dict[str, Any] = {"value": value}
+    if not _carried(sample, made, notes, path):
         return
-    if unit:
-        made["unit"] = unit
-    made["value"] = text = written(sample["value"], exponent)
-    if not text:
+    measure, signed = sample.get("unitOfMeasure"), sample.get("signedMeterValue")
+    exponent = _unit(measure, made, notes, path) if measure is not None else 0
+    made["value"] = text = written(value, exponent) if exponent is not None else ""
+    if text:
+        out.append(made)
+        if signed is not None:
+            _sign(signed, made, notes, f"{path}.signedMeterValue", out)
+        elif key is not None and exponent is not None and len(made) == len(sample) and len(_SHAPES) < MOST_SHAPES:
+            _SHAPES[key] = made, exponent, len(sample)
+    elif exponent is not None:
         notes.lost(path, "its value is no number")
-        return
-    out.append(made)
-    signed = sample.get("signedMeterValue")
-    if signed is not None:
-        _sign(signed, made, notes, f"{path}.signedMeterValue", out)
-    if not _KNOWN.issuperset(sample):
-        _others(sample, _KNOWN, notes, path)
 
 
-def _unit(sample: dict[str, Any], notes: Notes, path: str) -> tuple[str | None, int]:
-    """Unit of 1.6 and power of ten; None: the value cannot be told in 1.6."""
-    measure = sample.get("unitOfMeasure")
+def _key(sample: dict[str, Any]) -> tuple[str | None, ...] | None:
+    """What a sample is besides its value; None: nothing usual."""
+    get = sample.get
+    measure = get("unitOfMeasure")
     if measure is None:
-        return "", 0
+        unit = None
+    elif type(measure) is dict and len(measure) == 1:
+        unit = measure.get("unit")
+    else:
+        return None
+    key = get("context"), get("measurand"), get("phase"), get("location"), unit
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _carried(sample: dict[str, Any], made: dict[str, Any], notes: Notes, path: str) -> bool:
+    """Puts what has the same name in 1.6 into ``made``; whether there is a sample of it at all."""
+    for name, said in sample.items():
+        table = _LISTS.get(name)
+        if table is not None:
+            if type(said) is str and said in table:
+                made[name] = said
+            elif name == "measurand":
+                notes.lost(path, "OCPP 1.6 has no such measurand")
+                return False
+            else:
+                notes.lost(f"{path}.{name}", "not a value in OCPP 1.6")
+        elif name not in _OWN:
+            notes.lost(f"{path}.{name[:60]}", "no such field in OCPP 1.6")
+    return True
+
+
+def _unit(measure: Any, made: dict[str, Any], notes: Notes, path: str) -> int | None:
+    """Puts the unit of 1.6 into ``made``, and gives the power of ten; None: the value cannot be told in 1.6."""
     if not isinstance(measure, dict):
         notes.lost(f"{path}.unitOfMeasure", "not an object")
-        return "", 0
-    unit, multiplier = measure.get("unit"), measure.get("multiplier", 0)
-    found = scale(unit, multiplier)
+        return 0
+    unit = measure.get("unit")
+    found = scale(unit, measure["multiplier"]) if "multiplier" in measure else scale(unit)
     if found is None:
-        notes.lost(path, f"OCPP 1.6 has no unit {str(unit)[:20]}" if multiplier == 0 else "no unit and multiplier of OCPP 1.6")
-        return None, 0
-    if unit and not found[0]:
+        notes.lost(path, f"OCPP 1.6 has no unit {str(unit)[:20]} with that multiplier")
+        return None
+    if found[0]:
+        made["unit"] = found[0]
+    elif unit:
         notes.lost(f"{path}.unitOfMeasure.unit", "OCPP 1.6 has no unit for it and means Hertz")
-    if len(measure) > 2 or "customData" in measure:
+    if len(measure) > 1 and (len(measure) > 2 or "multiplier" not in measure):
         _others(measure, ("unit", "multiplier"), notes, f"{path}.unitOfMeasure")
-    return found
+    return found[1]
 
 
 def scale(unit: object, multiplier: object = 0) -> tuple[str, int] | None:
     """Unit of 1.6 (empty: none) and power of ten of a unit of 2.0.1; None: there is none like it."""
+    if multiplier == 0 and type(unit) is str and unit in UNITS:
+        return UNITS[unit]                              # nearly always
     if type(multiplier) is not int or not -MOST_EXPONENT <= multiplier <= MOST_EXPONENT:
         return None
     if unit is None:

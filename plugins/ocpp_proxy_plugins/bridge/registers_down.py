@@ -9,6 +9,8 @@ from ocpp_proxy_plugins.bridge.meter_down import scale
 
 REGISTER = "Energy.Active.Import.Register"
 BEGIN, END = "Transaction.Begin", "Transaction.End"
+_WH = {"unit": "Wh"}
+_LARGEST = 1 << 53                          # Wh that are believed
 
 
 def instant(text: object) -> int | None:
@@ -57,8 +59,12 @@ def ended(values: object) -> Decimal | None:
 def newest(values: list[Any]) -> float | None:
     """Wh of the register said last; None: none was."""
     for value in reversed(values):
-        for sample in reversed(_dicts(value.get("sampledValue") if isinstance(value, dict) else None)):
-            if _is_register(sample):
+        samples = value.get("sampledValue") if isinstance(value, dict) else None
+        for sample in reversed(samples) if isinstance(samples, list) else ():
+            if isinstance(sample, dict) and _is_register(sample):
+                value, measure = sample.get("value"), sample.get("unitOfMeasure")
+                if (measure is None or measure == _WH) and isinstance(value, int | float) and abs(value) < _LARGEST:
+                    return float(value)                 # nearly always
                 wh = _wh(sample)
                 if wh is not None:
                     return float(wh)
@@ -98,8 +104,9 @@ def _wh(sample: dict[str, Any]) -> Decimal | None:
         if found is None or found[0] not in ("Wh", "kWh", ""):
             return None
         unit, exponent = found
+    exponent += 3 if unit == "kWh" else 0
     try:
-        wh = Decimal(repr(value)).scaleb(exponent + (3 if unit == "kWh" else 0))
+        wh = Decimal(repr(value)).scaleb(exponent) if exponent else Decimal(repr(value))
     except InvalidOperation:
         return None
-    return wh if wh.is_finite() and abs(wh) < 2**53 else None
+    return wh if wh.is_finite() and abs(wh) < _LARGEST else None

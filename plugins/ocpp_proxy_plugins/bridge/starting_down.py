@@ -47,8 +47,11 @@ def _provision(desk: Desk, made: str) -> Background:
     got = yield from desk.ask(Side.STATION, "GetVariables", {"getVariableData": asked})
     if got.timeout:
         return                                          # at its next Boot
-    found = got.payload.get("getVariableResult", []) if got.payload is not None else []
-    held = {_name(one): one["attributeValue"] for one in found if isinstance(one, dict) and "attributeValue" in one}
+    found = got.payload.get("getVariableResult") if got.payload is not None else None
+    held = {
+        _name(one): one["attributeValue"] for one in (found if isinstance(found, list) else ())
+        if isinstance(one, dict) and "attributeValue" in one
+    }
     wanted = []
     for component, variable, value in TRANSACTIONS:
         has = str(held.get((component, variable), ""))
