@@ -48,6 +48,7 @@ from ocpp_proxy.spec.versions import version_of
 
 START_NS = 1_800_000_000_000_000_000
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_NAME = re.compile(r'"(\$\d+)"')
 _ARROWS = {Side.STATION: "=>", Side.CSMS: "<="}
 _OPCODES = {"ping": 9, "pong": 10, "close": 8}
 _NAMES = {opcode: name for name, opcode in _OPCODES.items()}
@@ -74,17 +75,18 @@ class Stage:
 
     def __init__(
         self, plugins: Sequence[Plugin | type[Plugin]], *, options: Any = None, identity: str = "CP1", version: str = "1.6",
-        on_error: OnError | None = None, state: Any = None,
+        on_error: OnError | None = None, state: Any = None, now_ns: int = START_NS,
     ) -> None:
         self.played = Played()
         self._identity = identity
         self.said: list[str] = []
         self._ids: dict[str, str] = {}
+        self._names: dict[str, str] = {}
         self._parting: tuple[Side, int] | None = None       # who is gone, and when the other side has to go
         self._at = 0
-        self._now_ns = START_NS
+        self._now_ns = now_ns
         self.onion = Onion(
-            [_installed(plugin, options, on_error) for plugin in plugins], identity, version, _entropy(), now_ns=START_NS,
+            [_installed(plugin, options, on_error) for plugin in plugins], identity, version, _entropy(), now_ns=now_ns,
         )
         names = [seat.name for seat in self.onion.seats]
         states = state if isinstance(state, dict) else {names[0]: state} if state is not None else {}
@@ -100,8 +102,7 @@ class Stage:
 
     def send(self, sender: Side, text: str) -> None:
         """One side sends a message."""
-        for own, name in self._ids.items():
-            text = text.replace(f'"{name}"', f'"{own}"')
+        text = _NAME.sub(lambda found: f'"{self._names.get(found[1], found[1])}"', text)
         data = text.encode()
         self._at += len(data)
         if found := _CONTROL.fullmatch(text):
@@ -212,10 +213,11 @@ class Stage:
     def _left(self, sender: Side, data: bytes) -> None:
         text = data.decode("utf-8", "replace")
         for own in _ID.findall(text):
-            if self.onion.is_own(own):
-                self._ids.setdefault(own, f"${len(self._ids) + 1}")
-        for own, name in self._ids.items():
-            text = text.replace(own, name)
+            if own not in self._ids and self.onion.is_own(own):
+                name = self._ids[own] = f"${len(self._ids) + 1}"
+                self._names[name] = own
+            if own in self._ids:
+                text = text.replace(own, self._ids[own])
         self.played.sent.append((sender, text))
         self.said.append(f"{_ARROWS[sender]} {text}")
 

@@ -5,7 +5,23 @@ import sys
 import typer
 
 from ocpp_proxy import __version__
-from ocpp_proxy.cli import acting, cert, check, config, demo, doctor, export, lists, plugins, query, replay, run, tail, tui
+from ocpp_proxy.cli import (
+    acting,
+    bridge,
+    cert,
+    check,
+    config,
+    demo,
+    doctor,
+    export,
+    lists,
+    plugins,
+    query,
+    replay,
+    run,
+    tail,
+    tui,
+)
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import CaptureError, ConfigError, PluginError
 
@@ -40,7 +56,7 @@ def version() -> None:
     print(f"ocpp-proxy {__version__}")
 
 
-for module in (run, demo, tui, tail, lists, query, check, acting, export, replay, doctor, cert, config, plugins):
+for module in (run, demo, tui, tail, lists, query, check, acting, export, replay, bridge, doctor, cert, config, plugins):
     module.register(app)
 
 
