@@ -175,7 +175,7 @@ class DetailTree(LineView, can_focus=True):
         """One line in sight."""
         row = y + int(self.scroll_y)
         if row >= len(self.rows):
-            return Strip.blank(self.size.width, self.rich_style)
+            return self.row_of([], self.rich_style)
         cursor = Style(reverse=True) if row == self.at and self.has_focus else Style(bold=row == self.at)
         ground = self.rich_style + cursor
         parts = self._parts(self.rows[row])

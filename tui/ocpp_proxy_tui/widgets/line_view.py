@@ -161,6 +161,6 @@ def _thumb(cells: int, height: int, window: int, y: float) -> tuple[int, int] | 
     """First and last eighth of a scroll bar's thumb, as ``ScrollBarRender`` draws it; None: it has none."""
     if not cells or not window or height <= window or cells == height:
         return None
-    size = max(1.0, window * cells / height)
-    start = int((cells - size) * y / (height - window) * EIGHTHS)
+    size = max(1.0, window / (height / cells))
+    start = int((cells - size) * (y / (height - window)) * EIGHTHS)
     return start, start + ceil(size * EIGHTHS)
