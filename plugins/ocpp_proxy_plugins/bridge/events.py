@@ -25,6 +25,7 @@ MOST_OWED = 1000                            # events of one station
 MOST_WAITS = 16                             # of one Call, for events that are under way
 SKEW_NS = 5_000_000_000                     # how far the clock of a station that is online may be behind
 NO_CLOCK = "2015"                           # OCPP 1.6 is of that year: who says an earlier time has no clock yet
+_TRIED = "tried"                            # in ``Session.notes``: numbers of events that failed on this link
 _ANSWERS = {STARTED: "StartTransaction", UPDATED: "MeterValues"}        # whose answer table carries the answer
 
 
@@ -85,7 +86,7 @@ def deliver(desk: Desk, number: int) -> Generator[Ask, Answer | None, Got]:
                 yield from desk.ask(Side.CSMS, "Heartbeat", {})
                 continue
             head = next(one for one in outbox if not one.parked)
-            if head is not mine and head.due_ns > desk.now_ns:
+            if head is not mine and not _is_due(desk, head):
                 return Got(fault="the CSMS still has to take what happened before")
             got = yield from _send(desk, head)
             if head is mine or got.payload is None:
@@ -109,7 +110,12 @@ def _next(desk: Desk) -> Event | None:
     """What is to be sent now and is nobody's business."""
     head = next((one for one in desk.kept.charging.outbox if not one.parked), None)
     claimed: set[int] = desk.link.notes.get("claimed", set())
-    return head if head is not None and head.due_ns <= desk.now_ns and head.number not in claimed else None
+    return head if head is not None and _is_due(desk, head) and head.number not in claimed else None
+
+
+def _is_due(desk: Desk, event: Event) -> bool:
+    """Whether it is time to send it; on a new link it always is."""
+    return event.due_ns <= desk.now_ns or event.number not in desk.link.notes.get(_TRIED, ())
 
 
 def _flush(desk: Desk) -> Background:
@@ -125,10 +131,14 @@ def _flush(desk: Desk) -> Background:
 def _send(desk: Desk, event: Event) -> Generator[Ask, Answer | None, Got]:
     """Send one event as it was kept; a CALLRESULT acknowledges it, whatever it holds."""
     desk.link.in_flight.add(event.number)
+    seconds = desk.left()
+    until_ns = desk.now_ns + int(seconds * 1e9)
     try:
-        answer = yield Ask(Side.CSMS, Call(event.payload, event.action), desk.left())
+        answer = yield Ask(Side.CSMS, Call(event.payload, event.action), seconds)
     finally:
         desk.link.in_flight.discard(event.number)
+    if answer is None and desk.now_ns < until_ns:
+        return Got(timeout=True)            # the link ends: that is no failure of the CSMS
     if answer is None or isinstance(answer, CallError):
         got = Got(timeout=True) if answer is None else Got(error=answer)
         _failed(desk, event, got)
@@ -146,6 +156,8 @@ def _settled(desk: Desk, event: Event, answer: dict[str, Any]) -> None:
     """It is answered: gone, and what follows from the answer."""
     charging = desk.kept.charging
     charging = structs.replace(charging, outbox=tuple(one for one in charging.outbox if one.number != event.number))
+    if _TRIED in desk.link.notes:
+        desk.link.notes[_TRIED].discard(event.number)
     tx = by_tid(charging, event.tid)
     if tx is not None:
         if event.kind == STARTED:
@@ -178,8 +190,9 @@ def _carried(desk: Desk, event: Event, answer: dict[str, Any]) -> dict[str, Any]
 
 def _failed(desk: Desk, event: Event, got: Got) -> None:
     """Once more, later each time; then it is put aside for a person to decide. What a station repeats early does not count."""
-    if event.due_ns > desk.now_ns:
+    if not _is_due(desk, event):
         return
+    desk.link.notes.setdefault(_TRIED, set()).add(event.number)
     attempts = event.attempts + 1
     parked = attempts >= desk.options.attempts
     due_ns = desk.now_ns + int(desk.options.attempt_seconds * attempts * 1e9)

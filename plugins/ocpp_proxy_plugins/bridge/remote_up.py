@@ -20,6 +20,7 @@ PLUG_IN = "charging.ConnectionTimeOut"      # in ``Kept.facts``: seconds one has
 MOST_SECONDS = 86_400
 PLUG_IN_SECONDS = 60                        # ConnectionTimeOut where it is not known
 SPARE_SECONDS = 60
+SPARE_NS = 1_000_000                        # by which a deadline may be rounded
 SHOWS_COST = "CustomDisplayCostAndPrice"    # in ``Kept.can``, and the station's configuration key of it
 
 
@@ -94,6 +95,8 @@ def _answered(desk: Desk, number: int, got: Got) -> None:
     """Accepted: a start is waited for. No answer in time: the CSMS is told Rejected, and a start would be too late."""
     charging = desk.kept.charging
     state = "accepted" if got.status == "Accepted" else "given_up" if got.timeout else ""
+    if got.timeout and desk.now_ns + SPARE_NS < desk.deadline_ns:
+        state = "asked"                     # the link ends: nobody was told anything
     starts = tuple(
         structs.replace(one, state=state) if one.remote_start_id == number else one for one in charging.remote_starts
         if state or one.remote_start_id != number

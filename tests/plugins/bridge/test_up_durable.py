@@ -533,3 +533,32 @@ def test_a_start_that_the_station_repeats_early_is_not_put_aside_for_that() -> N
     link.answer(CSMS, ACCEPTED)
     assert link.answered(asked).kind == 3 and numbers(link) == [0] * 6
     link.settled()
+
+
+def test_n09_a_link_that_ends_is_no_failure_of_the_csms() -> None:
+    link = Bridged()
+    tid = started(link)
+    said(link, tid, "1")
+    link.wait(5)
+    link.stage.end()
+    (event,) = link.state.charging.outbox
+    assert event.attempts == 0 and event.due_ns == 0
+    link.again()
+    asked = said(link, tid, "2", END)
+    assert link.answer(CSMS).payload["seqNo"] == 1
+    assert link.answer(CSMS).payload["seqNo"] == 2
+    assert link.answered(asked).payload == {}
+    link.settled()
+
+
+def test_n09_on_a_new_link_what_failed_is_tried_at_once() -> None:
+    link = Bridged()
+    tid = started(link)
+    said(link, tid, "1")
+    link.error(CSMS, "InternalError")
+    link.again()
+    asked = said(link, tid, "2", END)
+    assert link.answer(CSMS).payload["seqNo"] == 1
+    link.answer(CSMS)
+    assert link.answered(asked).payload == {} and numbers(link) == [0, 1, 1, 2]
+    link.settled()

@@ -234,3 +234,16 @@ def test_s15_a_start_is_waited_for_by_the_time_out_of_the_station(time_out: int,
     (waiting,) = link.state.charging.remote_starts
     assert waiting.until_ns == START_NS + waits * 1_000_000_000 and waiting.state == "accepted"
     link.settled()
+
+
+def test_s61_a_start_whose_link_ended_is_not_stopped() -> None:
+    link = Bridged()
+    link.call(CSMS, "RequestStartTransaction", {"remoteStartId": 5, "idToken": TOKEN, "evseId": 1})
+    link.wait(3)
+    link.stage.onion.ended(CSMS, link.stage.now_ns)
+    link.stage.end()
+    link.again()
+    started(link, 1)
+    assert link.calls(CSMS)[-1]["transactionInfo"]["remoteStartId"] == 5
+    assert link.findings == [] and link.calls(STATION, "RemoteStopTransaction") == []
+    link.settled()
