@@ -47,21 +47,20 @@ def test_what_comes_waits_until_the_key_is_painted(monkeypatch: pytest.MonkeyPat
     async def main() -> None:
         keys = Precedence()
         feed = Feed(MemorySource(live=True), {}, 1_000, precedence=keys)
-        task = asyncio.ensure_future(feed._take([line for _ in range(50) for line in talk.pair()]))
-        await turns(lambda: feed.lines == 10)
-        keys.came()
-        for _ in range(100):
-            await asyncio.sleep(0)
-        assert feed.lines == 10
-        keys.painted()                      # of something else: the action of the key has not run
-        for _ in range(100):
-            await asyncio.sleep(0)
-        assert feed.lines == 10 and keys.pending
-        keys.acted()
-        keys.painted()
-        assert not keys.pending and not keys.due
-        async with asyncio.timeout(20):
-            await task
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            group.create_task(feed._take([line for _ in range(50) for line in talk.pair()]))
+            await turns(lambda: feed.lines == 10)
+            keys.came()
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert feed.lines == 10
+            keys.painted()                  # of something else: the action of the key has not run
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert feed.lines == 10 and keys.pending
+            keys.acted()
+            keys.painted()
+            assert not keys.pending and not keys.due
         assert feed.lines == 100
     asyncio.run(main())
 
