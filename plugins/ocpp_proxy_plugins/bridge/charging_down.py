@@ -27,6 +27,7 @@ from ocpp_proxy_plugins.bridge.status_down import become, occupied
 from ocpp_proxy_plugins.bridge.tokens import same
 from ocpp_proxy_plugins.bridge.work import Got, Refusal, Work
 
+MOST_KEPT = 32_768                          # bytes of a StopTransaction that is kept
 UNLOCKED = "unlock"                         # flag: the CSMS unlocks its connector, which ends it
 
 Asking = Generator[Ask, Answer | None, Refusal | None]
@@ -150,7 +151,10 @@ def _stop(desk: Desk, uid: str) -> Generator[Ask, Answer | None, None]:
 def _refused(desk: Desk, tx: Tx, seen: Seen, id_tag: str) -> dict[str, Any]:
     """The CSMS did not take its start: what happens in it is not told, except how it ends once the start was taken."""
     if seen.kind == "Ended" and not tx.stopped:
-        owe(desk, structs.replace(tx, stopped=seen.at), STOP, _stop_message(desk, tx, seen, id_tag))
+        made = _stop_message(desk, tx, seen, id_tag)
+        if len(msgspec.json.encode(made)) > MOST_KEPT and made.pop("transactionData", None):
+            desk.lost("meterValue", "too much to be kept until the CSMS takes the start of this transaction")
+        owe(desk, structs.replace(tx, stopped=seen.at), STOP, made)
     else:
         desk.lost("", "the CSMS did not take the start of this transaction")
         note(desk, tx)
@@ -210,8 +214,7 @@ def _values(desk: Desk, tx: Tx, seen: Seen) -> Asking:
     values = meter_values(seen.values, desk, "meterValue")
     if not values:
         return None
-    made = {"connectorId": tx.connector, "transactionId": tx.tid, "meterValue": values}
-    got = yield from desk.ask(Side.CSMS, "MeterValues", made)
+    got = yield from desk.ask(Side.CSMS, "MeterValues", _measured(tx, values))
     if got.timeout:
         return refused(desk, got)
     if got.payload is None:
@@ -233,20 +236,25 @@ def _show(desk: Desk, before: Tx | None, tx: Tx, seen: Seen) -> None:
 
 def _end(desk: Desk, tx: Tx, seen: Seen, id_tag: str) -> Work:
     made = _stop_message(desk, tx, seen, id_tag)
+    if len(msgspec.json.encode(made)) > MOST_KEPT and (values := made.pop("transactionData", None)):
+        got = yield from desk.ask(Side.CSMS, "MeterValues", _measured(tx, values))     # too much to be kept
+        if got.timeout:
+            return refused(desk, got)
     told = tx.told if not id_tag or same(id_tag, tx.id_tag) else b""      # of another token only what the answer says
     tx = structs.replace(tx, state="ending", stopped=seen.at, told=told, at_ns=desk.now_ns)
     profiles = tuple(one for one in desk.kept.profiles if one.purpose != "TxProfile" or one.tid != tx.tid)
     if len(profiles) < len(desk.kept.profiles):
         desk.keep(profiles=profiles)                    # they end with it
     owe(desk, tx, STOP, made)
-    got = yield from settle(desk, tx.uid)
-    tx = find(desk, tx.uid) or tx
-    if got.timeout:
-        return refused(desk, got)
     connector = desk.known(tx.evse, tx.evse_connector)
     if connector.sent not in ("Available", "Faulted", "Unavailable", "Reserved") and seen.payload.get("offline") is not True:
-        become(desk, connector, "Finishing", time(seen.at, desk, "timestamp"))
-    return _answer(tx, seen)
+        become(desk, connector, "Finishing", time(seen.at, desk, "timestamp"))         # leaves behind the end
+    got = yield from settle(desk, tx.uid)
+    return refused(desk, got) if got.timeout else _answer(find(desk, tx.uid) or tx, seen)
+
+
+def _measured(tx: Tx, values: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"connectorId": tx.connector, "transactionId": tx.tid, "meterValue": values}
 
 
 def _stop_message(desk: Desk, tx: Tx, seen: Seen, id_tag: str) -> dict[str, Any]:

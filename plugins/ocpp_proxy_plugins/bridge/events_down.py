@@ -105,6 +105,9 @@ def _known(desk: Desk, tx: Tx, seen: Seen, id_tag: str, first: bool) -> dict[str
         changes["reservation_id"] = seen.payload["reservationId"]
     if whole(seen.info.get("remoteStartId")):
         changes["remote_start_id"] = seen.info["remoteStartId"]
+    if not id_tag and not tx.id_tag:
+        asked = seen.info.get("remoteStartId")
+        id_tag = next((one.id_tag for one in desk.kept.charging.remote_starts if one.remote_start_id == asked), "")
     if id_tag:
         changes["id_tag"] = id_tag
     elif not tx.id_tag and first and seen.kind != "Started":

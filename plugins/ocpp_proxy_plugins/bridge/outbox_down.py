@@ -133,7 +133,8 @@ def retry(desk: Desk) -> None:
     """What is due again is sent again; meanwhile what was only noted is stored."""
     flush(desk)
     outbox = desk.kept.charging.outbox
-    if not outbox or desk.now_ns - desk.link.opened_ns < QUIET_NS:
+    boot = desk.kept.boot
+    if not outbox or desk.now_ns - desk.link.opened_ns < QUIET_NS or (boot is not None and boot.status != "Accepted"):
         return
     under_way = rows(desk).under_way
     for uid in dict.fromkeys(one.uid for one in outbox):

@@ -94,7 +94,7 @@ def unlock_connector(desk: Desk, payload: dict[str, Any]) -> Work:
     if type(number) is not int or not has(desk, number):
         return {"status": "NotSupported"}               # 1.6 errata 3.87: or the connector is unknown
     tx = plugged(desk, number)
-    if tx is not None and tx.state != "ending":
+    if tx is not None:
         save(desk, structs.replace(tx, flags=(*tx.flags, UNLOCKED)) if UNLOCKED not in tx.flags else tx)
         got = yield from _stop(desk, tx)
         if got.status != "Accepted":

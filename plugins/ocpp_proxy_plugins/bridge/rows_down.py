@@ -50,15 +50,13 @@ def find(desk: Desk, uid: str) -> Tx | None:
 
 def running(desk: Desk, connector: int | None = None) -> list[Tx]:
     """Those that the CSMS knows and that have not ended: of one connector, or all; the newest last."""
-    return [
-        tx for tx in rows(desk).by_uid.values() if tx.state in ("open", "ending") and connector in (None, tx.connector)
-    ]
+    return [tx for tx in rows(desk).by_uid.values() if tx.state == "open" and connector in (None, tx.connector)]
 
 
 def plugged(desk: Desk, connector: int) -> Tx | None:
     """The one that has not ended on a connector, whether the CSMS knows it or not."""
     return next(
-        (tx for tx in reversed(rows(desk).by_uid.values()) if tx.connector == connector and tx.state != "ended"), None)
+        (tx for tx in reversed(rows(desk).by_uid.values()) if tx.connector == connector and not tx.stopped), None)
 
 
 def note(desk: Desk, tx: Tx) -> None:

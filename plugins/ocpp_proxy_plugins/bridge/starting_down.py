@@ -18,6 +18,7 @@ TRANSACTIONS = (
 )
 """What makes the transactions of a 2.0.1 station like those of 1.6 (2.0.1 part 2, E 1.1.2, table 95)."""
 PROVISIONED = "starting.provisioned"        # the fact: what was asked to, and its firmware
+MOST_BOOT = 8192                            # bytes of a BootNotification that is remembered
 _MADE = ("vendorName", "model", "serialNumber", "firmwareVersion")
 
 
@@ -26,7 +27,8 @@ def boot_notification(desk: Desk, payload: dict[str, Any]) -> Work:
     got = yield from desk.ask(Side.CSMS, "BootNotification", desk.carry(payload))
     if got.payload is None:
         return refused(desk, got)
-    desk.keep(boot=Boot(msgspec.json.encode(payload), got.status, desk.now_ns))
+    body = msgspec.json.encode(payload)
+    desk.keep(boot=Boot(body if len(body) <= MOST_BOOT else b"{}", got.status, desk.now_ns))
     if got.status == "Accepted":
         station_is(desk, desk.kept.facts.get(STATION, "Available"))
         made = _made(payload)

@@ -402,3 +402,31 @@ def test_n25_hertz_has_no_unit_in_1_6() -> None:
     link.answer(CSMS, {}, "MeterValues")
     assert link.calls(CSMS, "MeterValues")[0]["meterValue"][0]["sampledValue"] == [{"value": "50.02", "measurand": "Frequency"}]
     link.settled()
+
+
+def test_many_readings_at_the_end_go_before_it() -> None:
+    link = linked()
+    started(link)
+    asked = said(link, event("Ended", 1, 9, meterValue=[one for _ in range(500) for one in meter(9, sample(5000))]))
+    assert len(link.answer(CSMS, {}, "MeterValues").payload["meterValue"]) == 500
+    assert link.answer(CSMS, {}, "StopTransaction").payload == {
+        "transactionId": 77, "timestamp": at(9), "meterStop": 5000, "reason": "Local"}
+    quiet(link)
+    assert link.answered(asked).payload == {}
+    link.settled()
+
+
+def test_energy_is_the_same_on_both_sides() -> None:
+    link = linked()
+    told = 0
+    for number in range(5):
+        begin, end = 1000.4 * number, 1000.4 * number + 7.7
+        uid = f"tx{number}"
+        started(link, tid=number + 1, uid=uid, meterValue=meter(0, sample(begin, "Transaction.Begin")))
+        said(link, event("Ended", 1, 9, uid=uid, meterValue=meter(9, sample(end, "Transaction.End"))))
+        stop = link.answer(CSMS, {}, "StopTransaction").payload
+        quiet(link)
+        told += stop["meterStop"] - link.calls(CSMS, "StartTransaction")[-1]["meterStart"]
+        assert stop["transactionData"][0]["sampledValue"][0]["value"] == repr(end)
+    assert abs(told - 5 * 7.7) <= 5
+    link.settled()

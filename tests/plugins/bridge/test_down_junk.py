@@ -53,7 +53,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
 def spoiled(value: Any, random: Random) -> Any:
     """The same with one part replaced by something else, or taken away."""
     value = json.loads(json.dumps(value))
-    holder, key, here = None, None, value
+    holder: Any = None
+    key: Any = None
+    here = value
     while isinstance(here, dict | list) and here and (holder is None or random.random() < 0.75):
         holder = here
         key = random.choice(list(here)) if isinstance(here, dict) else random.randrange(len(here))

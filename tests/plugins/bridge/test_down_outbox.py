@@ -236,3 +236,47 @@ def test_what_is_owed_has_a_limit() -> None:
     assert len(link.state.charging.outbox) == 100 and link.findings.count("outbox") == 1
     assert link.state.charging.outbox[0].uid == "u1" and statuses(link) == []
     assert UID not in {one.uid for one in link.state.charging.transactions}
+
+
+def test_a_stop_the_csms_refuses_is_tried_again_and_the_connector_is_free_meanwhile() -> None:
+    link = linked()
+    started(link)
+    asked = said(link, END)
+    link.error(CSMS, "InternalError", "", "StopTransaction")
+    quiet(link)
+    assert link.answered(asked).payload == {} and link.findings == ["gap", "refused"]
+    assert statuses(link)[-1] == (1, "Finishing")
+    stop = link.call(CSMS, "RemoteStopTransaction", {"transactionId": 77})
+    assert link.answered(stop).payload == {"status": "Rejected"}        # it has ended
+    link.call(STATION, "StatusNotification", {
+        "timestamp": "2027-01-15T08:10:00Z", "connectorStatus": "Occupied", "evseId": 1, "connectorId": 1})
+    quiet(link)
+    assert statuses(link)[-1] == (1, "Finishing")
+    link.wait(61)
+    link.answer(CSMS, {}, "StopTransaction")
+    assert link.state.charging.outbox == () and link.state.charging.transactions == ()
+    link.settled()
+
+
+def test_nothing_is_sent_again_before_the_csms_has_accepted_the_station() -> None:
+    link = linked()
+    said(link, BEGIN)
+    link.error(CSMS, "InternalError", "", "StartTransaction")
+    link.call(STATION, "BootNotification", {"reason": "PowerUp", "chargingStation": {"model": "m", "vendorName": "v"}})
+    link.answer(CSMS, {"status": "Pending", "currentTime": "2027-01-15T08:00:00Z", "interval": 5}, "BootNotification")
+    link.wait(200)
+    assert len(link.calls(CSMS, "StartTransaction")) == 1
+    link.settled()
+
+
+def test_the_many_readings_of_an_end_that_waits_for_its_start_are_told_as_lost() -> None:
+    link = linked()
+    said(link, BEGIN)
+    link.error(CSMS, "InternalError", "", "StartTransaction")
+    said(link, {**END, "meterValue": [one for _ in range(500) for one in meter(9, sample(5000))]})
+    assert link.losses("dropped") == ["$.meterValue"]
+    link.wait(61)
+    link.answer(CSMS, {"transactionId": 78, **ACCEPTED}, "StartTransaction")
+    stop = link.answer(CSMS, {}, "StopTransaction").payload
+    assert stop["meterStop"] == 5000 and "transactionData" not in stop
+    link.settled()

@@ -51,9 +51,9 @@ def test_s44_remote_start_has_a_number_and_a_list_of_one_schedule() -> None:
     told, back = asked(link, "RemoteStartTransaction", {"status": "Rejected"}, idTag="x")
     assert told == {"remoteStartId": 2, "idToken": {"idToken": "x", "type": "Central"}} and back == {"status": "Rejected"}
     assert [one.remote_start_id for one in link.state.charging.remote_starts] == [1]
-    said(link, event("Started", 0, 0, "RemoteStart", "Charging", idToken=TOKEN, info={"remoteStartId": 1},
-                     meterValue=meter(0, sample(1))))
-    assert link.calls(CSMS, "StartTransaction")[0]["connectorId"] == 2        # the event does not say where
+    said(link, event("Started", 0, 0, "RemoteStart", "Charging", info={"remoteStartId": 1}, meterValue=meter(0, sample(1))))
+    start = link.calls(CSMS, "StartTransaction")[0]
+    assert (start["connectorId"], start["idTag"]) == (2, "04AABBCC")         # the event says neither where nor who
     link.answer(CSMS, {"transactionId": 1, **ACCEPTED}, "StartTransaction")
     quiet(link)
     assert link.state.charging.remote_starts == ()
