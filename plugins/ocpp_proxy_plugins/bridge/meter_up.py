@@ -1,5 +1,6 @@
 """Owns the meter values of 1.6 as 2.0.1 has them: numbers instead of texts, units as objects, signed data as it is."""
 
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -9,6 +10,8 @@ from ocpp_proxy_plugins.bridge.tables import enum
 MOST_SIGNED = 2500                          # characters of signedMeterData (2.0.1 SignedMeterValueType)
 MOST_UNIT = 20
 MOST_DIGITS = 64
+EXACT = 15                                  # digits that a float holds
+_PLAIN = re.compile(r"-?[0-9]+(?:\.[0-9]+)?").fullmatch
 MOST_NUMBER = 1 << 63                       # what JSON readers hold as an integer
 VENDOR = "ocpp-proxy.bridge16"              # vendorId of customData (option ``extra_data``)
 _NO_SAMPLE = "no value in OCPP 2.0.1"
@@ -91,8 +94,9 @@ def number(text: Any) -> int | float | None:
         if type(text) is int:
             return text if abs(text) < MOST_NUMBER else None
         return text if type(text) is float else None
-    if text.isdecimal() and text.isascii() and len(text) < 16:       # the usual case
-        return int(text)
+    if len(text) <= EXACT and _PLAIN(text):                             # the usual case
+        plain = float(text)
+        return int(plain) if plain.is_integer() else plain
     if len(text) > MOST_DIGITS or "_" in text:
         return None
     try:
@@ -144,11 +148,13 @@ def _sample(sample: Any, notes: Notes, path: str, at: int) -> dict[str, Any] | N
             notes.lost(f"{path}[{at}]", f"{_NO_SAMPLE}: {str(text)[:60]!r} is no number")
             return None
         made = {"value": value}
-        if value.__class__ is float and isinstance(text, str) and Decimal(text.strip()) != Decimal(str(value)):
+        long = isinstance(text, str) and len(text) > EXACT
+        if long and value.__class__ is float and Decimal(text.strip()) != Decimal(str(value)):
             notes.lost(f"{path}[{at}].value", f"as a number it is {value}", "shortened")
     for name, said in sample.items():
-        if name in _LISTS:
-            kept = _LISTS[name].get(said) if said.__class__ is str else None
+        table = _LISTS.get(name)
+        if table is not None:
+            kept = table.get(said) if said.__class__ is str else None
             if kept is None:
                 notes.lost(f"{path}[{at}].{name}", "not a value in OCPP 2.0.1")
             else:
