@@ -131,7 +131,7 @@ class Onion(Asking):
             if seat.on_answer is not None:
                 seen.append((seat, message))
             if seat.on_call is not None:
-                decision = seat.call("on_call", seat.on_call, seat.context, sender, message)
+                decision = seat.called(sender, message)
                 if decision is not PASS or keeps:
                     other = carried(decision, message) if not keeps else None
                     if other is None:
@@ -156,7 +156,7 @@ class Onion(Asking):
         for seat, saw in path:
             if seat.off:
                 break
-            decision = seat.call("on_answer", seat.on_answer, seat.context, sender, message, saw)
+            decision = seat.answered(sender, message, saw)
             step += 1
             if decision is not PASS or keeps:
                 other = carried(decision, message) if not keeps else None

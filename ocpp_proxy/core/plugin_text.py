@@ -11,7 +11,8 @@ from ocpp_proxy.api import Call, CallError, CallResult, Message, Send
 from ocpp_proxy.wire.ocppj import canonical_prefix, decode
 
 _ID = rb'"([ !#-\[\]-~]{1,36})"'              # printable ASCII but for quotes and backslashes
-_CANONICAL = re.compile(rb'\[(?:2,' + _ID + rb',"([A-Za-z0-9]{1,64})"|3,' + _ID + rb"),(?=\{)").match
+_CALL = re.compile(rb"\[2," + _ID + rb',"([A-Za-z0-9]{1,64})",(?=\{)').match
+_RESULT = re.compile(rb"\[3," + _ID + rb",(?=\{)").match
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
 _STRANGE = frozenset((
     "id_not_string", "id_null", "payload_null", "payload_not_object", "shape", "size", "depth", "utf8",
@@ -21,11 +22,14 @@ _STRANGE = frozenset((
 
 def read(text: bytes) -> Call | CallResult | CallError | Send | None:
     """The message of a text."""
-    found = _CANONICAL(text)
-    if found is not None and text[-2:] == b"}]":
-        called, action, answered = found.groups()
-        payload = text[found.end() : -1]
-        return CallResult(payload, answered.decode()) if called is None else Call(payload, action.decode(), called.decode())
+    if text[-2:] == b"}]":
+        found = _CALL(text)
+        if found is not None:
+            message_id, action = found.groups()
+            return Call(text[found.end() : -1], action.decode(), message_id.decode())
+        found = _RESULT(text)
+        if found is not None:
+            return CallResult(text[found.end() : -1], found[1].decode())
     return _odd(text)
 
 
