@@ -54,8 +54,8 @@ class Limit(Protocol):
     def number(self, plugin: str) -> int:
         """What ``enter`` calls that plugin."""
 
-    def about(self, identity: bytes, text: bytes) -> None:
-        """That message of that charger will be shown to plugins."""
+    def about(self, seq: int, link: int, offset: int, size: int, direction: int, identity: bytes, data: bytes, /) -> None:
+        """These bytes of a charger's link are at hand, and may be shown to plugins. ``seq``: of the spool's last record."""
 
     def enter(self, plugin: int) -> None:
         """A hook of that plugin begins."""
@@ -71,7 +71,7 @@ class NoLimit:
         """Nothing."""
         return 0
 
-    def about(self, identity: bytes, text: bytes) -> None:
+    def about(self, seq: int, link: int, offset: int, size: int, direction: int, identity: bytes, data: bytes, /) -> None:
         """Nothing."""
 
     def enter(self, plugin: int) -> None:
@@ -315,16 +315,53 @@ class Seat:
             self._enter(self._number)
             try:
                 return hook(*arguments) if hook is not None else PASS
-            except NotJson:
-                return PASS
-            except HookTimeout:
-                return self.fail(f"{what} took too long and was interrupted", "slow")
             except BaseException as error:      # SystemExit, KeyboardInterrupt ... raised by a plugin end nothing else either
-                return self.fail(f"{what} raised {words_of(error, arguments)}")
+                return self._raised(what, error, arguments)
             finally:
                 self._leave()
         except HookTimeout:                 # in the moment between its end and ``leave``
             return self._overstayed(what)
+
+    def called(self, sender: Side, call: Call) -> Any:
+        """As ``call``, of ``on_call``: without a list of arguments, nearly every message comes through here or ``answered``."""
+        hook: Any = self.on_call
+        context = self.context
+        self.told_now = self.lost_now = 0
+        self.at_hand = (context, sender, call)
+        try:
+            self._enter(self._number)
+            try:
+                return hook(context, sender, call)
+            except BaseException as error:
+                return self._raised("on_call", error, self.at_hand)
+            finally:
+                self._leave()
+        except HookTimeout:
+            return self._overstayed("on_call")
+
+    def answered(self, sender: Side, answer: Answer, call: Call | None) -> Any:
+        """As ``call``, of ``on_answer``."""
+        hook: Any = self.on_answer
+        context = self.context
+        self.told_now = self.lost_now = 0
+        self.at_hand = (context, sender, answer, call)
+        try:
+            self._enter(self._number)
+            try:
+                return hook(context, sender, answer, call)
+            except BaseException as error:
+                return self._raised("on_answer", error, self.at_hand)
+            finally:
+                self._leave()
+        except HookTimeout:
+            return self._overstayed("on_answer")
+
+    def _raised(self, what: str, error: BaseException, arguments: tuple[Any, ...]) -> Pass | Failed:
+        if isinstance(error, NotJson):
+            return PASS
+        if isinstance(error, HookTimeout):
+            return self.fail(f"{what} took too long and was interrupted", "slow")
+        return self.fail(f"{what} raised {words_of(error, arguments)}")
 
     def step(self, running: "GeneratorType[Ask, Any, Verdict]", answer: Any, *at_hand: Any) -> Any:
         """Go on with a hook that asked: its next ``Ask``, or its verdict, or ``FAILED``. ``at_hand``: its arguments."""

@@ -61,6 +61,10 @@ class Keys:
 _keys = Keys()
 
 
+AtHand = Callable[[int, int, int, int, int, bytes, bytes], None]
+"""As ``core.seats.Limit.about``."""
+
+
 class Framed(Protocol):
     """The link, as its framings see it."""
 
@@ -95,8 +99,8 @@ class Framing:
     """
 
     __slots__ = (
-        "_asked", "_base", "_held", "_number", "_session", "_timer", "_tracker", "_transform", "_turn", "_waiting", "fed",
-        "gate", "leg", "link", "ours", "unseen", "watch", "whole",
+        "_asked", "_base", "_held", "_number", "_session", "_timer", "_tracker", "_transform", "_turn", "_waiting", "at_hand",
+        "fed", "gate", "leg", "link", "ours", "unseen", "watch", "who", "whole",
     )
 
     def __init__(self, link: Framed, leg: Leg, agreed: Agreement | None, transform: Transform | None = None) -> None:
@@ -112,6 +116,8 @@ class Framing:
         self._asked: asyncio.Future[str] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.watch: Watch | None = None
+        self.at_hand: AtHand | None = None      # told what comes before plugins are
+        self.who = b""                          # and of which charger
         self.ours: Callable[[bytes | None], bool] | None = None
         self._held: tuple[int, ...] = ()        # records whose bytes have not left yet
         self._waiting: tuple[bytes, list[Effect]] = (b"", [])   # a chunk with a message whose verdict is awaited
@@ -185,6 +191,8 @@ class Framing:
             return
         session = self._session
         if session is not None:
+            if self.at_hand is not None:
+                self.at_hand(self._turn.writer.seq, self._number, leg.offset, len(data), leg.direction, self.who, data)
             verdict = session.ask(data)
             if verdict is not QUIET:
                 if type(verdict) is Replace and not self.gate.closed:

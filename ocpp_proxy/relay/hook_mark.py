@@ -1,19 +1,26 @@
 """Which plugin's hook runs, where it outlives the process: a mapped file, so that who ends the relay in a hook has a name.
 
-Byte 0 is the number of the plugin whose hook runs (0: none), behind it stand the names, each ended by a NUL; at the end the
-identity of the charger and the beginning of the message that was shown to plugins last. Setting a byte is all that a hook
-costs.
+Byte 0 is the number of the plugin whose hook runs (0: none), behind it stand the names, each ended by a NUL; at the end what
+was at hand last: bytes that came, which are appended to the spool only once plugins have looked at them. Setting a byte is
+all that a hook costs.
 """
 
 import mmap
 import os
 import re
 from pathlib import Path
+from struct import Struct
+from typing import NamedTuple
+
+from ocpp_proxy.wire.frames import TEXT, unmask
 
 SIZE = 1 << 14
-IDENTITY_BYTES, TEXT_BYTES = 64, 160
-ABOUT = SIZE - IDENTITY_BYTES - TEXT_BYTES  # where the last message stands, behind the identity of its charger
+CHUNK_BYTES = 4096                          # of what was at hand; more is not kept
+AT_HAND = Struct(f"<QQQIB64s{CHUNK_BYTES}s")        # seq of the spool, link, offset, size, direction, identity, data
+ABOUT = SIZE - AT_HAND.size                 # where it stands
 PID = ABOUT - 8                             # and before it whose file it is
+INCARNATION = PID - 8                       # and whose spool
+TEXT_BYTES = 160                            # of a message: enough to name it
 MOST_NAMES = 254
 STUCK_SECONDS = 10.0
 _BEGINNING = re.compile(rb'\s*\[\s*[23456]\s*,\s*"([^"]{1,64})"\s*,\s*(?:"([^"]{1,64})")?').match
@@ -33,22 +40,58 @@ def left(path: Path) -> str:
         return ""
     if not data or not data[0]:
         return ""
-    names = data[1:PID].rstrip(b"\0").split(b"\0")
+    names = data[1:INCARNATION].rstrip(b"\0").split(b"\0")
     return names[data[0] - 1].decode("utf-8", "replace") if data[0] <= len(names) else "(one of many)"
 
 
-def last_shown(path: Path) -> str:
-    """The message that was shown to plugins last, in words: action, message id, charger; empty: none."""
+class AtHand(NamedTuple):
+    """Bytes that came and were at hand last: where, of whom. ``seq``: of the last record appended before; ``size``: of all of
+    it, ``data`` may be cut."""
+
+    seq: int
+    link: int
+    offset: int
+    size: int
+    direction: int
+    identity: bytes
+    data: bytes
+
+
+def at_hand(path: Path) -> tuple[int, AtHand] | None:
+    """Incarnation of the spool, and what was at hand last; None: nothing was."""
     try:
-        about = path.read_bytes()[ABOUT:]
+        found = path.read_bytes()
     except OSError:
-        return ""
-    identity = about[:IDENTITY_BYTES].rstrip(b"\0")
-    found = _BEGINNING(about[IDENTITY_BYTES:])
+        return None
+    if len(found) < SIZE:
+        return None
+    one = AtHand._make(AT_HAND.unpack_from(found, ABOUT))
+    incarnation = int.from_bytes(found[INCARNATION:PID], "little")
+    return (incarnation, one._replace(identity=one.identity.rstrip(b"\0"), data=one.data[: one.size])) if one.size else None
+
+
+def last_shown(path: Path) -> str:
+    """The message that was at hand last, in words: action, message id, charger; empty: none.
+
+    Of one that is compressed, or of which only a later piece was at hand, just whose it is.
+    """
+    found = at_hand(path)
     if found is None:
         return ""
-    what = found[2].decode("utf-8", "replace") if found[2] else "the answer to"
-    return f"{what} {found[1].decode('utf-8', 'replace')} of {identity.decode('utf-8', 'replace')}"
+    one, whose = _BEGINNING(_beginning(found[1].data)), found[1].identity.decode("utf-8", "replace")
+    if one is None:
+        return f"one of {whose}"
+    what = one[2].decode("utf-8", "replace") if one[2] else "the answer to"
+    return f"{what} {one[1].decode('utf-8', 'replace')} of {whose}"
+
+
+def _beginning(data: bytes) -> bytes:
+    """How the text of a frame begins; empty when it is none that begins here, or a compressed one."""
+    if len(data) < 2 or data[0] & 0x7F != TEXT:
+        return b""
+    key = 2 + (0, 2, 8)[max(0, (data[1] & 127) - 125)]
+    text = data[key + 4 :][:TEXT_BYTES] if data[1] & 128 else data[key:][:TEXT_BYTES]
+    return unmask(text, data[key : key + 4]) if data[1] & 128 else text
 
 
 def _pid(number: int) -> bytes:
@@ -79,7 +122,8 @@ class Stuck:
 class HookMark:
     """``cells[0]`` is what a hook sets. Begins anew: ask ``left`` before. Without a path, or a file, it marks nothing."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, incarnation: int = 0) -> None:
+        """``incarnation``: of the spool."""
         self.cells: mmap.mmap | bytearray = bytearray(SIZE)
         self._numbers: dict[str, int] = {}
         self._end = 1
@@ -97,13 +141,14 @@ class HookMark:
         finally:
             os.close(fd)
         self.cells[PID:ABOUT] = _pid(os.getpid())
+        self.cells[INCARNATION:PID] = incarnation.to_bytes(PID - INCARNATION, "little")
 
     def number(self, name: str) -> int:
         """The number of a plugin."""
         found = self._numbers.get(name)
         if found is None:
             data = name.encode("utf-8", "replace").replace(b"\0", b"?") + b"\0"
-            if len(self._numbers) >= MOST_NAMES or self._end + len(data) > PID:
+            if len(self._numbers) >= MOST_NAMES or self._end + len(data) > INCARNATION:
                 return OTHER
             found = self._numbers[name] = len(self._numbers) + 1
             self.cells[self._end : self._end + len(data)] = data

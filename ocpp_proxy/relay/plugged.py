@@ -79,6 +79,7 @@ class Plugged:
         for framing in self.link.framing:
             framing.fed, framing.unseen, framing.gate = self.settle, self._unseen, self.keeper.gate
             framing.watch = partial(self._watch, SIDES[framing.leg.direction])
+            framing.at_hand, framing.who = self._limit.about, self._who
             framing.ours = partial(self.onion.may_be_ours, SIDES[framing.leg.direction])
         self._began = True
         self.keeper.load()
@@ -211,10 +212,9 @@ class Plugged:
 
     def _transform(self, sender: Side) -> Transform:
         receive, base, actions = self.onion.receive, self._base, self.onion.actions
-        states, about, who = self.onion.states, self._limit.about, self._who
+        states = self.onion.states
 
         def transform(text: bytes, at: int, opcode: int) -> Verdict:
-            about(who, text)
             verdict = receive(sender, text, at, base + monotonic_ns(), opcode)
             if not actions and verdict is QUIET:
                 return verdict

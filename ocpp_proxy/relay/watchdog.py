@@ -5,36 +5,32 @@ C code that does not come back (a catastrophic regular expression, arithmetic on
 """
 
 import signal
-from struct import Struct
+from functools import partial
 from time import monotonic_ns
 from types import FrameType
 
 from ocpp_proxy.core.seats import HookTimeout
-from ocpp_proxy.relay.hook_mark import ABOUT, IDENTITY_BYTES, TEXT_BYTES, HookMark
+from ocpp_proxy.relay.hook_mark import ABOUT, AT_HAND, HookMark
 
 HOOK_NS = 50_000_000
-_put = Struct(f"{IDENTITY_BYTES}s{TEXT_BYTES}s").pack_into      # each cut, or filled up with NUL
 
 
 class Watchdog:
     """``core.seats.Limit``. One for all links of a process; make it in the main thread. ``close`` gives SIGALRM back.
 
-    ``mark``: where it leaves whose hook runs.
+    ``mark``: where it leaves whose hook runs, and ``about`` what is at hand (see ``core.seats.Limit``).
     """
 
-    __slots__ = ("_armed", "_before", "_began", "_cells", "number")
+    __slots__ = ("_armed", "_before", "_began", "_cells", "about", "number")
 
     def __init__(self, mark: HookMark | None = None) -> None:
         mark = mark or HookMark()
         self.number = mark.number           # of a plugin
         self._cells = mark.cells
+        self.about = partial(AT_HAND.pack_into, mark.cells, ABOUT)     # no call of Python's: this runs for every message
         self._began = 0                     # monotonic; 0: no hook runs
         self._armed = False
         self._before = signal.signal(signal.SIGALRM, self._fired)
-
-    def about(self, identity: bytes, text: bytes) -> None:
-        """A message will be shown to plugins."""
-        _put(self._cells, ABOUT, identity, text)
 
     def enter(self, plugin: int) -> None:
         """A hook begins."""

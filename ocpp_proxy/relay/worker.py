@@ -18,7 +18,7 @@ from ocpp_proxy.config import Config
 from ocpp_proxy.core.isolation import part_of
 from ocpp_proxy.core.reloading import RULES, rules_text
 from ocpp_proxy.model import ConfigError, PluginError
-from ocpp_proxy.relay import hook_mark
+from ocpp_proxy.relay import hook_mark, last_chunk
 from ocpp_proxy.relay.acts import Acts
 from ocpp_proxy.relay.choosing import Chooser
 from ocpp_proxy.relay.commands import Commands
@@ -87,13 +87,14 @@ async def _serve(
     loop.add_signal_handler(signal.SIGINT, end, config.limits.drain_seconds)
     if alive_fd >= 0:
         loop.add_reader(alive_fd, orphaned)
+    mark = hook_mark.path_of(folder, worker)
+    kept = last_chunk.append(folder / "spool", worker, mark)
     relay = Relay(config, folder, sockets, worker)
     relay.env.note(RULES, rules_text(config))
     watchdog, commands = None, None
     if chooser is not None:
-        mark = hook_mark.path_of(folder, worker)
-        _tell_crash(relay, mark)
-        watchdog = relay.env.limit = Watchdog(hook_mark.HookMark(mark))
+        _tell_crash(relay, mark, kept)
+        watchdog = relay.env.limit = Watchdog(hook_mark.HookMark(mark, relay.writer.incarnation))
         commands = Commands(folder, Acts(relay.env, chooser, folder, worker), worker, relay.writer.incarnation)
         commands.start()
     relay.start()
@@ -109,11 +110,13 @@ async def _serve(
     return 0
 
 
-def _tell_crash(relay: Relay, mark: Path) -> None:
-    """A finding about the plugin in whose hook the relay before this one ended, if it did."""
+def _tell_crash(relay: Relay, mark: Path, kept: bool) -> None:
+    """A finding about the plugin in whose hook the relay before this one ended, if it did. ``kept``: what it was shown last is
+    in the spool."""
     ended_by = hook_mark.left(mark)
     if ended_by:
         shown = hook_mark.last_shown(mark)
         text = f"plugin {ended_by}: its hook was running when the relay ended; all links of that relay were cut"
         text += f"; the last message shown to plugins: {shown}" if shown else ""
+        text += "" if kept or not shown else " (not in the capture)"
         relay.turn.body(Kind.FINDING, STATION, 0, ForeignFinding("plugin-crash", "error", "proxy", text))

@@ -11,9 +11,11 @@ import pytest
 from ocpp_proxy.api import PASS, Call, Context, Decision, Plugin, Side
 from ocpp_proxy.core.onion import Onion
 from ocpp_proxy.core.seats import Installed
+from ocpp_proxy.core.session import text_frame
 from ocpp_proxy.relay import hook_mark
 from ocpp_proxy.relay.hook_mark import MOST_NAMES, OTHER, HookMark
 from ocpp_proxy.relay.watchdog import Watchdog
+from ocpp_proxy.wire.frames import TEXT
 
 BEAT = b'[2,"1","Heartbeat",{}]'
 
@@ -85,15 +87,17 @@ def test_without_a_file_it_marks_nothing_and_fails_nowhere(tmp_path: Path) -> No
 @pytest.mark.parametrize(("text", "words"), [
     (b'[2,"17","StopTransaction",{"idTag":"secret"}]', "StopTransaction 17 of CP1"),
     (b' [ 3 , "x-1" , {}]', "the answer to x-1 of CP1"),
-    (b"no message", ""), (b"", ""), (b'[2,"%s","Long",{}]' % (b"1" * 60), f"Long {'1' * 60} of CP1"),
+    (b"no message", "one of CP1"), (b"", "one of CP1"), (b'[2,"%s","Long",{}]' % (b"1" * 60), f"Long {'1' * 60} of CP1"),
+    (b'[2,"3","Large","%s"]' % (b"y" * 70_000), "Large 3 of CP1"),
 ])
-def test_the_last_message_is_named_without_what_it_carried(tmp_path: Path, text: bytes, words: str) -> None:
+@pytest.mark.parametrize("mask", [b"", b"mask"])
+def test_the_last_message_is_named_without_what_it_carried(tmp_path: Path, text: bytes, words: str, mask: bytes) -> None:
     path = tmp_path / "mark"
     assert hook_mark.last_shown(path) == ""
     watchdog = Watchdog(HookMark(path))
     try:
-        watchdog.about(b"CP1", b'[2,"0","Before",{}]' * 100)
-        watchdog.about(b"CP1", text)
+        for data in (text_frame(b'[2,"0","Before",{}]' * 100, TEXT, mask), text_frame(text, TEXT, mask)):
+            watchdog.about(3, 5, 9, len(data), 0, b"CP1", data)
         watchdog.number("mine")
     finally:
         watchdog.close()
@@ -120,7 +124,7 @@ def test_a_worker_is_stuck_when_one_hook_runs_on_and_nothing_else_happens(tmp_pa
         assert not passes(100) and not passes(100)
         mark.cells[0] = mark.number("mine")
         assert not passes(100) and not passes()
-        watchdog.about(b"CP1", BEAT)
+        watchdog.about(3, 5, 9, len(BEAT), 0, b"CP1", BEAT)
         assert not passes() and not passes()
         os.utime(stats, ns=(1, 1))
         assert not passes() and not passes()
