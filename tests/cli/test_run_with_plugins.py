@@ -106,7 +106,8 @@ def test_a_plugin_that_ends_the_process_costs_the_links_and_no_capture(machine: 
         assert stop(process) in (0, 1)
     links = machine.rows("query", str(capture), "SELECT identity FROM links ORDER BY link_id")
     assert [row["identity"] for row in links] == ["CP0", "CP1", "CP2"]
-    count = machine.rows("query", str(capture), "SELECT count(*) AS n, count(*) FILTER (message_id = 'last') AS last FROM messages")
+    sql = "SELECT count(*) AS n, count(*) FILTER (message_id = 'last') AS last FROM messages"
+    count = machine.rows("query", str(capture), sql)
     assert count == [{"n": 13, "last": 1}]      # also the one that the hook did not come back from
 
 
