@@ -148,8 +148,7 @@ def _sample(sample: Any, notes: Notes, path: str, at: int) -> dict[str, Any] | N
             notes.lost(f"{path}[{at}]", f"{_NO_SAMPLE}: {str(text)[:60]!r} is no number")
             return None
         made = {"value": value}
-        long = isinstance(text, str) and len(text) > EXACT
-        if long and value.__class__ is float and Decimal(text.strip()) != Decimal(str(value)):
+        if isinstance(text, str) and len(text) > EXACT and Decimal(text.strip()) != Decimal(str(value)):
             notes.lost(f"{path}[{at}].value", f"as a number it is {value}", "shortened")
     for name, said in sample.items():
         table = _LISTS.get(name)
