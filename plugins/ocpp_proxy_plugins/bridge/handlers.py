@@ -13,16 +13,19 @@ from ocpp_proxy_plugins.bridge import (
     charging_down,
     charging_up,
     connectors_up,
+    device_up,
     events,
     jobs_down,
     jobs_up,
     lists,
+    monitors_up,
     notices_down,
     profiles_down,
     profiles_up,
     readings_up,
     remote_down,
     remote_up,
+    reports_up,
     reservations,
     resets,
     starting_down,
@@ -30,6 +33,7 @@ from ocpp_proxy_plugins.bridge import (
     status_up,
     transfer,
     triggers_down,
+    variables_up,
 )
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.plain import answer_here, carry_over
@@ -43,6 +47,7 @@ FEATURES: Sequence[Any] = (
     certificates, transfer, connectors_up, lists, profiles_down, profiles_up, reservations,
     authorize_up, boot_up, charging_up, events, jobs_up, readings_up, remote_up, resets, status_up,
     charging_down, jobs_down, notices_down, remote_down, starting_down, status_down, triggers_down,
+    device_up, monitors_up, reports_up, variables_up,
 )
 """Modules with ``UP_STATION``, ``UP_CSMS``, ``DOWN_STATION`` and ``DOWN_CSMS`` (action -> handler), ``UP_TICKS`` and
 ``DOWN_TICKS`` (called about once a second with a desk), ``UP_BEGINNINGS`` and ``DOWN_BEGINNINGS`` (at the first message of a
