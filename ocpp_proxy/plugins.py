@@ -21,6 +21,7 @@ from ocpp_proxy.api import Observer, Plugin
 from ocpp_proxy.checks import Settings
 from ocpp_proxy.config import Config, LinkRule
 from ocpp_proxy.core import matching
+from ocpp_proxy.core.concealing import conceal
 from ocpp_proxy.core.seats import HOOKS, Chain, Installed, OnError, hooks_of
 from ocpp_proxy.core.services import Judging, unjudged
 from ocpp_proxy.core.single import Single
@@ -157,7 +158,7 @@ def either(word: str, options: Mapping[str, Any]) -> tuple[Installed, frozenset[
     on_error = values.pop(ON_ERROR, kind.fails)
     if on_error not in get_args(OnError):
         raise PluginError(f"plugins.{name}.{ON_ERROR}: {on_error!r} is none of {', '.join(get_args(OnError))}")
-    return Installed(name, kind, _options(kind, name, values), on_error, matching.matches), kind.versions
+    return Installed(name, kind, _options(kind, name, values), on_error, matching.matches, conceal=conceal), kind.versions
 
 
 def _options(kind: Kind, name: str, values: Mapping[str, Any]) -> Any:

@@ -37,6 +37,7 @@ from ocpp_proxy.api import Closing, Opening, Plugin, Side
 from ocpp_proxy.checks import Settings
 from ocpp_proxy.core import matching, session
 from ocpp_proxy.core.acts import End, Leave
+from ocpp_proxy.core.concealing import conceal
 from ocpp_proxy.core.entering import Entered
 from ocpp_proxy.core.keeping import Stored
 from ocpp_proxy.core.onion import Onion
@@ -285,7 +286,7 @@ def _installed(plugin: Plugin | type[Plugin], options: Any, on_error: OnError | 
         options = msgspec.convert(options or {}, kind.Options)
     matching.check(options, kind.__name__)
     make: Callable[[], Plugin] = plugin if isinstance(plugin, type) else lambda: plugin
-    return Installed(kind.__name__.lower(), make, options, on_error or kind.fails, matching.matches, _JUDGE)
+    return Installed(kind.__name__.lower(), make, options, on_error or kind.fails, matching.matches, _JUDGE, conceal)
 
 
 def _stored(state: Any, kind: type[Plugin]) -> Stored:

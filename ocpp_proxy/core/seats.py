@@ -32,7 +32,7 @@ from ocpp_proxy.api import (
     Verdict,
 )
 from ocpp_proxy.core.plugin_text import write
-from ocpp_proxy.core.services import MOST_LOST, Judging, Lost, hand_of, loss, unjudged, words_of
+from ocpp_proxy.core.services import MOST_LOST, Concealing, Judging, Lost, as_it_is, hand_of, loss, unjudged, words_of
 from ocpp_proxy.model import Blame, Finding, Side
 
 STRIKES = 5
@@ -54,7 +54,7 @@ class Limit(Protocol):
     def number(self, plugin: str) -> int:
         """What ``enter`` calls that plugin."""
 
-    def about(self, seq: int, link: int, offset: int, size: int, direction: int, identity: bytes, data: bytes, /) -> None:
+    def about(self, link: int, direction: int, identity: bytes, seq: int, offset: int, size: int, data: bytes, /) -> None:
         """These bytes of a charger's link are at hand, and may be shown to plugins. ``seq``: of the spool's last record."""
 
     def enter(self, plugin: int) -> None:
@@ -71,7 +71,7 @@ class NoLimit:
         """Nothing."""
         return 0
 
-    def about(self, seq: int, link: int, offset: int, size: int, direction: int, identity: bytes, data: bytes, /) -> None:
+    def about(self, link: int, direction: int, identity: bytes, seq: int, offset: int, size: int, data: bytes, /) -> None:
         """Nothing."""
 
     def enter(self, plugin: int) -> None:
@@ -88,7 +88,8 @@ Matches = Callable[[str, str, str, Side, Message, Call | None], bool]
 class Installed(Struct, frozen=True):
     """A plugin as configured: how to make one for a link, and what becomes of messages it fails on.
 
-    ``matches`` and ``judge`` are handed in by who configures: the relay without plugins loads no filters and no rules.
+    ``matches``, ``judge`` and ``conceal`` are handed in by who configures: the relay without plugins loads no filters and no
+    rules.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Installed(Struct, frozen=True):
     on_error: OnError = "pass"
     matches: Matches | None = None
     judge: Judging = unjudged
+    conceal: Concealing = as_it_is
 
 
 class Chain(Struct, frozen=True):
@@ -262,8 +264,8 @@ class Seat:
     """One plugin of one link. ``wishes`` is shared by all seats of the link, so that their order is kept."""
 
     __slots__ = (
-        "_enter", "_leave", "_number", "_tell", "aside", "at_hand", "context", "gone", "hooks", "index", "judge", "keeps",
-        "kind", "lost_now", "matches", "name", "off", "on_answer", "on_call", "on_error", "on_send", "opening", "plugin",
+        "_enter", "_leave", "_number", "_tell", "aside", "at_hand", "conceal", "context", "gone", "hooks", "index", "judge",
+        "keeps", "kind", "lost_now", "matches", "name", "off", "on_answer", "on_call", "on_error", "on_send", "opening", "plugin",
         "strikes", "told_now", "wishes",
     )
 
@@ -276,6 +278,7 @@ class Seat:
         self.on_error: OnError = installed.on_error
         self.matches = installed.matches
         self.judge: Judging = installed.judge
+        self.conceal: Concealing = installed.conceal
         self.at_hand: tuple[Any, ...] = ()  # arguments of the hook that runs
         self.wishes = wishes
         self.keeps: list[Keep] = []         # of the hook that runs; shared by the seats of a link
@@ -361,7 +364,7 @@ class Seat:
             return PASS
         if isinstance(error, HookTimeout):
             return self.fail(f"{what} took too long and was interrupted", "slow")
-        return self.fail(f"{what} raised {words_of(error, arguments)}")
+        return self.fail(f"{what} raised {words_of(error, arguments, self.conceal)}")
 
     def step(self, running: "GeneratorType[Ask, Any, Verdict]", answer: Any, *at_hand: Any) -> Any:
         """Go on with a hook that asked: its next ``Ask``, or its verdict, or ``FAILED``. ``at_hand``: its arguments."""
@@ -378,7 +381,7 @@ class Seat:
             except HookTimeout:
                 return self.fail("a hook that asked took too long and was interrupted", "slow")
             except BaseException as error:
-                return self.fail(f"a hook that asked raised {words_of(error, [*at_hand, answer])}")
+                return self.fail(f"a hook that asked raised {words_of(error, [*at_hand, answer], self.conceal)}")
             finally:
                 self._leave()
         except HookTimeout:
@@ -420,7 +423,7 @@ class Seat:
         try:
             return self._unfit(verdict, message)
         except Exception as error:              # what stands in it is not what it seems
-            return f"gave a {type(verdict).__name__} that cannot be read: {words_of(error, [message])}"
+            return f"gave a {type(verdict).__name__} that cannot be read: {words_of(error, [message], self.conceal)}"
 
     def _unfit(self, verdict: Any, message: Message) -> str:
         match verdict:

@@ -1,25 +1,28 @@
 """What the engine does for plugins beside their verdicts: random bytes, its own rules on one message, the loss ledger."""
 
-import contextlib
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from msgspec import Struct, structs
 
-from ocpp_proxy.api import Answer, Call, CallError, CallResult, Loss, Message, NotJson, Send
+from ocpp_proxy.api import Answer, Call, CallError, CallResult, Loss, Message, Send
 from ocpp_proxy.model import Finding, Side
-from ocpp_proxy.spec.terms import secret_places, secret_spans
 
 MOST_LOST = 256                             # entries of the loss ledger that one hook may make
 MOST_TEXT = 4_000                           # characters of an exception's text that are looked at
-SHORTEST = 4                                # a shorter credential is no secret, and would be found in every word
-HIDDEN = "(secret)"
 _LOSSES = get_args(Loss)
 _ANSWERS = (CallResult, CallError)
 
 Judging = Callable[[str, Side, Message, str, int], Sequence[Finding]]
 """The rules for single messages: OCPP version, sender, message, action (of an answer: its Call's), record time in ns."""
+
+Concealing = Callable[[str, Sequence[Any]], str]
+"""A text without the credentials in it; messages that it may quote."""
+
+
+def as_it_is(text: str, about: Sequence[Any]) -> str:
+    """Where nobody knows what is a credential."""
+    return text
 
 
 def unjudged(version: str, sender: Side, message: Message, action: str, now_ns: int) -> Sequence[Finding]:
@@ -103,45 +106,14 @@ def named(message: Message, message_id: str) -> Message:
     return message
 
 
-def words_of(error: BaseException, about: Sequence[Any] = ()) -> str:
-    """Type, text and the innermost place of an exception. The text may quote a peer: it is cut, and without what looks like a
-    credential or is one in the messages it is ``about``.
-    """
+def words_of(error: BaseException, about: Sequence[Any] = (), conceal: Concealing = as_it_is) -> str:
+    """Type, text and the innermost place of an exception. It may quote a peer, who sent what it is ``about``: it is cut."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f" at {trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace is not None else ""
     try:
-        text = _discreet(str(error)[:MOST_TEXT], about)[:200]
+        text = conceal(str(error)[:MOST_TEXT], about)[:200]
     except Exception:                       # a foreign __str__
         text = "?"
     return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"
-
-
-def _discreet(text: str, about: Sequence[Any]) -> str:
-    """Without credentials."""
-    for secret in sorted(_secrets(about), key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    for start, end in reversed(secret_spans(text)):
-        text = text[:start] + HIDDEN + text[end:]
-    return text
-
-
-def _secrets(about: Sequence[Any]) -> set[str]:
-    """The credentials in messages, also as they stand in JSON and in Python's quotes."""
-    action = next((one.action for one in about if isinstance(one, Call | Send)), "")
-    found = set[str]()
-    for one in about:
-        if isinstance(one, Call | CallResult | CallError | Send):
-            with contextlib.suppress(NotJson):
-                for place in secret_places(action, isinstance(one, _ANSWERS), one.json()):
-                    if isinstance(place.value, str) and len(place.value) >= SHORTEST:
-                        found |= _spellings(place.value)
-    return found
-
-
-def _spellings(value: str) -> set[str]:
-    """A text as it may stand in another: bare, in JSON, and each of them in the quotes of Python, as text or bytes."""
-    bare = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-    quoted = {shown for one in bare for shown in (repr(one)[1:-1], repr(one.encode("utf-8", "replace"))[2:-1])}
-    return bare | quoted | {shown.replace("'", "\\'") for shown in quoted}

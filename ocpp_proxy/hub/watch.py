@@ -15,6 +15,7 @@ from typing import Any
 from weakref import WeakSet
 
 from ocpp_proxy.api import Dialled, Observer
+from ocpp_proxy.core.concealing import conceal
 from ocpp_proxy.core.services import words_of
 from ocpp_proxy.core.watching import Sight, Watcher, size_of
 from ocpp_proxy.hub.commits import OBSERVER
@@ -125,7 +126,7 @@ class Watch:
         """Count and tell a failure; called in its thread."""
         self.failures += 1
         self.off = self.off or self.failures >= STRIKES
-        words = f"{what}: {words_of(error)}" + ("; it sees nothing more" if self.off else "")
+        words = f"{what}: {words_of(error, (), conceal)}" + ("; it sees nothing more" if self.off else "")
         self.say(words, "error" if self.off else "warning")
         if self.off:
             with self._lock:
