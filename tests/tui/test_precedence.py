@@ -17,6 +17,7 @@ from ocpp_proxy_tui.screens.traffic import Traffic
 from ocpp_proxy_tui.settings import Settings
 from textual.events import Key
 from textual.timer import Timer
+from textual.widgets import Input
 
 from ocpp_proxy.cli.printing import render
 from tests.tui.sources import MemorySource
@@ -135,6 +136,20 @@ def test_the_paint_of_a_key_waits_for_no_clock(tmp_path: Path, monkeypatch: pyte
         assert keys.pending
         await turns(lambda: not keys.pending)
         assert set(painted) == {1}
+    on_traffic(tmp_path, body)
+
+
+def test_what_is_typed_into_a_text_holds_up_until_it_is_painted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precedence, "HOLD_SECONDS", 60.0)
+
+    async def body(app: ProxyApp, pane: Traffic) -> None:
+        app.action_filter()
+        await turns(lambda: isinstance(app.focused, Input))
+        bar = app.focused
+        assert isinstance(bar, Input)
+        app.post_message(Key("m", "m"))
+        assert app.ground.precedence.pending
+        await turns(lambda: bar.value == "m" and not app.ground.precedence.pending)
     on_traffic(tmp_path, body)
 
 

@@ -132,6 +132,8 @@ class ProxyApp(App[None]):
         """A key that comes has precedence from here on."""
         if isinstance(message, Key) and not message.is_forwarded:
             self.ground.precedence.came()
+            if self.screen_stack and isinstance(self.focused, Input | TextArea):
+                self.ground.precedence.acted()      # what is typed into a text is no action
         return super().post_message(message)
 
     async def run_action(
