@@ -61,8 +61,8 @@ class Keys:
 _keys = Keys()
 
 
-AtHand = Callable[[int, int, int, int, int, bytes, bytes], None]
-"""As ``core.seats.Limit.about``."""
+AtHand = Callable[[int, int, int, bytes], None]
+"""As ``core.seats.Limit.about``, from ``seq`` on."""
 
 
 class Framed(Protocol):
@@ -100,7 +100,7 @@ class Framing:
 
     __slots__ = (
         "_asked", "_base", "_held", "_number", "_session", "_timer", "_tracker", "_transform", "_turn", "_waiting", "at_hand",
-        "fed", "gate", "leg", "link", "ours", "unseen", "watch", "who", "whole",
+        "fed", "gate", "leg", "link", "ours", "unseen", "watch", "whole",
     )
 
     def __init__(self, link: Framed, leg: Leg, agreed: Agreement | None, transform: Transform | None = None) -> None:
@@ -117,7 +117,6 @@ class Framing:
         self._timer: asyncio.TimerHandle | None = None
         self.watch: Watch | None = None
         self.at_hand: AtHand | None = None      # told what comes before plugins are
-        self.who = b""                          # and of which charger
         self.ours: Callable[[bytes | None], bool] | None = None
         self._held: tuple[int, ...] = ()        # records whose bytes have not left yet
         self._waiting: tuple[bytes, list[Effect]] = (b"", [])   # a chunk with a message whose verdict is awaited
@@ -192,7 +191,7 @@ class Framing:
         session = self._session
         if session is not None:
             if self.at_hand is not None:
-                self.at_hand(self._turn.writer.seq, self._number, leg.offset, len(data), leg.direction, self.who, data)
+                self.at_hand(self._turn.writer.seq, leg.offset, len(data), data)
             verdict = session.ask(data)
             if verdict is not QUIET:
                 if type(verdict) is Replace and not self.gate.closed:

@@ -16,7 +16,7 @@ from ocpp_proxy.wire.frames import TEXT, unmask
 
 SIZE = 1 << 14
 CHUNK_BYTES = 4096                          # of what was at hand; more is not kept
-AT_HAND = Struct(f"<QQQIB64s{CHUNK_BYTES}s")        # seq of the spool, link, offset, size, direction, identity, data
+AT_HAND = Struct(f"<QB64sQQI{CHUNK_BYTES}s")        # link, direction, identity, seq of the spool, offset, size, data
 ABOUT = SIZE - AT_HAND.size                 # where it stands
 PID = ABOUT - 8                             # and before it whose file it is
 INCARNATION = PID - 8                       # and whose spool
@@ -48,12 +48,12 @@ class AtHand(NamedTuple):
     """Bytes that came and were at hand last: where, of whom. ``seq``: of the last record appended before; ``size``: of all of
     it, ``data`` may be cut."""
 
-    seq: int
     link: int
-    offset: int
-    size: int
     direction: int
     identity: bytes
+    seq: int
+    offset: int
+    size: int
     data: bytes
 
 

@@ -79,7 +79,7 @@ class Plugged:
         for framing in self.link.framing:
             framing.fed, framing.unseen, framing.gate = self.settle, self._unseen, self.keeper.gate
             framing.watch = partial(self._watch, SIDES[framing.leg.direction])
-            framing.at_hand, framing.who = self._limit.about, self._who
+            framing.at_hand = partial(self._limit.about, self.link.number, framing.leg.direction, self._who)
             framing.ours = partial(self.onion.may_be_ours, SIDES[framing.leg.direction])
         self._began = True
         self.keeper.load()

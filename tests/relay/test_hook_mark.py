@@ -97,7 +97,7 @@ def test_the_last_message_is_named_without_what_it_carried(tmp_path: Path, text:
     watchdog = Watchdog(HookMark(path))
     try:
         for data in (text_frame(b'[2,"0","Before",{}]' * 100, TEXT, mask), text_frame(text, TEXT, mask)):
-            watchdog.about(3, 5, 9, len(data), 0, b"CP1", data)
+            watchdog.about(5, 0, b"CP1", 3, 9, len(data), data)
         watchdog.number("mine")
     finally:
         watchdog.close()
@@ -124,7 +124,7 @@ def test_a_worker_is_stuck_when_one_hook_runs_on_and_nothing_else_happens(tmp_pa
         assert not passes(100) and not passes(100)
         mark.cells[0] = mark.number("mine")
         assert not passes(100) and not passes()
-        watchdog.about(3, 5, 9, len(BEAT), 0, b"CP1", BEAT)
+        watchdog.about(5, 0, b"CP1", 3, 9, len(BEAT), BEAT)
         assert not passes() and not passes()
         os.utime(stats, ns=(1, 1))
         assert not passes() and not passes()

@@ -23,7 +23,7 @@ class Dying:
         self.append(b"one", b"two")
         mark = HookMark(self.mark, self.writer.incarnation)
         self.watchdog = Watchdog(mark)
-        self.watchdog.about(self.writer.seq, 7, 100, len(data), 1, b"CP1", data)
+        self.watchdog.about(7, 1, b"CP1", self.writer.seq, 100, len(data), data)
         mark.cells[0] = mark.number("deadly") if in_hook else 0
 
     def append(self, *chunks: bytes) -> None:
