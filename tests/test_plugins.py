@@ -1,13 +1,16 @@
 """Discovery, loading, options, choice per link; every mistake says what, where and how to go on."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
+from ocpp_proxy import api
 from ocpp_proxy.api import PASS, Ask, Call, Context, Decision, Plugin, Side
 from ocpp_proxy.cli import settings
 from ocpp_proxy.cli.app import run_app
@@ -56,6 +59,17 @@ def test_the_plugins_that_come_along_enter_by_entry_point() -> None:
 
 def test_every_hook_has_a_user_that_comes_along() -> None:
     assert {*HOOKS, "see", "end"} == {hook for name in known() for hook in describe(name).hooks}
+
+
+def test_all_that_a_plugin_may_use_is_in_the_page() -> None:
+    words = set(re.findall(r"\w+", (ROOT / "docs" / "plugins.md").read_text()))
+    kinds = [getattr(api, name) for name in api.__all__]
+    own = [kind for kind in kinds if isinstance(kind, type) and kind.__module__ == api.__name__]
+    fields = {field for kind in own if issubclass(kind, Struct) for field in kind.__struct_fields__}
+    others = [vars(kind) for kind in own if not issubclass(kind, Struct)]
+    members = {name for names in others for name in {*names, *names.get("__annotations__", {})}}
+    assert len(fields) > 20 and len(members) > 20
+    assert sorted({*api.__all__, *fields, *(name for name in members if not name.startswith("_"))} - words) == []
 
 
 def test_every_hook_is_in_the_page() -> None:

@@ -265,8 +265,8 @@ class Seat:
 
     __slots__ = (
         "_enter", "_leave", "_number", "_tell", "aside", "at_hand", "conceal", "context", "gone", "hooks", "index", "judge",
-        "keeps", "kind", "lost_now", "matches", "name", "off", "on_answer", "on_call", "on_error", "on_send", "opening", "plugin",
-        "strikes", "told_now", "wishes",
+        "keeps", "kind", "lost_now", "matches", "name", "off", "on_answer", "on_call", "on_error", "on_send", "opening",
+        "plugin", "strikes", "told_now", "wishes",
     )
 
     def __init__(
