@@ -275,6 +275,9 @@ def _wanted(config: Config, switched: Sequence[Switched], one: Chosen) -> Callab
     about = [other for other in switched if name_of(other.word) == name]
     if not about and one[0] in config.enable:
         return None
+    enabled = next((word for word in config.enable if name_of(word) == name), one[0])
+    if one[0] != enabled and all(other.on and other.options is None for other in about):
+        return _nobody                      # everybody has it by another path
     if len(about) == 1 and about[0].identity == "*":
         if not about[0].on:
             return _nobody

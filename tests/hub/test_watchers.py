@@ -18,6 +18,7 @@ from ocpp_proxy.hub.commanding import Commanding
 from ocpp_proxy.hub.observing import Observing
 from ocpp_proxy.hub.watchers import Watchers, remembered
 from ocpp_proxy.model import ConfigError, Link
+from ocpp_proxy.plugins import observers
 from ocpp_proxy.records import LinkClosed
 from tests.hub.test_observing import Seer, beats, one, run
 from tests.hub.test_recording import until
@@ -132,6 +133,12 @@ def test_by_hand_and_the_next_recorder_of_the_run_remembers(tmp_path: Path, word
         assert remembered(tmp_path) == ()                   # another run of the proxy
 
     run(work())
+
+
+def test_one_that_everybody_has_is_not_run_twice(word: str) -> None:
+    config = Config(enable=(word.replace("seer.py", "./seer.py"),))
+    assert len(observers(config, [hand(word, identity="A-*")])) == 1
+    assert len(observers(config, [hand(word, identity="A-*", limit=9)])) == 2
 
 
 def test_the_control_api_switches_and_reloads_them(tmp_path: Path, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
