@@ -164,12 +164,12 @@ def _refused(desk: Desk, tx: Tx, seen: Seen, id_tag: str) -> dict[str, Any]:
 # ---- the CSMS knows it ----
 
 def _known(desk: Desk, before: Tx | None, tx: Tx, seen: Seen, id_tag: str) -> Work:
-    if seen.kind == "Ended" and not tx.stopped:
-        return (yield from _end(desk, tx, seen, id_tag))
     if not tx.started:                                  # it ended, and 1.6 never had it
         desk.lost("", "1.6 never had this transaction")
         note(desk, tx)
         return _answer(tx, seen)
+    if seen.kind == "Ended" and not tx.stopped:
+        return (yield from _end(desk, tx, seen, id_tag))
     answer: dict[str, Any] = {}
     if id_tag and not same(id_tag, tx.id_tag):
         got = yield from desk.ask(Side.CSMS, "Authorize", {"idTag": id_tag})

@@ -36,7 +36,8 @@ def owe(desk: Desk, tx: Tx, action: str, payload: dict[str, Any]) -> None:
         outbox = tuple(one for one in outbox if one.uid != outbox[0].uid)
         old = find(desk, charging.outbox[0].uid)
         if old is not None and old.uid != tx.uid:
-            save(desk, structs.replace(old, state="ended", at_ns=desk.now_ns), outbox=outbox)
+            started = old.started if old.state == "ending" else ""             # empty: the CSMS never had it
+            save(desk, structs.replace(old, state="ended", started=started, at_ns=desk.now_ns), outbox=outbox)
     save(desk, tx, outbox=(*outbox, event), next_number=number + 1)
 
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from ocpp_proxy_plugins.bridge import Bridge
+from ocpp_proxy_plugins.bridge.kept import Profile
 
 from tests.plugins.bridge.bridged import CSMS, STATION
 from tests.plugins.bridge.downward import (
@@ -413,6 +415,19 @@ def test_many_readings_at_the_end_go_before_it() -> None:
         "transactionId": 77, "timestamp": at(9), "meterStop": 5000, "reason": "Local"}
     quiet(link)
     assert link.answered(asked).payload == {}
+    link.settled()
+
+
+def test_the_profiles_of_a_transaction_end_with_it() -> None:
+    state = Bridge.State(profiles=(
+        Profile(1, 1, "TxProfile", 0, b"{}", 77), Profile(2, 1, "TxProfile", 0, b"{}", 78),
+        Profile(3, 1, "TxDefaultProfile", 0, b"{}", 0)))
+    link = linked(state=state)
+    started(link)
+    said(link, event("Ended", 1, 9, meterValue=meter(9, sample(5000))))
+    link.answer(CSMS, {}, "StopTransaction")
+    quiet(link)
+    assert [one.profile_id for one in link.state.profiles] == [2, 3]
     link.settled()
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.plugins.bridge.bridged import CSMS, STATION, Bridged
-from tests.plugins.bridge.downward import ACCEPTED, TOKEN, UID, event, linked, meter, quiet, said, sample, started, statuses
+from tests.plugins.bridge.downward import ACCEPTED, TOKEN, event, linked, meter, quiet, said, sample, started, statuses
 
 PLACE = {"id": 1, "connectorId": 1}
 BEGIN = event("Started", 0, 0, state="Charging", evse=PLACE, idToken=TOKEN,
@@ -212,7 +212,10 @@ def test_numbers_are_stored_when_the_link_ends_and_after_a_while() -> None:
     link.again()
     said(link, event("Updated", 4, 7, meterValue=meter(7, sample(1700))))
     link.answer(CSMS, {}, "MeterValues")
-    assert link.findings == ["gap"]
+    said(link, event("Updated", 6, 8, meterValue=meter(8, sample(1800))))
+    link.answer(CSMS, {}, "MeterValues")
+    assert ["or the proxy" in text for _, text in link.stage.played.findings] == [True, False]
+    assert link.findings == ["gap", "gap"]
     link.settled()
 
 
@@ -235,7 +238,9 @@ def test_what_is_owed_has_a_limit() -> None:
         link.error(CSMS, "InternalError", "", "StartTransaction")
     assert len(link.state.charging.outbox) == 100 and link.findings.count("outbox") == 1
     assert link.state.charging.outbox[0].uid == "u1" and statuses(link) == []
-    assert UID not in {one.uid for one in link.state.charging.transactions}
+    assert "u0" not in {one.uid for one in link.state.charging.transactions}
+    assert link.answered(said(link, {**END, "transactionInfo": {"transactionId": "u0"}})).payload == {}
+    assert link.calls(CSMS, "StopTransaction") == []
 
 
 def test_a_stop_the_csms_refuses_is_tried_again_and_the_connector_is_free_meanwhile() -> None:

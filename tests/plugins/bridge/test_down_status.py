@@ -43,6 +43,15 @@ def test_statuses_that_are_the_same(status: str) -> None:
     link.settled()
 
 
+def test_what_a_status_has_besides_is_told_as_lost() -> None:
+    link = linked()
+    link.call(STATION, "StatusNotification", {
+        "timestamp": TIME, "connectorStatus": "Available", "evseId": 1, "connectorId": 1, "customData": {"vendorId": "x"}})
+    quiet(link)
+    assert link.losses() == ["$.customData"]
+    link.settled()
+
+
 def test_occupied_is_what_the_transaction_says() -> None:
     link = linked()
     reports(link, "Available")
@@ -166,6 +175,8 @@ def test_meter_values_outside_a_transaction() -> None:
         assert link.answer(CSMS, {}, "MeterValues").payload == {"connectorId": connector, "meterValue": [{
             "timestamp": at(1), "sampledValue": [{"value": "5", "measurand": REGISTER, "context": "Sample.Clock"}]}]}
         assert link.answered(asked).payload == {}
+    asked = link.call(STATION, "MeterValues", {"evseId": -1, "meterValue": meter(1, sample(5))})
+    assert link.answered(asked).code == "PropertyConstraintViolation"
     asked = link.call(STATION, "MeterValues", {"evseId": 1, "meterValue": meter(1, sample(5, measurand="Energy.Active.Net"))})
     assert link.answered(asked).payload == {} and len(link.calls(CSMS, "MeterValues")) == 3
     link.settled()
@@ -183,6 +194,10 @@ def test_the_shortest_text_of_a_number(value: float, exponent: int, text: str) -
 @pytest.mark.parametrize(("unit", "told"), [
     ({"unit": "Wh"}, ("5", "Wh")), ({"unit": "kWh", "multiplier": 2}, ("500", "kWh")), ({"unit": "MWh"}, ("5000", "kWh")),
     ({"unit": "mA"}, ("0.005", "A")), ({"unit": "celcius"}, ("5", "Celsius")), ({"unit": "Hz"}, ("5", None)),
+    ({"unit": "mWh"}, ("0.005", "Wh")), ({"unit": "GWh"}, ("5000000", "kWh")), ({"unit": "Mvarh"}, ("5000", "kvarh")),
+    ({"unit": "mW"}, ("0.005", "W")), ({"unit": "MW"}, ("5000", "kW")), ({"unit": "MVA"}, ("5000", "kVA")),
+    ({"unit": "Mvar"}, ("5000", "kvar")), ({"unit": "kA"}, ("5000", "A")), ({"unit": "mV"}, ("0.005", "V")),
+    ({"unit": "kV"}, ("5000", "V")), ({"unit": "kHz"}, ("5000", None)), ({"unit": "mHz"}, ("0.005", None)),
     ({"unit": "%"}, ("5", "Percent")), ({"multiplier": 1}, ("50", None)), ({"unit": "wh"}, ("5", "Wh")), ({}, ("5", None)),
     ({"unit": "furlong"}, None), ({"unit": 7}, None), ({"unit": "Wh", "multiplier": 99}, None),
 ])
@@ -194,6 +209,18 @@ def test_units_are_those_of_1_6(unit: dict[str, Any], told: tuple[str, str | Non
     else:
         only = made[0]["sampledValue"][0]
         assert (only["value"], only.get("unit")) == told
+
+
+def test_what_a_sample_has_besides_is_told_each_time() -> None:
+    notes = Ledger()
+    more = {"value": 5, "context": "Trigger", "phase": "L9", "unitOfMeasure": {"unit": "V", "customData": {"vendorId": "x"}},
+            "strange": 1}
+    for number in (1, 2):
+        made = meter_values([{"timestamp": TIME, "sampledValue": [more], "other": 1}], notes, "m")
+        assert made == [{"timestamp": TIME, "sampledValue": [{"value": "5", "context": "Trigger", "unit": "V"}]}]
+        assert notes.paths == number * [
+            "m[0].sampledValue[0].phase", "m[0].sampledValue[0].strange", "m[0].sampledValue[0].unitOfMeasure.customData",
+            "m[0].other"]
 
 
 def test_signed_data_is_a_sample_of_its_own_and_never_altered() -> None:
@@ -225,6 +252,8 @@ def test_what_is_no_meter_value_is_left_out_and_told(values: list[Any]) -> None:
 def test_registers_are_taken_where_they_are_marked() -> None:
     values = [*meter(1, sample(10, "Transaction.Begin")), *meter(9, sample(99, "Sample.Clock"), sample(90, "Transaction.End"))]
     assert begun(values, at(9)) == 10 and ended(values) == 90
+    late = meter(9, sample(99), sample(98))
+    assert begun(late, at(5)) == 99 and begun([*late, *meter(7, sample(97))], at(5)) == 97
     assert [rounded(one) for one in (0.5, 1.5, -0.5, 2.4999)] == [1, 2, -1, 2]
 
 
