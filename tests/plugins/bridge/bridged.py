@@ -203,7 +203,7 @@ class Bridged:
         if isinstance(value, dict):
             for name, one in value.items():
                 if name in _TIMES and isinstance(one, str):
-                    self.times.add(_instant(one))
+                    self.times.add(instant(one))
                 self._note_times(one)
         elif isinstance(value, list):
             for one in value:
@@ -214,7 +214,7 @@ class Bridged:
         if isinstance(value, dict):
             for name, one in value.items():
                 if name == "timestamp":
-                    at = _instant(one)
+                    at = instant(one)
                     now = self.stage.now_ns // 1_000_000
                     assert at in self.times or at == now, f"I6: {one} is no time that was said"
                 self._times(one)
@@ -223,7 +223,7 @@ class Bridged:
                 self._times(one)
 
 
-def _instant(text: str) -> int:
+def instant(text: str) -> int:
     """Milliseconds since the epoch; without a zone UTC."""
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if moment.tzinfo is None:
