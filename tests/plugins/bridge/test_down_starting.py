@@ -68,17 +68,26 @@ def test_s35_behind_an_accepted_boot_the_station_is_there_and_its_transactions_b
     link.settled()
 
 
-def test_s35_a_station_that_cannot_be_asked_is_asked_at_its_next_boot() -> None:
+def others(link: Bridged) -> None:
+    """The station has nothing of what else the bridge asks it for."""
+    while open_ := [action for action in link.open[STATION].values() if action not in ("GetVariables", "SetVariables")]:
+        link.error(STATION, "NotSupported", "", open_[0])
+
+
+def test_s35_a_station_that_does_not_answer_is_asked_at_its_next_boot() -> None:
     link = linked()
     booted(link)
     quiet(link)
+    link.open[STATION].clear()                          # it will not answer
     link.wait(31)
-    link.open[STATION].clear()
+    others(link)
     booted(link)
     quiet(link)
-    assert len(link.calls(STATION, "GetVariables")) == 2
+    others(link)
+    assert [len(one["getVariableData"]) for one in link.calls(STATION, "GetVariables")].count(4) == 2
     link.error(STATION, "NotSupported", "", "GetVariables")
     taken(link)
+    others(link)
     link.settled()
 
 
