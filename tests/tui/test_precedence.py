@@ -99,6 +99,23 @@ def test_keys_without_end_let_through_as_long_as_they_held_up(monkeypatch: pytes
     asyncio.run(main())
 
 
+def test_many_keys_in_a_row_are_not_each_painted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    async def main() -> None:
+        keys = Precedence()
+        prompt = 0
+        for _ in range(100):                # 2 ms apart
+            keys.came()
+            keys.acted()
+            prompt += keys.prompt()
+            clock.now += 0.001
+            keys.painted()
+            clock.now += 0.001
+        assert not keys.prompt() and 5 <= prompt <= 7
+    asyncio.run(main())
+
+
 def on_traffic(folder: Path, body: Callable[[ProxyApp, Traffic], object]) -> None:
     talk = Talk()
     source = MemorySource([line for _ in range(30) for line in talk.pair()], [LINK])

@@ -5,6 +5,7 @@ import time
 
 from textual.screen import Screen
 
+PROMPT_SECONDS = 0.03                       # between two paints at once; others wait for Textual's clock
 HOLD_SECONDS = 0.06                         # a key holds what comes up for so long at most
 
 
@@ -18,7 +19,7 @@ class Precedence:
     def __init__(self) -> None:
         self.pending = False                # a key has come that is not painted yet
         self.due = False                    # and its action has run: the next paint shows it
-        self._since = self._rest = 0.0
+        self._since = self._rest = self._prompt = 0.0
         self._free = asyncio.Event()
         self._free.set()
         self._end: asyncio.TimerHandle | None = None
@@ -39,6 +40,14 @@ class Precedence:
         """Something was painted."""
         if self.due:
             self._let()
+
+    def prompt(self) -> bool:
+        """Whether what a key did is painted at once. Of many in a row (a pasted text) only now and then."""
+        now = time.perf_counter()
+        if not self.due or now < self._prompt + PROMPT_SECONDS:
+            return False
+        self._prompt = now
+        return True
 
     async def free(self) -> None:
         """Give the others a turn, and wait until no key is pending."""
@@ -64,5 +73,5 @@ class PromptScreen(Screen[None]):
 
     def on_idle(self) -> None:
         """All that was asked of the screen until now is known."""
-        if self._precedence.due:
+        if self._precedence.prompt():
             self._on_timer_update()
