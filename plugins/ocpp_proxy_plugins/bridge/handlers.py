@@ -10,9 +10,11 @@ from ocpp_proxy_plugins.bridge import (
     authorize_up,
     boot_up,
     certificates,
+    changes_down,
     charging_down,
     charging_up,
     connectors_up,
+    device_down,
     device_up,
     events,
     jobs_down,
@@ -33,6 +35,7 @@ from ocpp_proxy_plugins.bridge import (
     status_up,
     transfer,
     triggers_down,
+    variables_down,
     variables_up,
 )
 from ocpp_proxy_plugins.bridge.desk import Desk
@@ -48,6 +51,7 @@ FEATURES: Sequence[Any] = (
     authorize_up, boot_up, charging_up, events, jobs_up, readings_up, remote_up, resets, status_up,
     charging_down, jobs_down, notices_down, remote_down, starting_down, status_down, triggers_down,
     device_up, monitors_up, reports_up, variables_up,
+    changes_down, device_down, variables_down,
 )
 """Modules with ``UP_STATION``, ``UP_CSMS``, ``DOWN_STATION`` and ``DOWN_CSMS`` (action -> handler), ``UP_TICKS`` and
 ``DOWN_TICKS`` (called about once a second with a desk), ``UP_BEGINNINGS`` and ``DOWN_BEGINNINGS`` (at the first message of a

@@ -15,13 +15,13 @@ from ocpp_proxy_plugins.bridge import values
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.device_up import Device, Setting, by_name, device
 from ocpp_proxy_plugins.bridge.lists import mirror
+from ocpp_proxy_plugins.bridge.spots import Id, identity
 from ocpp_proxy_plugins.bridge.tables import Key, Place, enum, keys, made_up, place, variables
 
 VENDOR = "Bridge16"                         # the component of keys that have no variable in 2.0.1
 MOST_CONNECTORS = 100                       # that NumberOfConnectors is believed
 ROTATION = "ConnectorPhaseRotation"
 Mutability = Literal["ReadOnly", "WriteOnly", "ReadWrite"]
-Id = tuple[str, int, int, str, str]
 
 FEATURES = {
     "LocalAuthListCtrlr": "LocalAuthListManagement", "ReservationCtrlr": "Reservation", "SmartChargingCtrlr": "SmartCharging",
@@ -62,7 +62,7 @@ class Row(Struct, frozen=True):
 
     @property
     def id(self) -> Id:
-        """What it is found by: names have no case (2.0.1 part 2, 2.46 and 2.49)."""
+        """What it is found by."""
         return identity(self.place, self.evse, self.conn)
 
     @property
@@ -88,11 +88,6 @@ class Model(Struct, frozen=True):
 
     rows: dict[Id, Row]
     components: frozenset[tuple[str, int, int]]
-
-
-def identity(at: Place, evse: int = 0, conn: int = 0) -> Id:
-    """What a variable is found by."""
-    return at.component.casefold(), evse, conn, at.variable.casefold(), (at.instance or "").casefold()
 
 
 @cache

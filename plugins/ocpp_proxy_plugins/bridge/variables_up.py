@@ -5,7 +5,7 @@ Every item is answered, in the order asked, before the deadline: what there was 
 """
 
 from collections.abc import Generator, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from msgspec import Struct
 
@@ -13,9 +13,9 @@ from ocpp_proxy.api import Answer, Ask
 from ocpp_proxy_plugins.bridge import values
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.device_up import MOST_KEY, Said, ask_keys, by_name, device, renewed
-from ocpp_proxy_plugins.bridge.model_up import ROTATION, VENDOR, Model, Row, access, homes, identity, model
+from ocpp_proxy_plugins.bridge.model_up import ROTATION, VENDOR, Model, Row, access, homes, model
 from ocpp_proxy_plugins.bridge.pace import DEADLINE, Pace
-from ocpp_proxy_plugins.bridge.tables import Place
+from ocpp_proxy_plugins.bridge.spots import of, shaped
 from ocpp_proxy_plugins.bridge.work import Got, Refusal, Work
 
 MOST_READ = 2500                            # characters of a value that is read (2.0.1 GetVariableResultType)
@@ -85,11 +85,12 @@ def _read(row: Row, said: Said) -> Outcome:
 
 def resolve(here: Model, item: Mapping[str, Any]) -> Row | Outcome:
     """The row that an item is about; else why there is none. Keys that the station did not name are tried all the same."""
-    at, evse, conn = item_names(item)
+    spot = of(item)
+    at, evse = spot.place, spot.evse
     if item["component"].get("instance"):
         return Outcome("UnknownComponent", "NotFound")
-    row = here.rows.get(identity(at, evse, conn))
-    key = homes().get(identity(at)) if not evse and (row is None or row.empty) else None
+    row = here.rows.get(spot.id)
+    key = homes().get(spot.id) if row is None or row.empty else None
     if key is not None and key.home is not None:
         return Row(key.home, None, access(key, None), key=key.name, known=key)
     if row is not None:
@@ -97,32 +98,9 @@ def resolve(here: Model, item: Mapping[str, Any]) -> Row | Outcome:
     vendor = at.component.casefold() == VENDOR.casefold() and not evse
     if vendor and at.instance is None and len(at.variable) <= MOST_KEY and at.variable.casefold() not in by_name():
         return Row(at, None, "ReadWrite", key=at.variable)
-    if vendor or (at.component.casefold(), evse, conn) in here.components:
+    if vendor or (at.component.casefold(), evse, spot.conn) in here.components:
         return Outcome("UnknownVariable", "NotFound")
     return Outcome("UnknownComponent", "NotFound")
-
-
-def item_names(item: Mapping[str, Any]) -> tuple[Place, int, int]:
-    """Component, variable and instance of an item, and its EVSE and connector (0: none)."""
-    component, variable = item["component"], item["variable"]
-    evse = component.get("evse", {})
-    at = Place(component["name"], variable["name"], variable.get("instance"))
-    return at, evse.get("id", 0), evse.get("connectorId", 0)
-
-
-def shaped(found: Any) -> TypeGuard[list[dict[str, Any]]]:
-    """Whether that is a list of items with a component and a variable, as the schema wants them."""
-    return isinstance(found, list) and all(isinstance(item, dict) and _named(item) for item in found)
-
-
-def _named(item: dict[str, Any]) -> bool:
-    component, variable = item.get("component"), item.get("variable")
-    if not isinstance(component, dict) or not isinstance(variable, dict):
-        return False
-    evse = component.get("evse", {})
-    texts = component.get("name"), variable.get("name"), component.get("instance", ""), variable.get("instance", "")
-    numbers = isinstance(evse, dict) and all(type(evse.get(name, 0)) is int for name in ("id", "connectorId"))
-    return numbers and all(isinstance(one, str) for one in texts)
 
 
 def _result(item: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:

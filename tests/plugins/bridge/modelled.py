@@ -91,7 +91,7 @@ def serve(link: Bridged, said: Mapping[str, str | None], most: int = 1000) -> in
     return count
 
 
-Held = dict[tuple[str, str, str], str | None]
+Held = Mapping[tuple[str, str, str], str | None]
 
 
 def station201(
