@@ -125,3 +125,14 @@ def test_s60_each_side_may_call_while_the_other_waits() -> None:
     link.answer(CSMS, {"currentTime": TIME})
     assert link.answered(up).kind == link.answered(down).kind == 3
     link.settled()
+
+
+def test_a_connector_that_is_learned_gets_no_number_of_the_topology() -> None:
+    link = Bridged(DOWN, {"topology": {"1": (7, 1), "3": (8, 1)}})
+    numbers = []
+    for evse in (1, 7, 2, 8, 1):
+        link.call(STATION, "StatusNotification", {
+            "timestamp": TIME, "connectorStatus": "Available", "evseId": evse, "connectorId": 1})
+        while link.open[CSMS]:
+            numbers.append(link.answer(CSMS, {}).payload["connectorId"])
+    assert [number for number in numbers if number] == [2, 1, 4, 3, 2]

@@ -7,6 +7,7 @@ other hooks may have run: ``kept`` is read anew, never held over one.
 from collections.abc import Generator
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import count
 from typing import Any, Literal, cast
 
 from msgspec import Struct, field, structs
@@ -227,7 +228,8 @@ class Desk:
         for one in kept.connectors:
             if (one.evse, one.conn) == (evse, conn):
                 return one
-        number = self.connector(evse, conn) or max((one.number for one in kept.connectors), default=0) + 1
+        taken = {*(one.number for one in kept.connectors), *(int(number) for number in self.options.topology)}
+        number = self.connector(evse, conn) or next(number for number in count(1) if number not in taken)
         made = Connector(number, evse, conn)
         if len(kept.connectors) < MOST_CONNECTORS:
             self.keep(connectors=(*kept.connectors, made))
