@@ -414,7 +414,10 @@ class Rewrite(Plugin):
             for step in rule.do:            # all of them, not only up to the first that hits
                 changed = step.apply(at) or changed
             if changed:
-                message = structs.replace(message, payload=msgspec.json.encode(at.payload))
+                if type(message) is Call:
+                    message = message.carrying(at.payload)
+                else:
+                    message = structs.replace(message, payload=msgspec.json.encode(at.payload))
                 reasons.append(meant.reason)
         return Replace(message, ", ".join(reasons)) if reasons else PASS
 
