@@ -14,7 +14,7 @@ class Patient(Plugin):
         return self.ask() if call.action == "Ask" else PASS
 
     def ask(self) -> Decision:
-        yield Ask(Side.CSMS, Call.of("Any", {}), 1e8)
+        yield Ask(Side.CSMS, Call.of("Any", {}), 600)
         return PASS
 
 
