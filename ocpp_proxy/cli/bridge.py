@@ -1,4 +1,4 @@
-"""``ocpp-proxy bridge``: what it does with an action, its tables checked, its transactions, what another CSMS would see."""
+"""``ocpp-proxy bridge``: what it does with an action, its tables checked, what another CSMS would see, its transactions."""
 
 from typing import Annotated
 
@@ -6,6 +6,9 @@ import typer
 
 from ocpp_proxy.cli.options import CONFIG, JSON, arg, opt
 
+STATE = Annotated[str | None, opt(
+    "--state", "FILE", "The file with the States of plugins; default: that of the running proxy, else of the settings.",
+)]
 DIRECTION = Annotated[str, opt("--bridge", "STATION:CSMS", "1.6:2.0.1 (default) or 2.0.1:1.6.")]
 
 
@@ -18,6 +21,7 @@ def register(app: typer.Typer) -> None:
     group.command()(explain)
     group.command()(check)
     group.command()(shadow)
+    group.command()(tx)
     group.command("token-alias")(token_alias)
     app.add_typer(group, name="bridge")
 
@@ -66,3 +70,29 @@ def shadow(
     from ocpp_proxy.cli import shadowing
 
     raise typer.Exit(asyncio.run(shadowing.run(source, shadowing.Wish(bridge, identity, config, follow, json))))
+
+
+def tx(
+    verb: Annotated[str, arg("list|adopt|close|retry", "What to do.")],
+    identity: Annotated[str, arg("[IDENTITY]", "The charger.")] = "",
+    number: Annotated[str, arg("[TID]", "The transaction's number in OCPP 1.6, or its id in 2.0.1.")] = "",
+    bridge: Annotated[str, opt("--bridge", "STATION:CSMS", "1.6:2.0.1 or 2.0.1:1.6; default: as configured.")] = "",
+    connector: Annotated[int, opt("--connector", "N", "adopt: where it runs, the number of OCPP 1.6.")] = 0,
+    uid: Annotated[str, opt("--uid", "TEXT", "adopt: its id in OCPP 2.0.1, by which it is known; default: a new one.")] = "",
+    token: Annotated[str, opt("--token", "TEXT", "adopt: the idTag that began it.")] = "",
+    retry: Annotated[bool, opt("--retry", None, "close: what was put aside is sent again, also if it has ended.")] = False,
+    state: STATE = None,
+    config: CONFIG = None,
+    json: JSON = False,
+) -> None:
+    """The transactions that the bridge remembers. adopt: one that began before the bridge was there; close: one that the
+    charger will never end; retry: what the CSMS did not take of it and was put aside is sent again.
+
+    The CSMS hears of it at the next connection of that charger, which may not be open meanwhile.
+    """
+    import asyncio
+
+    from ocpp_proxy.cli import bridge_tx
+
+    wish = bridge_tx.Wish(verb, identity, number, bridge, connector, uid, token, retry, state, config, json)
+    asyncio.run(bridge_tx.run(wish))

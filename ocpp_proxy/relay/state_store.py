@@ -30,6 +30,7 @@ MOST_WAITING = 4096                         # jobs that wait for the thread
 DIALLING = -1                               # the epoch of a link that is not open yet: it stores, but takes nobody's lease
 TAKEN_OVER = "a newer connection of this charger has taken over"
 HUNG = f"the file does not answer within {HUNG_SECONDS:g} s"
+Lease = tuple[str, int]                     # who has it, epoch
 OVERFLOW = f"more than {MOST_WAITING} wait for the file"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS state (
@@ -183,32 +184,53 @@ class StateStore:
         if job.over:
             return Opened(HUNG)
         if job.rows is None:
-            epoch: int = database.execute(_LEASE, (job.identity, self._worker)).fetchone()[0] if job.lease else DIALLING
-            found = {}
-            for name in job.names:
-                row = database.execute(
-                    "SELECT version, body FROM state WHERE plugin = ? AND identity = ?", (_text(name), job.identity),
-                ).fetchone()
-                if row is not None:
-                    found[name] = Stored(*row)
-            return Opened("", epoch, found)
-        held = database.execute("SELECT worker, epoch FROM lease WHERE identity = ?", (job.identity,)).fetchone()
-        if job.epoch != DIALLING and held != (self._worker, job.epoch):
+            epoch = take_lease(database, job.identity, self._worker) if job.lease else DIALLING
+            known = {name: state_of(database, name, job.identity) for name in job.names}
+            return Opened("", epoch, {name: Stored(*row) for name, row in known.items() if row is not None})
+        if job.epoch != DIALLING and lease_of(database, job.identity) != (self._worker, job.epoch):
             return Opened(TAKEN_OVER)
         for row in job.rows:
-            if row.aside:
-                database.execute(_ASIDE, (_text(row.plugin), job.identity))
-            database.execute(_STORE, (_text(row.plugin), job.identity, row.version, job.epoch, row.body, time.time_ns()))
+            store(database, job.identity, job.epoch, row)
         return Opened()
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the file, or make it (0600). Raises ``ConfigError`` when it is not ours, ``OSError`` or ``sqlite3.Error``."""
+def lease_of(database: sqlite3.Connection, identity: str) -> Lease | None:
+    """Who has the lease of a charger, and its epoch; None: nobody had it yet."""
+    found = database.execute("SELECT worker, epoch FROM lease WHERE identity = ?", (_text(identity),)).fetchone()
+    return None if found is None else (found[0], found[1])
+
+
+def take_lease(database: sqlite3.Connection, identity: str, worker: str) -> int:
+    """Take the lease from whoever has it; the new epoch."""
+    epoch: int = database.execute(_LEASE, (_text(identity), worker)).fetchone()[0]
+    return epoch
+
+
+def state_of(database: sqlite3.Connection, plugin: str, identity: str) -> tuple[int, bytes] | None:
+    """Version and body of a State; None: there is none."""
+    query = "SELECT version, body FROM state WHERE plugin = ? AND identity = ?"
+    found = database.execute(query, (_text(plugin), _text(identity))).fetchone()
+    return None if found is None else (found[0], found[1])
+
+
+def store(database: sqlite3.Connection, identity: str, epoch: int, row: Row) -> None:
+    """Store a State."""
+    if row.aside:
+        database.execute(_ASIDE, (_text(row.plugin), _text(identity)))
+    database.execute(_STORE, (_text(row.plugin), _text(identity), row.version, epoch, row.body, time.time_ns()))
+
+
+def connect(path: Path, by_hand: bool = False) -> sqlite3.Connection:
+    """Open the file, or make it (0600). Raises ``ConfigError`` when it is not ours, ``OSError`` or ``sqlite3.Error``.
+
+    ``by_hand``: root may have the one of another user, as whom the proxy runs.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     facts = os.fstat(fd)
     os.close(fd)
-    if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
+    ours = facts.st_uid == os.geteuid() or (by_hand and os.geteuid() == 0)
+    if not stat.S_ISREG(facts.st_mode) or not ours:
         raise ConfigError(f"state {path}: belongs to another user or is no file; give another one with `state`")
     if facts.st_mode & 0o077:
         raise ConfigError(f"state {path}: is open to other users; run: chmod 600 {path}")
