@@ -14,7 +14,7 @@ from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.device_down import ITEMS, Entry, ask_spots, mapped, remember, stock
 from ocpp_proxy_plugins.bridge.pace import Pace
 from ocpp_proxy_plugins.bridge.plain import refused
-from ocpp_proxy_plugins.bridge.spots import Id, Spot, is_item, of, written
+from ocpp_proxy_plugins.bridge.spots import Id, Spot, each, is_item, of, written
 from ocpp_proxy_plugins.bridge.tables import Key, Place
 from ocpp_proxy_plugins.bridge.variables_down import OWNED, is_rotation, key_of
 from ocpp_proxy_plugins.bridge.work import Got, Refusal, Work
@@ -160,7 +160,7 @@ def _data(wishes: list[Wish]) -> dict[str, Any]:
 def _statuses(desk: Desk, answer: dict[str, Any], wishes: list[Wish]) -> dict[Id, str]:
     """By variable, in the words of 1.6; what is not answered is Rejected."""
     found = {wish.spot.id: "Rejected" for wish in wishes}
-    for at, result in enumerate(answer.get("setVariableResult") or ()):
+    for at, result in enumerate(each(answer.get("setVariableResult"))):
         if is_item(result) and (one := of(result).id) in found:
             found[one] = desk.enum("Set201>16", result.get("attributeStatus")) or "Rejected"
             if "attributeStatusInfo" in result:

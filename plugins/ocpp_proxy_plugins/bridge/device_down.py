@@ -17,7 +17,7 @@ from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.kept import NOTHING
 from ocpp_proxy_plugins.bridge.lists import ENABLED, MOST_AT_ONCE
 from ocpp_proxy_plugins.bridge.pace import Pace
-from ocpp_proxy_plugins.bridge.spots import Id, Spot, identity, is_item, of
+from ocpp_proxy_plugins.bridge.spots import Id, Spot, each, identity, is_item, of
 from ocpp_proxy_plugins.bridge.starting_down import PROVISIONED
 from ocpp_proxy_plugins.bridge.tables import Place, keys, place
 from ocpp_proxy_plugins.bridge.work import Background, Got, Work
@@ -26,6 +26,7 @@ MOST_ROWS = 1500                            # variables of a station that are ke
 MOST_BYTES = 160_000                        # of all of them
 USUAL_AT_ONCE = 20                          # items in one message to a station that does not say how many it takes
 SILENT_NS = 60_000_000_000                  # how long the next page of a report is waited for
+MOST_LIMIT = 1 << 40                        # a maxLimit that is believed
 ITEMS = {action: place(f"DeviceDataCtrlr.ItemsPerMessage[{action}]") for action in ("GetVariables", "SetVariables")}
 BESIDES = (
     "LocalAuthListCtrlr.Available", "ReservationCtrlr.Available", "SmartChargingCtrlr.Available",
@@ -177,7 +178,7 @@ def ask_spots(desk: Desk, spots: Sequence[Spot], pace: Pace) -> Generator[Ask, A
         if got.payload is None:
             said.failed = got
         else:
-            said.found.update(_read(stock(desk), got.payload, spots[at : at + at_once]))
+            said.found.update(_read(desk, got.payload, spots[at : at + at_once]))
     known = mapped()
     mine = {one: entry for one, entry in said.found.items() if one in known or one[3] == "phaserotation"}
     if mine:
@@ -186,14 +187,16 @@ def ask_spots(desk: Desk, spots: Sequence[Spot], pace: Pace) -> Generator[Ask, A
     return said
 
 
-def _read(known: Stock, answer: Mapping[str, Any], spots: Sequence[Spot]) -> dict[Id, Entry | None]:
+def _read(desk: Desk, answer: Mapping[str, Any], spots: Sequence[Spot]) -> dict[Id, Entry | None]:
     by_id = {spot.id: spot for spot in spots}
     found: dict[Id, Entry | None] = dict.fromkeys(by_id)
-    for result in answer.get("getVariableResult") or ():
+    for at, result in enumerate(each(answer.get("getVariableResult"))):
         if not is_item(result) or (spot := by_id.get(of(result).id)) is None:
             continue
+        if "attributeStatusInfo" in result:
+            desk.lost(f"$.getVariableResult[{at}].attributeStatusInfo", "no such field in OCPP 1.6")
         status, value = result.get("attributeStatus"), result.get("attributeValue")
-        before = known.by_id.get(spot.id, Entry(spot))
+        before = stock(desk).by_id.get(spot.id, Entry(spot))
         if status == "Accepted":
             found[spot.id] = structs.replace(before, value=value if isinstance(value, str) else "")
         elif status == "Rejected":
@@ -210,8 +213,7 @@ def notify_report(desk: Desk, payload: dict[str, Any]) -> Work:
         desk.lost("$", "nobody asked for this report")
         return {}
     pages.heard_ns = desk.now_ns
-    rows = payload.get("reportData")
-    for row in rows if isinstance(rows, list) else ():
+    for row in each(payload.get("reportData")):
         if is_item(row) and not row["component"].get("instance") and len(pages.entries) < 4 * MOST_ROWS:
             entry = _entry(row)
             pages.entries[entry.spot.id] = entry
@@ -222,15 +224,14 @@ def notify_report(desk: Desk, payload: dict[str, Any]) -> Work:
 
 
 def _entry(row: dict[str, Any]) -> Entry:
-    attributes = row.get("variableAttribute")
     actual: dict[str, Any] = next((
-        one for one in (attributes if isinstance(attributes, list) else ())
-        if isinstance(one, dict) and one.get("type", "Actual") == "Actual"), {})
+        one for one in each(row.get("variableAttribute")) if isinstance(one, dict) and one.get("type", "Actual") == "Actual"
+    ), {})
     value, mutability = actual.get("value"), actual.get("mutability", "ReadWrite")
     limits = row.get("variableCharacteristics")
     most = limits.get("maxLimit") if isinstance(limits, dict) else None
     text = value if isinstance(value, str) and mutability != "WriteOnly" else None
-    return Entry(of(row), text, str(mutability), most if isinstance(most, int | float) else None)
+    return Entry(of(row), text, str(mutability), most if isinstance(most, int | float) and 0 <= most < MOST_LIMIT else None)
 
 
 def _finished(desk: Desk, pages: Pages, whole: bool) -> None:

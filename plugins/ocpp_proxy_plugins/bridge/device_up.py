@@ -19,6 +19,7 @@ from ocpp_proxy_plugins.bridge.kept import NOTHING
 from ocpp_proxy_plugins.bridge.lists import ENABLED, MOST_AT_ONCE
 from ocpp_proxy_plugins.bridge.pace import Pace
 from ocpp_proxy_plugins.bridge.remote_up import SHOWS_COST
+from ocpp_proxy_plugins.bridge.spots import each
 from ocpp_proxy_plugins.bridge.tables import Key, keys
 from ocpp_proxy_plugins.bridge.work import Background, Got
 
@@ -179,7 +180,7 @@ def ask_keys(desk: Desk, names: Sequence[str], pace: Pace) -> Generator[Ask, Ans
 def listed(answer: dict[str, Any]) -> dict[str, Setting]:
     """The keys of an answer to GetConfiguration, by their names as they stand there."""
     found = {}
-    for one in answer.get("configurationKey") or ():
+    for one in each(answer.get("configurationKey")):
         if isinstance(one, dict) and isinstance(one.get("key"), str) and 0 < len(one["key"]) <= MOST_KEY:
             value = one.get("value")
             if isinstance(value, bool):
@@ -192,6 +193,9 @@ def listed(answer: dict[str, Any]) -> dict[str, Setting]:
 
 def discover(desk: Desk) -> Background:
     """All keys; where the station answers a part of them, the others of the standard in pieces."""
+    boot = desk.kept.boot
+    if boot is not None:
+        desk.link.notes[_MARK] = boot.at_ns
     pace = Pace(desk)
     got = yield from pace.ask("GetConfiguration", {})
     found = listed(got.payload) if got.payload is not None else {}

@@ -13,6 +13,7 @@ from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.device_up import device, discover, fetched
 from ocpp_proxy_plugins.bridge.model_up import VALUES, Row, model
 from ocpp_proxy_plugins.bridge.plain import told_why
+from ocpp_proxy_plugins.bridge.spots import each
 from ocpp_proxy_plugins.bridge.tables import Place, Variable, variables
 from ocpp_proxy_plugins.bridge.work import Background, Refusal, Work
 
@@ -28,12 +29,13 @@ Wanted = Callable[[Row], bool]
 
 def get_base_report(desk: Desk, payload: dict[str, Any]) -> Work:
     """ConfigurationInventory: what can be set; SummaryInventory: how station, EVSEs and connectors are; else all."""
-    kinds: dict[Any, Wanted] = {
+    kinds: dict[str, Wanted] = {
         "ConfigurationInventory": lambda row: row.mutability != "ReadOnly",
         "SummaryInventory": lambda row: row.place.variable in ("AvailabilityState", "Problem"),
         "FullInventory": lambda row: True,
     }
-    wanted = kinds.get(payload.get("reportBase"))
+    base = payload.get("reportBase")
+    wanted = kinds.get(base) if isinstance(base, str) else None
     if wanted is None:
         return told_why(desk, {"status": "NotSupported"}, "no such report", "UnsupportedParam")
     return (yield from _report(desk, payload, wanted))
@@ -138,8 +140,8 @@ def _guessed(row: Row) -> str:
 # ---- GetReport ----
 
 def _chosen(desk: Desk, payload: dict[str, Any]) -> Wanted:
-    criteria = [one for one in payload.get("componentCriteria") or () if isinstance(one, str)]
-    named = [one for one in payload.get("componentVariable") or () if isinstance(one, dict)]
+    criteria = [one for one in each(payload.get("componentCriteria")) if isinstance(one, str)]
+    named = [one for one in each(payload.get("componentVariable")) if isinstance(one, dict)]
     flags = {row.id: row.value for row in model(desk).rows.values()}
 
     def fits(row: Row) -> bool:

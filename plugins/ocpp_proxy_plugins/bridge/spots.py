@@ -9,6 +9,7 @@ from msgspec import Struct
 from ocpp_proxy_plugins.bridge.tables import Place
 
 Id = tuple[str, int, int, str, str]
+MOST_NAME = 50                              # characters of the name of a component, a variable or an instance
 _MOST_NUMBER = 1 << 31
 _WRITTEN = re.compile(r"(?P<component>[^.@\[\]]+)(?:@(?P<evse>\d{1,5})(?:/(?P<conn>\d{1,5}))?)?"
                       r"\.(?P<variable>[^\[\]]+)(?:\[(?P<instance>[^\[\]]+)\])?").fullmatch
@@ -51,7 +52,7 @@ def of(item: Mapping[str, Any]) -> Spot:
 def written(name: str) -> Spot | None:
     """``Component.Variable[Instance]``, ``EVSE@1.Variable`` or ``Connector@1/2.Variable``; None: it is none of these."""
     found = _WRITTEN(name)
-    if found is None:
+    if found is None or any(len(part or "") > MOST_NAME for part in found.groups()):
         return None
     at = Place(found["component"], found["variable"], found["instance"])
     return Spot(at, int(found["evse"] or 0), int(found["conn"] or 0))
@@ -70,7 +71,12 @@ def is_item(item: Any) -> TypeGuard[dict[str, Any]]:
     evse = component.get("evse", {})
     texts = component.get("name"), variable.get("name"), component.get("instance", ""), variable.get("instance", "")
     numbers = isinstance(evse, dict) and all(_is_number(evse.get(name, 0)) for name in ("id", "connectorId"))
-    return numbers and all(isinstance(one, str) for one in texts)
+    return numbers and all(isinstance(one, str) and len(one) <= MOST_NAME for one in texts)
+
+
+def each(value: object) -> list[Any]:
+    """The items of a list; of anything else none."""
+    return value if isinstance(value, list) else []
 
 
 def _is_number(value: object) -> bool:

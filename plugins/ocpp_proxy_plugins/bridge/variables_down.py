@@ -40,6 +40,8 @@ def get_configuration(desk: Desk, payload: dict[str, Any]) -> Work:
     names = payload.get("key") or []
     if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
         return Refusal("TypeConstraintViolation", "key is a list of texts")
+    if any(len(one) > MOST_KEY for one in names):
+        return Refusal("PropertyConstraintViolation", f"a key has at most {MOST_KEY} characters")
     if not names:
         return (yield from _every(desk))
     spots = {spot.id: spot for name in names for spot in _spots(desk, name)}

@@ -38,6 +38,7 @@ def get_variables(desk: Desk, payload: dict[str, Any]) -> Work:
     wanted = payload.get("getVariableData")
     if not shaped(wanted):
         return Refusal("FormatViolation", "getVariableData is a list of components and variables")
+    _leftovers(desk, payload, "getVariableData")
     here = model(desk)
     found = [_readable(here, item) for item in wanted]
     names = dict.fromkeys(one.key for one in found if isinstance(one, Row) and one.key)
@@ -50,6 +51,16 @@ def get_variables(desk: Desk, payload: dict[str, Any]) -> Work:
             result["attributeValue"] = outcome.value
         results.append(result)
     return {"getVariableResult": results}
+
+
+def _leftovers(desk: Desk, payload: dict[str, Any], name: str) -> None:
+    """Tell what is carried nowhere: what vendors add."""
+    for field in payload.keys() - {name}:
+        desk.lost(f"$.{field[:60]}", "no such field in OCPP 1.6")
+    for at, item in enumerate(payload[name]):
+        for path, holder in (("", item), (".component", item["component"]), (".variable", item["variable"])):
+            if "customData" in holder:
+                desk.lost(f"$.{name}[{at}]{path}.customData", "no such field in OCPP 1.6")
 
 
 def _readable(here: Model, item: Mapping[str, Any]) -> Row | Outcome:
@@ -125,6 +136,7 @@ def set_variables(desk: Desk, payload: dict[str, Any]) -> Work:
     wanted = payload.get("setVariableData")
     if not shaped(wanted):
         return Refusal("FormatViolation", "setVariableData is a list of components, variables and values")
+    _leftovers(desk, payload, "setVariableData")
     here = model(desk)
     pace = Pace(desk)
     results = []

@@ -233,3 +233,13 @@ def test_a_report_of_components_by_how_they_are() -> None:
     assert {one.partition(".")[0] for one in broken} == {"EVSE/2", "Connector/2/1"}
     both = chosen(link, componentCriteria=["Problem"], componentVariable=[{"component": {"name": "Connector"}}])
     assert {one.partition(".")[0] for one in both} == {"Connector/2/1"}
+
+
+def test_a_report_that_is_being_prepared_is_under_way() -> None:
+    link = Bridged()
+    first = link.call(CSMS, "GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"})
+    second = link.call(CSMS, "GetBaseReport", {"requestId": 2, "reportBase": "FullInventory"})
+    assert link.answered(second).payload["status"] == "Rejected"
+    link.answer(STATION, {"configurationKey": every_key()}, "GetConfiguration")
+    assert link.answered(first).payload["status"] == "Accepted" and {one["requestId"] for one in pages(link)} == {1}
+    link.settled()

@@ -433,3 +433,23 @@ def test_a_station_that_does_not_answer_a_change() -> None:
     assert link.answered(message).code == "GenericError"
     link.open[STATION].clear()
     link.settled()
+
+
+def test_keys_that_are_too_long_are_refused() -> None:
+    link = Bridged(DOWN)
+    assert link.answered(link.call(CSMS, "GetConfiguration", {"key": ["A" * 51]})).code == "PropertyConstraintViolation"
+    assert status(link, changed(link, "A" * 51, "1")) == "NotSupported" and link.calls(STATION) == []
+
+
+def test_why_a_station_refuses_stands_in_the_ledger() -> None:
+    link = station201(every_row())
+    info = {"attributeStatusInfo": {"reasonCode": "Busy"}}
+    at = variable("OCPPCommCtrlr", "ResetRetries")
+    message = changed(link, "ResetRetries", "3")
+    link.answer(STATION, {"setVariableResult": [{**at, **info, "attributeStatus": "Rejected"}]}, "SetVariables")
+    assert status(link, message) == "Rejected"
+    link.call(CSMS, "GetConfiguration", {"key": ["ResetRetries"]})
+    link.answer(STATION, {"getVariableResult": [{**at, **info, "attributeStatus": "UnknownVariable"}]}, "GetVariables")
+    assert link.losses("dropped")[-2:] == [
+        "$.setVariableResult[0].attributeStatusInfo", "$.getVariableResult[0].attributeStatusInfo"]
+    assert configured(link)[0].get("ResetRetries") is None

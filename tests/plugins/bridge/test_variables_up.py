@@ -371,3 +371,14 @@ def test_s32_what_1_6_lacks_is_answered_here(action: str, payload: dict[str, Any
     link = Bridged()
     status = link.answered(link.call(CSMS, action, payload)).payload["status"]
     assert status in ("EmptyResultSet", "NotSupported", "Rejected") and link.calls(STATION) == []
+
+
+def test_what_vendors_add_is_told_as_lost() -> None:
+    link = station16()
+    custom = {"vendorId": "v"}
+    item = written("TxCtrlr.TxStartPoint", customData=custom)
+    item["component"]["customData"] = custom
+    message = link.call(CSMS, "GetVariables", {"getVariableData": [item], "customData": custom})
+    assert results(link, message)[0]["component"] == {"name": "TxCtrlr"}
+    assert set(link.losses("dropped")) >= {
+        "$.customData", "$.getVariableData[0].customData", "$.getVariableData[0].component.customData"}
