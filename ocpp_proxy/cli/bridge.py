@@ -22,6 +22,8 @@ def register(app: typer.Typer) -> None:
     group.command()(check)
     group.command()(shadow)
     group.command()(tx)
+    group.command()(backup)
+    group.command()(restore)
     group.command("token-alias")(token_alias)
     app.add_typer(group, name="bridge")
 
@@ -96,3 +98,21 @@ def tx(
 
     wish = bridge_tx.Wish(verb, identity, number, bridge, connector, uid, token, retry, state, config, json)
     asyncio.run(bridge_tx.run(wish))
+
+
+def backup(file: Annotated[str, arg("FILE", "The new file.")], state: STATE = None, config: CONFIG = None) -> None:
+    """Copy the States of all plugins (transactions, what is owed to the CSMS, numbers, names) into a file, also while the
+    proxy runs.
+    """
+    from ocpp_proxy.cli import bridge_backup
+
+    bridge_backup.backup(file, state, config)
+
+
+def restore(file: Annotated[str, arg("FILE", "The backup.")], state: STATE = None, config: CONFIG = None) -> None:
+    """Put a backup in the place of the file with the States, which stays beside it. The proxy may not run. Numbers go on
+    behind the newest that are known: none is given twice.
+    """
+    from ocpp_proxy.cli import bridge_backup
+
+    bridge_backup.restore(file, state, config)
