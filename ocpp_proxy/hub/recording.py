@@ -10,7 +10,7 @@ import signal
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any
 
 from ocpp_proxy import __version__
@@ -52,6 +52,7 @@ PENDING_ROWS = 60_000                       # rows that wait for the store; more
 POLL_SECONDS = 0.25
 PAUSE_SECONDS = 0.02                        # between two reads when there is little: wake-ups are gathered
 HUNG_SECONDS = 10.0                         # a commit that takes longer turns /healthz red
+OLD_SECONDS = 10.0                          # numbers of a relay that are older do not count as well
 STOP_SECONDS = 30.0                         # how long the end waits for the store
 CLEAR_BYTES = 32 << 20                      # of finished segments: a checkpoint writes the last rows of the file again, so
 CLEAR_SECONDS = 30.0                        # under load segments are cleared several at once, at the latest after this
@@ -325,7 +326,12 @@ class Recorder:
             if numbers.get("in_gap"):
                 problems.append(f"spool: worker {worker} has no room and counts what it cannot keep")
             if numbers.get("state_error"):
-                problems.append(f"state: worker {worker}: {numbers['state_error']}")
+                count = numbers.get("state_failing")
+                whose = f" (of {count} charger{'s' * (count != 1)} nothing is stored)" if count else ""
+                problems.append(f"state: worker {worker}: {numbers['state_error']}{whose}")
+            old = (time_ns() - numbers.get("time_ns", time_ns())) / 1e9
+            if old > OLD_SECONDS:
+                problems.append(f"relay: worker {worker} wrote its numbers {old:.0f} s ago: it is gone, or the disk is full")
         if now - self._read_at > 5.0:
             problems.append(f"relay: nothing heard of it for {now - self._read_at:.0f} s")
         gauges = {name.removeprefix("ocpp_"): value for name, (_, value) in self._gauges().items()}

@@ -49,6 +49,7 @@ class Stats(Struct):
     turn_p999_ns: int
     spool_limit: int                        # bytes; the recorder makes room when half of it is used
     state_error: str = ""                   # why plugins' States cannot be stored; empty: they can
+    state_failing: int = 0                  # chargers whose States could not be, since then
 
 
 class Relay:
@@ -139,6 +140,7 @@ class Relay:
         self.writer.tick()
         self._beats += 1
         if self._beats % STATS_BEATS == 1:
+            self.env.states.look()
             self._write_stats()
         if self._beats % DAY_BEATS == 0:
             self._own_certificates()
@@ -150,6 +152,7 @@ class Relay:
             os.getpid(), writer.incarnation, time.time_ns(), len(env.links), len(env.half_open), env.accepted, env.refused,
             env.failed_writes, writer.seq, writer.written_bytes, writer.gaps, writer.lost_records, writer.lost_bytes,
             writer.in_gap, sum(turn.buckets), turn.longest_ns, turn.quantile_ns(0.999), writer.limit, env.states.error,
+            len(env.states.failing),
         )
 
     def _write_stats(self) -> None:

@@ -27,6 +27,7 @@ HUNG_SECONDS = 5.0                          # a commit that takes longer has fai
 LOCKED_SECONDS = 3.0                        # how long another process may hold the file
 MOST_JOBS = 256                             # in one transaction
 MOST_WAITING = 4096                         # jobs that wait for the thread
+MOST_FAILING = 10_000                       # chargers whose failures are counted
 DIALLING = -1                               # the epoch of a link that is not open yet: it stores, but takes nobody's lease
 TAKEN_OVER = "a newer connection of this charger has taken over"
 HUNG = f"the file does not answer within {HUNG_SECONDS:g} s"
@@ -77,12 +78,13 @@ class Job(Struct, eq=False):
 class StateStore:
     """Made and called in the loop's thread, where ``done`` is called, too. ``worker`` names this process in the leases.
 
-    ``error``: why the last transaction failed; empty when the file is well.
+    ``error``: why the last transaction failed; empty when the file is well. ``failing``: whose jobs failed since it was.
     """
 
     def __init__(self, path: Path, worker: str, loop: asyncio.AbstractEventLoop) -> None:
         self.path = path
         self.error = ""
+        self.failing: set[str] = set()
         self.refused = 0                    # jobs for which there was no room
         self._worker = worker
         self._loop = loop
@@ -109,6 +111,11 @@ class StateStore:
         """Answer a ``keep`` that cannot be asked for."""
         self._loop.call_soon(done, error)
 
+    def look(self) -> None:
+        """Now and then: whether a file that failed can be written again, so that its failure is not told for ever."""
+        if self.error and not self._waiting:
+            self._ask(Job("", (), (), DIALLING, lambda opened: None))
+
     def close(self, seconds: float = HUNG_SECONDS) -> None:
         """Finish what waits and let the file go; what takes longer is left behind."""
         if self._thread is not None:
@@ -119,7 +126,8 @@ class StateStore:
     def _ask(self, job: Job) -> None:
         if self._hung or self._waiting >= MOST_WAITING:
             self.refused += not self._hung
-            self._loop.call_soon(job.done, Opened(HUNG if self._hung else OVERFLOW))
+            self._failed([job], HUNG if self._hung else OVERFLOW)
+            self._loop.call_soon(job.done, Opened(self.error))
             return
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="state", daemon=True)
@@ -130,12 +138,23 @@ class StateStore:
 
     def _late(self, job: Job) -> None:
         """The disk hangs. Whatever comes until it answers fails at once."""
-        self._hung, self.error = True, HUNG
+        self._hung = True
+        self._failed([job], HUNG)
         job.over = True
         job.done(Opened(HUNG))
 
+    def _failed(self, jobs: Sequence[Job], error: str) -> None:
+        self.error = error
+        if len(self.failing) < MOST_FAILING:
+            self.failing.update(job.identity for job in jobs if job.identity)
+
     def _answered(self, jobs: list[Job], answers: list[Opened], error: str) -> None:
-        self._hung, self.error = False, error
+        if error:
+            self._failed(jobs, error)
+        elif self._hung or any(job.rows is not None for job in jobs):       # a lease is little, and may find room where
+            self.error = ""                                                 # no State does
+            self.failing.clear()
+        self._hung = False
         self._waiting -= len(jobs)
         for job, answer in zip(jobs, answers, strict=True):
             if job.timer is not None:
@@ -189,6 +208,8 @@ class StateStore:
             return Opened("", epoch, {name: Stored(*row) for name, row in known.items() if row is not None})
         if job.epoch != DIALLING and lease_of(database, job.identity) != (self._worker, job.epoch):
             return Opened(TAKEN_OVER)
+        if not job.rows:                    # ``look``
+            database.execute(f"PRAGMA user_version = {SCHEMA}")
         for row in job.rows:
             store(database, job.identity, job.epoch, row)
         return Opened()

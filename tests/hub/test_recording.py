@@ -288,6 +288,10 @@ def test_health_is_red_while_the_relay_has_no_room_or_keeps_no_states(tmp_path: 
         assert (await source.health())["problems"] == ["spool: worker 0 has no room and counts what it cannot keep"]
         (tmp_path / "relay-0.json").write_text('{"in_gap": false, "state_error": "disk full"}')
         assert (await source.health())["problems"] == ["state: worker 0: disk full"]
+        (tmp_path / "relay-0.json").write_text('{"in_gap": false, "state_error": "disk full", "state_failing": 2}')
+        assert (await source.health())["problems"] == ["state: worker 0: disk full (of 2 chargers nothing is stored)"]
+        (tmp_path / "relay-0.json").write_text('{"in_gap": false, "state_error": "", "time_ns": 1000000000}')
+        assert "it is gone, or the disk is full" in (await source.health())["problems"][0]      # it could not write a newer one
         (tmp_path / "relay-0.json").write_text('{"in_gap": false, "state_error": ""}')
         assert (await source.health())["problems"] == []
 
