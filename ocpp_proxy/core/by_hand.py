@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from ocpp_proxy.escape import safe_text
-from ocpp_proxy.model import Link
+from ocpp_proxy.model import Link, Side
 from ocpp_proxy.source import Held
 from ocpp_proxy.spec import forms
 from ocpp_proxy.spec.versions import version_of
@@ -15,7 +15,7 @@ from ocpp_proxy.wire import ocppj
 
 
 class Subject(Struct, frozen=True):
-    """``version``: of the charger's link (``1.6``), empty where it is not known; ``payload``: indented JSON."""
+    """``version``: of its sender (``1.6``), empty where it is not known; ``payload``: indented JSON."""
 
     held: Held
     version: str
@@ -26,7 +26,8 @@ class Subject(Struct, frozen=True):
         """Of a held message and the links that are known."""
         link = links.get(held.link_id)
         payload = ocppj.decode(held.text.encode("utf-8", "backslashreplace")).payload
-        return cls(held, version_of(link.protocol) if link else "", pretty_text(payload))
+        spoken = (link.csms_protocol if held.side is Side.CSMS else "") or link.protocol if link else ""
+        return cls(held, version_of(spoken), pretty_text(payload))
 
     @property
     def answer(self) -> dict[str, object]:

@@ -63,7 +63,7 @@ class Breakpoint(Struct, eq=False):
 
 
 class HeldHere(Struct, frozen=True):
-    """A message that is kept on this link. ``text``: as it would go on; ``version``: of its sender."""
+    """A message that is kept on this link. ``text``: as it would go on; ``version``: in which OCPP version."""
 
     number: int
     side: Side
@@ -75,6 +75,7 @@ class HeldHere(Struct, frozen=True):
     until_ns: int
     by: str
     reason: str
+    version: str = ""
 
 
 class Outcome(Struct, frozen=True):
@@ -378,4 +379,5 @@ def _shown(held: lanes.Held) -> HeldHere:
     return HeldHere(
         held.number, journey.sender, _MTYPES.get(type(message), 0), call.action if call is not None else "",
         journey.message_id, text, held.since_ns, held.due_ns, held.seat.name, held.reason,
+        held.seat.context.versions[journey.sender],
     )

@@ -166,9 +166,10 @@ class Acts:
         if not 0 < seconds <= 600:
             raise ConfigError("seconds: more than 0 and at most 600")
         worker, link = await self._find(identity)
+        version = (link.csms_version or link.version) if to is Side.CSMS else link.version
         if not force:
-            _check_call(link.version, to, action, payload)
-        send = actions.is_send(link.version, action)
+            _check_call(version, to, action, payload)
+        send = actions.is_send(version, action)
         asked = command.Inject(link.number, to, action, msgspec.json.encode(payload), seconds, who, send)
         try:
             came = await worker.ask(asked, Came, seconds + ANSWER_SECONDS)

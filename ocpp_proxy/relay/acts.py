@@ -62,7 +62,7 @@ class Acts:
 
     def find(self, identity: str) -> list[OpenLink]:
         """The links of a charger."""
-        return [OpenLink(link.number, identity, self._version(link), link.since_ns) for link in self._links()
+        return [OpenLink(link.number, identity, self._version(link), link.since_ns, _beyond(link)) for link in self._links()
                 if link.identity == identity]
 
     def _version(self, link: Link) -> str:
@@ -158,8 +158,8 @@ class Acts:
             if link.plugged is None or not link.plugged.onion.holds:
                 continue
             out += [Holding(
-                link.number, one.number, link.identity, self._version(link), one.side, one.mtype, one.action, one.message_id,
-                one.text, one.since_ns, one.until_ns, one.by, one.reason,
+                link.number, one.number, link.identity, one.version or self._version(link), one.side, one.mtype, one.action,
+                one.message_id, one.text, one.since_ns, one.until_ns, one.by, one.reason,
             ) for one in link.plugged.onion.held()]
         return HeldList(_tellable(out), self.points)
 
@@ -340,6 +340,12 @@ class Acts:
         except OSError:
             return ()
         return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+
+def _beyond(link: Link) -> str:
+    """The OCPP version of the CSMS where a plugin bridges it and another; else empty."""
+    onion = link.plugged.onion if link.plugged is not None else None
+    return onion.versions[Side.CSMS] if onion is not None and onion.translating else ""
 
 
 def _tellable(held: list[Holding]) -> tuple[Holding, ...]:

@@ -45,15 +45,16 @@ class Blank(Struct, frozen=True):
         return written(self.path).removeprefix("$").removeprefix(".")
 
 
-def common(version: str) -> list[tuple[str, Side]]:
+def common(version: str, csms: str = "") -> list[tuple[str, Side]]:
     """The commands to offer for a version and whom each is sent to: the common ones, the others to the charger, those to the
-    CSMS."""
+    CSMS; ``csms``: the version of that side where it has another."""
     known = sorted(actions.known(version))
+    beyond = csms or version
     station = [name for name in known if actions.direction(version, name) in (Side.CSMS, "both")]
-    csms = [name for name in known if actions.direction(version, name) in (Side.STATION, "both")]
+    others = [name for name in sorted(actions.known(beyond)) if actions.direction(beyond, name) in (Side.STATION, "both")]
     first = [name for name in COMMON if name in station]
     rest = [name for name in station if name not in first]
-    return [*((name, Side.STATION) for name in (*first, *rest)), *((name, Side.CSMS) for name in csms)]
+    return [*((name, Side.STATION) for name in (*first, *rest)), *((name, Side.CSMS) for name in others)]
 
 
 def blanks(version: str, action: str, answer: bool = False) -> tuple[Blank, ...]:

@@ -41,12 +41,15 @@ class Find(Struct, frozen=True, tag="find"):
 
 
 class OpenLink(Struct, frozen=True):
-    """A link in a tunnel. ``version``: OCPP version of the CSMS's and the charger's side, empty: unknown."""
+    """A link in a tunnel. ``version``: OCPP version of the charger's side, empty: unknown; ``csms_version``: of the CSMS's
+    where a plugin bridges the two, else empty.
+    """
 
     number: int
     identity: str
     version: str
     opened_ns: int
+    csms_version: str = ""
 
 
 class ListHeld(Struct, frozen=True, tag="held"):
@@ -54,7 +57,7 @@ class ListHeld(Struct, frozen=True, tag="held"):
 
 
 class Holding(Struct, frozen=True):
-    """One message that is held. ``link`` and ``number`` name it in its worker. ``text``: as it would go on."""
+    """One message that is held. ``link`` and ``number`` name it in its worker. ``text``: as it would go on, in ``version``."""
 
     link: int
     number: int

@@ -8,7 +8,7 @@ from textual.app import App
 
 from ocpp_proxy.core.by_hand import pretty
 from ocpp_proxy.escape import safe_text
-from ocpp_proxy.model import CaptureError, ConfigError, Finding
+from ocpp_proxy.model import CaptureError, ConfigError, Finding, Side
 from ocpp_proxy.source import Acting, Injected, Source
 from ocpp_proxy.spec import forms
 from ocpp_proxy.spec.versions import version_of
@@ -49,11 +49,13 @@ class Hands:
             self.say(WHOM, True)
             return
         version, look = self.version(identity), self._ground.look
+        beyond = self.version(identity, Side.CSMS)
         title = f"send to {safe_text(identity, 60)}" + (f" (OCPP {version})" if version else ", whose version is not known")
-        chosen = await self._app.push_screen_wait(ChooseCommand(title, forms.common(version), look))
+        chosen = await self._app.push_screen_wait(ChooseCommand(title, forms.common(version, beyond), look))
         if chosen is None:
             return
-        order = await self._app.push_screen_wait(CommandForm(Order(identity, version, chosen[1], chosen[0]), look))
+        order = await self._app.push_screen_wait(CommandForm(
+            Order(identity, beyond if chosen[1] is Side.CSMS else version, chosen[1], chosen[0]), look))
         if order is None:
             return
         said = json.dumps(order.payload, ensure_ascii=False)
@@ -138,10 +140,13 @@ class Hands:
     async def _sure(self, lines: list[str], yes: str) -> bool:
         return await self._app.push_screen_wait(AskSure(lines, self._ground.look, yes)) == "y"
 
-    def version(self, identity: str) -> str:
-        """The OCPP version of a charger's newest link; empty where it is not known."""
+    def version(self, identity: str, side: Side = Side.STATION) -> str:
+        """The OCPP version that a side of a charger's newest link speaks; empty where it is not known."""
         found = [link for link in self._ground.links.values() if link.identity == identity and link.protocol]
-        return version_of(max(found, key=lambda link: link.opened_ns).protocol) if found else ""
+        if not found:
+            return ""
+        newest = max(found, key=lambda link: link.opened_ns)
+        return version_of((newest.csms_protocol if side is Side.CSMS else "") or newest.protocol)
 
     def say(self, text: str, bad: bool = False) -> None:
         """A note at the corner."""
