@@ -2,22 +2,30 @@
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
 
+from tests.core.bridged import BOOT, REMOTE, START, STOP, turned
+
 STATION, CSMS = 0, 1
+STAMP = re.compile(rb"2026-01-02T03:[0-9:.]+Z")
 REGISTER, POWER = "Energy.Active.Import.Register", "Power.Active.Import"
 
 
 class Step(Struct):
-    """One message: how long after the one before (seconds), from whom, what."""
+    """One message: how long after the one before (seconds), from whom, what; and what a bridge makes of it.
+
+    Without a text it is the bridge's own.
+    """
 
     wait: float
     side: int
     text: bytes
+    becomes: bytes = b""
 
 
 def iso(time_ns: int) -> str:
@@ -52,6 +60,23 @@ class Talk:
             yield Step(0.1, 1 - side, json.dumps([4, key, answer, "not now", {}]).encode())
         elif answer is not None:
             yield Step(self.pick.choice((0.05, 0.2, 3)), 1 - side, json.dumps([3, key, answer], separators=(",", ":")).encode())
+
+    def translated(
+        self, side: int, actions: tuple[str, str], texts: tuple[bytes, ...], answered: str, wait: float,
+    ) -> Iterator[Step]:
+        """A Call and its answer on both legs of a link with a bridge. ``answered``: ok, refused, silent."""
+        self.number += 1
+        key, own = f"{self.name}-{self.number}", f"own-{self.number}"
+        yield Step(wait, side, _call(key, actions[0], texts[0]), _call(own, actions[1], texts[1]))
+        if answered == "refused":
+            yield Step(0.1, 1 - side, *(f'[4,"{one}","InternalError","not now",{{}}]'.encode() for one in (own, key)))
+        elif answered == "ok":
+            yield Step(self.pick.choice((0.05, 3)), 1 - side, *(
+                f'[3,"{one}",'.encode() + text + b"]" for one, text in zip((own, key), texts[2:], strict=True)))
+
+
+def _call(key: str, action: str, payload: bytes) -> bytes:
+    return f'[2,"{key}","{action}",'.encode() + payload + b"]"
 
 
 def script(name: str, protocol: str, pick: random.Random, now: Callable[[], int]) -> Iterator[Step]:
@@ -89,6 +114,31 @@ def _classic(talk: Talk) -> Iterator[Step]:
     yield from talk.call(STATION, "StatusNotification", wrong, {}, 20)
     yield from talk.call(STATION, "Heartbeat", {}, {"currentTime": talk.time}, 600)
     yield from talk.call(CSMS, "GetConfiguration", {}, "InternalError")
+
+
+def translated(name: str, protocol: str, pick: random.Random, now: Callable[[], int]) -> Iterator[Step]:
+    """The messages of a link with a bridge, whose station speaks ``protocol`` and whose CSMS the other version."""
+    talk, tx = Talk(name, pick, now), pick.randrange(1, 10**6)
+    boot, remote = ("BootNotification",) * 2, ("RequestStartTransaction", "RemoteStartTransaction")
+
+    def call(
+        side: int, actions: tuple[str, str], texts: tuple[bytes, ...], answered: str = "ok", wait: float = 0.5,
+    ) -> Iterator[Step]:
+        if protocol == "ocpp2.0.1":
+            actions, texts = actions[::-1], turned(texts)
+        texts = tuple(STAMP.sub(talk.time.encode(), text.replace(b":17", b":%d" % tx).replace(b"uid-1", b"uid-%d" % tx))
+                      for text in texts)
+        return talk.translated(side, actions, texts, answered, wait)
+
+    yield from call(STATION, boot, BOOT)
+    yield from call(CSMS, remote, REMOTE, pick.choice(("ok", "refused")))
+    yield from call(STATION, ("StartTransaction", "TransactionEvent"), START)
+    yield Step(1, CSMS, b"", b'[2,"own-%d","ClearCache",{}]' % talk.number)
+    yield from talk.call(STATION, "Heartbeat", {}, {"currentTime": talk.time}, 300)     # passes as it is
+    yield from call(STATION, boot, (BOOT[0], BOOT[0], *BOOT[2:]), "ok", 60)           # on one leg the wrong one
+    if pick.random() < 0.7:
+        yield from call(STATION, ("StopTransaction", "TransactionEvent"), STOP, "ok", 400)
+    yield from call(CSMS, remote, REMOTE, "silent")
 
 
 def _modern(talk: Talk) -> Iterator[Step]:

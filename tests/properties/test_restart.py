@@ -10,7 +10,7 @@ from ocpp_proxy.checks import Settings
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.masking import Masker
 from ocpp_proxy.core.pipeline import Pipeline
-from ocpp_proxy.records import Found, Record
+from ocpp_proxy.records import Found, FrameSeen, Handshake, Record
 from ocpp_proxy.wire.spool import SpoolRecord
 from tests.properties.traffic import mixed
 
@@ -65,3 +65,9 @@ def test_the_traffic_holds_all_kinds_of_records_and_findings() -> None:
         "LinkClosed", "Beat", "Lost", "Audited",
     }
     assert len({record.finding.code for record in out if isinstance(record, Found)}) >= 30
+    made = [record.frame for record in out if isinstance(record, FrameSeen) and record.frame.verdict == "translated"]
+    assert {(frame.sender.value, len(frame.cause) > 0) for frame in made} == {
+        ("station", True), ("csms", True), ("csms", False)}         # and Calls of a bridge's own
+    assert any(len(frame.cause) > 1 for frame in made)              # of a message in fragments
+    assert {(record.link.protocol, record.link.csms_protocol) for record in out if isinstance(record, Handshake)} >= {
+        ("ocpp1.6", "ocpp2.0.1"), ("ocpp2.0.1", "ocpp1.6"), ("ocpp1.6", ""), ("ocpp2.0.1", "")}

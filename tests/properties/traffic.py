@@ -6,17 +6,24 @@ One seed gives one stream of spool records. ``Traffic.wire`` is what each link's
 import random
 from collections.abc import Iterator
 
-from ocpp_proxy.wire.spool import AuditBody, End, GapBody, Head, Kind, LossBody, NoteBody, SpoolRecord
+from ocpp_proxy.wire.spool import AuditBody, Disposition, End, GapBody, Head, Kind, LossBody, NoteBody, SpoolRecord, encode_body
 from tests.core.feeds import CSMS, DEFLATE, STATION, Deflater, Relay, wire_frame
 from tests.core.streams import ACT, ANSWERS, CALLS, LOSS, ODD, SECOND, START
-from tests.properties.scripts import Step, script
+from tests.properties.scripts import Step, script, translated
 
 HEAD = (
     "GET /{name} HTTP/1.1\r\nHost: csms\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
 )
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 NOTES = (("peer_vanished", ""), ("upstream_failed", "dns: csms"), ("tls_hello", "sni=csms"), ("plugin", "held"))
-PROTOCOLS = ("ocpp1.6", "ocpp2.0.1", "", "ocpp1.6", "ocpp2.0.1")
+SPOKEN = (              # what the station speaks, and what its CSMS does where there is a bridge between them
+    ("ocpp2.0.1", ""), ("ocpp1.6", ""), ("", ""), ("ocpp1.6", "ocpp2.0.1"), ("ocpp2.0.1", ""), ("ocpp2.0.1", "ocpp1.6"))
+TRANSLATED = encode_body(Disposition((), "translated", "bridge"))
+
+
+def _subprotocol(name: str) -> str:
+    return f"Sec-WebSocket-Protocol: {name}\r\n" if name else ""
 
 
 class Line:
@@ -58,21 +65,21 @@ class Traffic(Relay):
     def dial(self) -> None:
         """A station connects; not every one gets its 101."""
         self.count += 1
-        link, number = self.count, self.count % 5
-        protocol, packed = PROTOCOLS[number], self.pick.random() < 0.4
+        link, number = self.count, self.count % len(SPOKEN)
+        (protocol, other), packed = SPOKEN[number], self.pick.random() < 0.4
         name = f"CP{number}"
-        self.lines[link] = Line(name, protocol, packed, script(name, protocol, self.pick, lambda: self.now))
+        steps = translated if other else script
+        self.lines[link] = Line(name, protocol, packed, steps(name, protocol, self.pick, lambda: self.now))
         self.open(link)
-        offer = f"Sec-WebSocket-Protocol: {protocol}\r\n" if protocol else ""
-        if self.pick.random() < 0.2:
-            offer += "Authorization: Basic Q1AwOmh1bnRlcjI=\r\n"
-        self.head(link, STATION, HEAD.format(name=name, offer=offer).encode())
+        secret = "Authorization: Basic Q1AwOmh1bnRlcjI=\r\n" if self.pick.random() < 0.2 else ""
+        raw, passed = (HEAD.format(name=name, offer=_subprotocol(spoken) + secret).encode() for spoken in (protocol, other))
+        self.head(link, STATION, raw, **({"sent": passed} if other else {}))
         if self.pick.random() < 0.1:
             self.plain(link)
             return
-        agreed = f"Sec-WebSocket-Protocol: {protocol}\r\n".encode() if protocol else b""
-        raw = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + agreed
-        self.head(link, CSMS, raw + (DEFLATE if packed else b"") + b"\r\n", status=101)
+        rest = (DEFLATE if packed else b"") + b"\r\n"
+        raw, passed = (SWITCHED + _subprotocol(spoken).encode() + rest for spoken in (other or protocol, protocol))
+        self.head(link, CSMS, raw, status=101, **({"sent": passed} if other else {}))
 
     def soap(self) -> None:
         """A station that speaks SOAP: a request with a body, its answer, the end."""
@@ -108,20 +115,35 @@ class Traffic(Relay):
         """Stations mask."""
         return self.pick.randbytes(4) if side == STATION else b""
 
-    def say(self, link: int, side: int, text: bytes) -> None:
-        """A message: compressed, fragmented with a ping in between, or plain."""
+    def say(self, link: int, side: int, text: bytes, becomes: bytes = b"") -> None:
+        """A message. ``becomes``: its translation, which leaves instead."""
+        frames = self.framed(link, side, text)
+        at = self.offsets.get((link, side), 0) + sum(map(len, frames))
+        if becomes:
+            self.add(Kind.DISP, link, side, TRANSLATED, at=at)
+        for frame in frames:
+            self.data(link, side, frame)
+        if becomes:
+            self.make(link, side, becomes, at)
+
+    def make(self, link: int, side: int, text: bytes, at: int = 0) -> None:
+        """A message of the bridge leaves for the side opposite ``side``, made from the one that ended at ``at``."""
+        self.add(Kind.DISP, link, side, TRANSLATED, at=at)
+        self.add(Kind.OUT, link, side, wire_frame(text, mask=self.mask(side)), at=at)
+
+    def framed(self, link: int, side: int, text: bytes) -> list[bytes]:
+        """The frames of a message: compressed, fragmented with a ping in between, or plain."""
         line, form = self.lines[link], self.pick.random()
         payload, rsv = text, 0
         if line.deflaters is not None and form < 0.9:
             payload, rsv = line.deflaters[side].message(text), 0x40
-        if form < 0.2 and len(payload) > 4:
-            at = self.pick.randrange(1, len(payload))
-            self.data(link, side, wire_frame(payload[:at], fin=False, rsv=rsv, mask=self.mask(side)))
-            if form < 0.1:
-                self.data(link, side, wire_frame(b"p", opcode=9, mask=self.mask(side)))
-            self.data(link, side, wire_frame(payload[at:], opcode=0, mask=self.mask(side)))
-        else:
-            self.data(link, side, wire_frame(payload, rsv=rsv, mask=self.mask(side)))
+        if form >= 0.2 or len(payload) <= 4:
+            return [wire_frame(payload, rsv=rsv, mask=self.mask(side))]
+        at = self.pick.randrange(1, len(payload))
+        begun = [wire_frame(payload[:at], fin=False, rsv=rsv, mask=self.mask(side))]
+        if form < 0.1:
+            begun.append(wire_frame(b"p", opcode=9, mask=self.mask(side)))
+        return [*begun, wire_frame(payload[at:], opcode=0, mask=self.mask(side))]
 
     def step(self, link: int) -> None:
         """The next of the link's script; the link ends with it."""
@@ -132,7 +154,10 @@ class Traffic(Relay):
         self.now += round(step.wait * SECOND)
         if step.wait >= 1:
             self.beat()
-        self.say(link, step.side, step.text)
+        if step.text:
+            self.say(link, step.side, step.text, step.becomes)
+        else:
+            self.make(link, step.side, step.becomes)
 
     def noise(self, link: int) -> None:
         """Something no station should do."""
