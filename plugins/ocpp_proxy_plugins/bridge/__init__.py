@@ -6,6 +6,7 @@ sender's version, answered. Nothing passes untranslated. What a handler may do s
 """
 
 from collections.abc import Generator
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ from ocpp_proxy.api import (
     Side,
     Verdict,
 )
+from ocpp_proxy.spec import schemas
 from ocpp_proxy.spec.versions import version_of
 from ocpp_proxy_plugins.bridge.desk import Answered, Desk, Session, session
 from ocpp_proxy_plugins.bridge.gate import fit
@@ -53,6 +55,10 @@ class Bridge(Plugin):
     translates = True
     class Options(BridgeOptions, frozen=True, forbid_unknown_fields=True):
         """See ``bridge.options``."""
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            _compile(self.direction)
 
     class State(Kept, frozen=True, omit_defaults=True):
         """See ``bridge.kept``."""
@@ -146,6 +152,15 @@ class Bridge(Plugin):
         if len(link.answered) > MOST_ANSWERED:
             _forget(link, sender)
         return Reply(answer)
+
+
+@cache
+def _compile(direction: str) -> None:
+    """Tables, handlers and schemas before there is a link: in the hook of a first message it would take too long."""
+    for side in Side:
+        assert HANDLERS[direction, side]
+    for version in direction.split(":"):
+        schemas.warm(version)
 
 
 def _forget(link: Session, sender: Side) -> None:
