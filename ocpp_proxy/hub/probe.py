@@ -1,11 +1,13 @@
 """Which proxies run on this machine and answer. Blocking and light: the supervisor asks so too."""
 
 import http.client
+import json
 import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
 
+from ocpp_proxy.escape import safe_text
 from ocpp_proxy.hub import instance as instances
 from ocpp_proxy.hub.instance import Instance, split_address
 from ocpp_proxy.model import ConfigError
@@ -66,3 +68,39 @@ def _lives(pid: int) -> bool:
     except PermissionError:
         return True
     return pid > 0
+
+
+def health(instance: Instance, seconds: float = PROBE_SECONDS) -> tuple[bool, list[str]]:
+    """Whether all is well with an instance, and what is not. Raises ``OSError`` when it does not answer."""
+    connection = _Connection(instance, seconds)
+    try:
+        connection.request("GET", "/healthz", headers={"Authorization": f"Bearer {instance.token}"})
+        response = connection.getresponse()
+        body = json.loads(response.read())
+        problems = [str(one) for one in body.get("problems", ())]
+        return response.status == 200, problems or ([] if response.status == 200 else [f"it answers {response.status}"])
+    except (http.client.HTTPException, ValueError) as error:
+        raise OSError(str(error)) from error
+    finally:
+        connection.close()
+
+
+def main() -> int:
+    """``python -m ocpp_proxy.hub.probe``, for a container's health check: 0 all is well, 1 it is not, 3 no proxy answers."""
+    running = find_instances()
+    if not running:
+        print("no proxy answers")
+        return 3
+    code = 0
+    for one in running:
+        try:
+            well, problems = health(one)
+        except OSError as error:
+            well, problems = False, [str(error)]
+        code = code if well else 1
+        print(f"{', '.join(one.listen)}: " + (safe_text("; ".join(problems), 2000) if problems else "all is well"))
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

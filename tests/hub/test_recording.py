@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from ocpp_proxy.config import CaptureConfig, Config
-from ocpp_proxy.hub import commits, recording
+from ocpp_proxy.hub import commits, probe, recording
 from ocpp_proxy.hub.client import LiveSource, answers
-from ocpp_proxy.hub.instance import Instance, write
+from ocpp_proxy.hub.instance import Instance, control_address, write
 from ocpp_proxy.hub.recording import Recorder
 from ocpp_proxy.hub.store import Store
 from ocpp_proxy.records import MessageSeen, Record
@@ -290,9 +290,13 @@ def test_health_is_red_while_the_relay_has_no_room_or_keeps_no_states(tmp_path: 
         assert (await source.health())["problems"] == ["state: worker 0: disk full"]
         (tmp_path / "relay-0.json").write_text('{"in_gap": false, "state_error": "disk full", "state_failing": 2}')
         assert (await source.health())["problems"] == ["state: worker 0: disk full (of 2 chargers nothing is stored)"]
+        here = Instance("a", 0, str(tmp_path), control=control_address(tmp_path, ""))
+        assert await asyncio.to_thread(probe.health, here) == (
+            False, ["state: worker 0: disk full (of 2 chargers nothing is stored)"])
         (tmp_path / "relay-0.json").write_text('{"in_gap": false, "state_error": "", "time_ns": 1000000000}')
         assert "it is gone, or the disk is full" in (await source.health())["problems"][0]      # it could not write a newer one
         (tmp_path / "relay-0.json").write_text('{"in_gap": false, "state_error": ""}')
+        assert await asyncio.to_thread(probe.health, here) == (True, [])
         assert (await source.health())["problems"] == []
 
     assert recorded(tmp_path, None, during) == 0
