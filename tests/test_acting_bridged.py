@@ -2,18 +2,21 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from ocpp_proxy_plugins.bridge import Bridge
 
+from ocpp_proxy.config import LinkMatch, LinkRule
 from ocpp_proxy.core.by_hand import Subject
+from ocpp_proxy.core.hands import RESTART
 from ocpp_proxy.core.seats import Chain, Installed
 from ocpp_proxy.model import ConfigError, Link, Side
 from ocpp_proxy.source import Held
 from ocpp_proxy.spec import forms
 from tests.desk import Desk, desk, reads
 from tests.relay.stage import SWITCH, UPGRADE, Peer, play, until
-from tests.relay.test_frame_mode import message
+from tests.relay.test_frame_mode import message, tunnel
 from tests.test_acting import heard, link_of, plain
 
 NOTIFY = {"timestamp": "2026-11-23T08:00:00Z", "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
@@ -23,6 +26,11 @@ async def bridged(at: Desk) -> tuple[Peer, Peer]:
     """A 1.6 charger and a 2.0.1 CSMS."""
     installed = (Installed("bridge", Bridge, Bridge.Options(), "close"),)
     at.theatre.relay.env.chain = lambda identity, protocol: Chain(installed, "1.6")
+    return await dialled(at)
+
+
+async def dialled(at: Desk) -> tuple[Peer, Peer]:
+    """A charger that is to be bridged has dialled."""
     station = await at.theatre.dial()
     await station.send(UPGRADE)
     csms = await at.theatre.accept()
@@ -89,3 +97,65 @@ def test_forms_are_those_of_the_side() -> None:
     offered = forms.common("1.6", "2.0.1")
     assert ("TransactionEvent", Side.CSMS) in offered and ("StartTransaction", Side.CSMS) not in offered
     assert ("ChangeConfiguration", Side.STATION) in offered and ("SetVariables", Side.STATION) not in offered
+
+
+def test_a_link_whose_bridge_is_taken_away_ends_and_nothing_passes_untranslated() -> None:
+    """Also when its options change: between two messages there is no moment in which nobody translates."""
+    for changed in ((), (LinkRule(LinkMatch("CP1"), ("bridge",)),)):
+        async def body(links: tuple[LinkRule, ...] = changed) -> None:
+            async with desk() as at:
+                at.theatre.relay.env.chain = at.acts.chain
+                at.write_config(links=(LinkRule(LinkMatch("CP1"), ("bridge",)),))
+                await at.person.reload()
+                station, csms = await dialled(at)
+                await station.send(message(b'[2,"1","Heartbeat",{}]', None, True))
+                assert len(await reads(csms, 1, plain)) == 1
+                at.write_config(links=links, plugins={"bridge": {"grace_seconds": 0}} if links else {})
+                await at.person.reload()
+                await station.send(message(b'[2,"2","StatusNotification",{}]', None, True))
+                assert heard(await station.rest()) == [RESTART]         # each is told to come again, and nothing else
+                assert plain(await csms.rest())[1:] == [RESTART]
+                await at.theatre.no_links()
+
+        play(body())
+
+
+COUNTING = '''
+from msgspec import Struct
+
+from ocpp_proxy.api import Call, Closing, Context, Decision, Plugin, Replace, Side
+
+
+class Counting(Plugin):
+    class Options(Struct, frozen=True):
+        by: int = 1
+
+    class State(Struct, frozen=True):
+        count: int = 0
+
+    def on_call(self, context: Context, sender: Side, call: Call) -> Decision:
+        context.keep(self.State(context.state.count + context.options.by))
+        return Replace(call.carrying({"count": context.state.count}))
+
+    def on_close(self, context: Context, closing: Closing) -> None:
+        context.keep(self.State(context.state.count + 1000))
+'''
+
+
+def test_a_plugin_whose_options_change_on_an_open_link_goes_on_with_its_state(tmp_path: Path) -> None:
+    """Also with what the one before it kept when it went."""
+    file = tmp_path / "counting.py"
+    file.write_text(COUNTING)
+
+    async def body() -> None:
+        async with desk() as at:
+            station, csms, _ = await tunnel(at.theatre, False)
+            counts = []
+            for by in (1, 10, 100):
+                await at.person.switch(str(file), True, "*", {"by": by})
+                await station.send(message(b'[2,"1","Heartbeat",{}]', None, True) * 2)
+                counts += [2]
+                await reads(csms, sum(counts), plain)
+            assert [json.loads(text)[3]["count"] for text in plain(csms.got)] == [1, 2, 1012, 1022, 2122, 2222]
+
+    play(body())

@@ -31,6 +31,7 @@ from ocpp_proxy.api import (
     Verdict,
 )
 from ocpp_proxy.core import lanes, session
+from ocpp_proxy.core.acts import End as Over
 from ocpp_proxy.core.acts import Leave
 from ocpp_proxy.core.asking import HELD
 from ocpp_proxy.core.lanes import Asked, Journey
@@ -41,6 +42,7 @@ from ocpp_proxy.model import Side
 
 HAND = "hand"                           # who did it, where a record names a plugin
 MOST_REMEMBERED = 256                   # Calls whose time is known, for what may be held of their answers
+RESTART = (1012).to_bytes(2, "big")     # service restart: who gets it is to come again
 TOO_MANY = "too many messages of this link wait already"
 _MTYPES: dict[type, int] = {Call: 2, CallResult: 3, CallError: 4, Send: 6}
 
@@ -170,11 +172,17 @@ class Hands(Onion):
         """Have these plugins from now on, in this order; those that stay keep their place in what is under way.
 
         Of one that goes: what it holds goes on, its Calls are waited for no longer, and it sees the answers to what it saw.
+        Where it translates between the two sides the link ends: nothing may pass from one to the other without it.
         """
         self._now.ns = now_ns
         if self._over:
             return
         left = list(zip(self._installed, self.seats, strict=True))
+        between = next((had for had, seat in left if seat.kind.translates and had not in installed), None)
+        if self.translating and between is not None:
+            self.close_frames(RESTART, between.name)
+            self.actions.append(Over(between.name, "what bridges the two sides changes: the charger is to dial again"))
+            return
         seats = list[Seat]()
         for one in installed:
             at = next((at for at, (had, _) in enumerate(left) if had == one), None)

@@ -65,6 +65,11 @@ class States:
         for seat in seats:
             seat.keeps = self.keeps
 
+    @property
+    def unread(self) -> bool:
+        """Whether the State of one of the seats has not been read yet."""
+        return any(seat not in self._restored for seat in self._seats)
+
     def adopt(self, seats: Sequence[Seat]) -> None:
         """These are the seats from now on."""
         self._seats = [seat for seat in seats if _has_state(seat)]

@@ -116,11 +116,13 @@ class Plugged:
 
     def reseat(self, installed: Sequence[Installed]) -> None:
         """Have these plugins from now on; States of those that come are read first."""
-        before = set(self.onion.states.named)
         self._strict = any(one.on_error != "pass" for one in installed)
         self.onion.reseat(installed, self.now())
-        if not before.issuperset(self.onion.states.named):
-            self.keeper.load()
+        if self.onion.states.unread:
+            if self.keeper.busy():          # what one that went has kept last, perhaps one of the same name with other options
+                self.keeper.gate.first(self.keeper.load)
+            else:
+                self.keeper.load()
         self.settle()
 
     def reseat_when_free(self, installed: Sequence[Installed]) -> None:
