@@ -10,6 +10,7 @@ from ocpp_proxy.api import Side
 from ocpp_proxy_plugins.bridge import pnc
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.plain import carry_over, refused, told_why
+from ocpp_proxy_plugins.bridge.spots import each
 from ocpp_proxy_plugins.bridge.work import Got, Refusal, Work
 
 EVENTS = "csms_security_events"             # in ``Kept.can``: the 1.6 CSMS takes SecurityEventNotification
@@ -99,12 +100,12 @@ def installed(desk: Desk, payload: dict[str, Any]) -> Work:
         if got.payload is None:
             return refused(desk, got)
         found = got.payload.get("certificateHashData") if got.status == "Accepted" else None
-        chains += [{"certificateType": kind, "certificateHashData": one} for one in found or [] if isinstance(one, dict)]
+        chains += [{"certificateType": kind, "certificateHashData": one} for one in each(found)]
     vehicles = [kind for kind in dict.fromkeys(wanted) if desk.enum("GCert201>16", kind) is None]
     if vehicles:
         inner = yield from pnc.wrapped(desk, Side.STATION, "GetInstalledCertificateIds", {"certificateType": vehicles})
         found = inner.get("certificateHashDataChain") if inner is not None else None
-        chains += [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        chains += each(found)
     if not chains:
         return told_why(desk, {"status": "NotFound"}, "the station has none of these")
     return {"status": "Accepted", "certificateHashDataChain": chains}

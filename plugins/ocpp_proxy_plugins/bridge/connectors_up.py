@@ -5,6 +5,7 @@ from typing import Any
 from ocpp_proxy.api import Side
 from ocpp_proxy_plugins.bridge import jobs, pnc
 from ocpp_proxy_plugins.bridge.desk import Desk
+from ocpp_proxy_plugins.bridge.pace import DEADLINE, Pace
 from ocpp_proxy_plugins.bridge.plain import refused, told_why
 from ocpp_proxy_plugins.bridge.transactions import running
 from ocpp_proxy_plugins.bridge.work import Got, Refusal, Work
@@ -38,9 +39,11 @@ def change_availability(desk: Desk, payload: dict[str, Any]) -> Work:
     wanted = [0] if at is None or at[0] == 0 else numbers(desk, *at)
     if not wanted:
         return told_why(desk, {"status": "Rejected"}, "the station has no such EVSE", "UnknownEvse")
-    worst = "Accepted"
+    worst, pace = "Accepted", Pace(desk)
     for number in wanted:
-        got = yield from desk.ask(Side.STATION, "ChangeAvailability", desk.carry(payload, connectorId=number))
+        if pace.over and number != wanted[0]:
+            return told_why(desk, {"status": "Rejected"}, f"no time was left for connector {number} and behind", DEADLINE)
+        got = yield from pace.ask("ChangeAvailability", desk.carry(payload, connectorId=number))
         if got.payload is None:
             return refused(desk, got)
         if got.status in _WORST and _WORST.index(got.status) < _WORST.index(worst):
@@ -80,9 +83,9 @@ def trigger_message(desk: Desk, payload: dict[str, Any]) -> Work:
         desk.lost("$.requestedMessage", f"OCPP 1.6 has no {wanted} to trigger")
         return told_why(desk, {"status": "NotImplemented"}, f"OCPP 1.6 has no {wanted} to trigger")
     made = {"connectorId": connectors[0]} if connectors else {}
-    before = _expecting(desk, str(wanted), connectors)
+    name = _expecting(desk, str(wanted), connectors)
     got = yield from desk.ask(Side.STATION, action, desk.carry(payload, action, **made))
-    return _triggered(desk, got, before)
+    return _triggered(desk, got, name)
 
 
 def _meter_values(desk: Desk, connectors: list[int]) -> Work:
@@ -90,12 +93,12 @@ def _meter_values(desk: Desk, connectors: list[int]) -> Work:
     charging = desk.kept.charging
     if not (any(running(charging, number) for number in connectors) if connectors else running(charging)):
         return told_why(desk, {"status": "Rejected"}, "no transaction runs there", "TxNotFound")
-    before = _expecting(desk, "TransactionEvent", connectors)
+    name = _expecting(desk, "TransactionEvent", connectors)
     wish: dict[str, Any] = {"requestedMessage": "MeterValues"}
     if connectors:
         wish["connectorId"] = connectors[0]
     got = yield from desk.ask(Side.STATION, "TriggerMessage", wish)
-    return _triggered(desk, got, before)
+    return _triggered(desk, got, name)
 
 
 def _sign_v2g(desk: Desk) -> Work:
@@ -106,17 +109,17 @@ def _sign_v2g(desk: Desk) -> Work:
     return told_why(desk, {"status": "NotImplemented"}, "the station does not know Plug & Charge over 1.6")
 
 
-def _expecting(desk: Desk, action: str, connectors: list[int]) -> tuple[str, ...]:
-    """Expect a message; gives what was expected before."""
+def _expecting(desk: Desk, action: str, connectors: list[int]) -> str:
+    """Expect a message; gives the name it is expected under, empty when it was already."""
     before = desk.kept.expected
     name = f"{action}:{connectors[0]}" if connectors else action
     desk.keep(expected=(*(one for one in before if one != name), name)[-MOST_EXPECTED:])
-    return before
+    return "" if name in before else name
 
 
-def _triggered(desk: Desk, got: Got, before: tuple[str, ...]) -> dict[str, Any] | Refusal:
-    if got.status != "Accepted":
-        desk.keep(expected=tuple(one for one in desk.kept.expected if one in before))
+def _triggered(desk: Desk, got: Got, name: str) -> dict[str, Any] | Refusal:
+    if got.status != "Accepted" and name in desk.kept.expected:
+        desk.keep(expected=tuple(one for one in desk.kept.expected if one != name))
     if got.payload is None:
         if got.error is not None and got.error.code in ("NotImplemented", "NotSupported"):
             return told_why(desk, {"status": "NotImplemented"}, "the station has no such message to trigger")

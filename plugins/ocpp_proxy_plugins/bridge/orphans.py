@@ -12,7 +12,7 @@ from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.events import NO_CLOCK, STARTED, post
 from ocpp_proxy_plugins.bridge.kept import Charging, Tx
 from ocpp_proxy_plugins.bridge.stops_up import flagged
-from ocpp_proxy_plugins.bridge.transactions import bounded, by_tid, closed, new_uid, next_tid, running
+from ocpp_proxy_plugins.bridge.transactions import bounded, by_tid, closed, is_id, new_uid, next_tid, running
 
 NAMED = "named"                             # flags of a Tx: the station has used its number
 ADOPTED = "adopted"
@@ -37,7 +37,7 @@ def adopted(charging: Charging, tid: object, candidates: list[Tx]) -> Tx | None:
 
     One that the station has called by another number is not meant by a positive one.
     """
-    named = isinstance(tid, int) and tid > 0
+    named = type(tid) is int and tid > 0
     fitting = [tx for tx in candidates if not (named and NAMED in tx.flags)]
     if len(fitting) != 1:
         return None
@@ -61,7 +61,7 @@ def made_up(
     It keeps the number that the station uses; where that is none it gets one of ours.
     """
     entropy = desk.context.random
-    number = tid if isinstance(tid, int) and 0 < tid < 1 << 31 and known(charging, tid) is None else next_tid(charging, entropy)
+    number = tid if isinstance(tid, int) and is_id(tid) and known(charging, tid) is None else next_tid(charging, entropy)
     if number is None:
         return None
     evse, conn = desk.evse(connector) if connector else (0, 0)

@@ -4,6 +4,8 @@ import json
 from collections.abc import Generator
 from typing import Any
 
+import msgspec
+
 from ocpp_proxy.api import Answer, Ask, Side
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.work import Got
@@ -25,7 +27,7 @@ def value(data: object) -> dict[str, Any] | None:
     if not isinstance(data, str) or len(data) > MOST_TEXT:
         return None
     try:
-        found = json.loads(data)
+        found = msgspec.json.decode(data)    # what the messages around it may hold, and no more
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -4,9 +4,10 @@ A station says ``Occupied`` where 1.6 has five words: what its transaction does 
 or by NotifyEvent (2.0.1 G01.FR.04 to 06).
 """
 
+from collections import deque
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, field, structs
 
 from ocpp_proxy.api import Side
 from ocpp_proxy_plugins.bridge.converters import NOTHING, time
@@ -19,7 +20,17 @@ from ocpp_proxy_plugins.bridge.work import Background, Refusal, Work
 MOST_NUMBER = 10_000                        # of an EVSE or connector that is believed
 STATION = "status.station"                  # the fact: what the station as a whole was told last
 OF_STATION = ("Available", "Unavailable", "Faulted")
+MOST_AT_ONCE = 16                           # StatusNotifications of ours that are under way
+MOST_WAITING = 2000                         # and those behind them
+_TELLING = "status.telling"
 _FIELDS = frozenset(("timestamp", "connectorStatus", "evseId", "connectorId"))
+
+
+class Telling(Struct):
+    """What the CSMS is still to be told of connectors."""
+
+    under_way: int = 0
+    waiting: deque[dict[str, Any]] = field(default_factory=deque)
 
 
 def status_notification(desk: Desk, payload: dict[str, Any]) -> Work:
@@ -93,12 +104,24 @@ def become(desk: Desk, connector: Connector, meant: str, at: Any) -> None:
 
 
 def tell(desk: Desk, payload: dict[str, Any]) -> None:
-    """A StatusNotification of ours, behind this hook; nobody waits for its answer."""
-    desk.begin(_tell(desk.aside("StatusNotification"), payload), "what a connector does")
+    """A StatusNotification of ours, behind this hook; nobody waits for its answer. Of many the later wait."""
+    telling: Telling = desk.link.notes.setdefault(_TELLING, Telling())
+    if telling.under_way < MOST_AT_ONCE:
+        telling.under_way += 1
+        desk.begin(_tell(desk.aside("StatusNotification"), payload, telling), "what a connector does")
+    elif len(telling.waiting) < MOST_WAITING:
+        telling.waiting.append(payload)
+    else:
+        desk.find("statuses", f"{MOST_WAITING} statuses wait for the CSMS: one more is not told", "warning", "csms")
 
 
-def _tell(desk: Desk, payload: dict[str, Any]) -> Background:
-    yield from desk.ask(Side.CSMS, "StatusNotification", payload)
+def _tell(desk: Desk, payload: dict[str, Any], telling: Telling) -> Background:
+    try:
+        yield from desk.ask(Side.CSMS, "StatusNotification", payload)
+        while telling.waiting:
+            yield from desk.ask(Side.CSMS, "StatusNotification", telling.waiting.popleft())
+    finally:
+        telling.under_way -= 1
 
 
 def station_is(desk: Desk, status: str, code: str = "", info: str = "", error: str = "") -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from ocpp_proxy.api import Side
 from ocpp_proxy_plugins.bridge.desk import Desk
+from ocpp_proxy_plugins.bridge.pace import Pace
 from ocpp_proxy_plugins.bridge.plain import refused
 from ocpp_proxy_plugins.bridge.remote_down import REJECTED, has
 from ocpp_proxy_plugins.bridge.rows_down import running
@@ -39,11 +40,15 @@ def _statuses(desk: Desk, payload: dict[str, Any], number: int | None, said: obj
     if number is None:
         station_is(desk, desk.kept.facts.get(STATION, "Available"))
     results: list[Got] = []
+    pace = Pace(desk)
     for one in numbers:
+        if results and pace.over:
+            desk.find("trigger", f"{len(results)} of {len(numbers)} connectors were asked for their status", "info", "proxy")
+            break
         evse, conn = desk.evse(one)
         made = desk.carry(payload, evse={"id": evse, "connectorId": conn}) if not results else {
             "requestedMessage": WITH_CONNECTOR, "evse": {"id": evse, "connectorId": conn}}
-        got = yield from desk.ask(Side.STATION, "TriggerMessage", made)
+        got = yield from pace.ask("TriggerMessage", made)
         results.append(got)
         if got.payload is None or got.status == "NotImplemented":
             break
