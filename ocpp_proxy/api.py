@@ -176,10 +176,12 @@ class Opening(Struct, frozen=True):
 
 class Admit(Struct, frozen=True):
     """Let it in. ``offer``: the subprotocols that the CSMS is offered instead of the charger's; ``answer``: the one the
-    charger is told instead of the one the CSMS chose (empty: none). None: as it is."""
+    charger is told instead of the one the CSMS chose (empty: none). None: as it is. ``upstream``: where it is led instead,
+    as by ``Redirect``; plugins behind are asked all the same."""
 
     offer: tuple[str, ...] | None = None
     answer: str | None = None
+    upstream: str = ""
 
 
 class Refuse(Struct, frozen=True):

@@ -130,9 +130,10 @@ class Stage:
         self._collect()
         if entered.status:
             self.said.append(f"refuse {entered.status} {entered.reason}".rstrip())
-        elif entered.upstream:
+            return
+        if entered.upstream:
             self.said.append(f"redirect {entered.upstream}")
-        else:
+        if not entered.upstream or entered.offer is not None:
             self.said.append(f"=> open {' '.join(offered if entered.offer is None else entered.offer)}".rstrip())
 
     def agree(self, chosen: str) -> None:

@@ -1,7 +1,8 @@
 """A charger dials: its plugins are asked, from station to CSMS, before the CSMS is dialled.
 
 Each sees as ``offered`` what those before it offer. The first ``Refuse`` or ``Redirect`` decides; of several ``answer`` the one
-nearest to the station counts. A plugin that fails lets it in as it is, or refuses it, as ``on_error`` says.
+nearest to the station counts, of several ``upstream`` the one nearest to the CSMS. A plugin that fails lets it in as
+it is, or refuses it, as ``on_error`` says.
 """
 
 import re
@@ -71,6 +72,8 @@ def _admitted(entered: Entered, given: Admit, name: str) -> Entered:
         entered = structs.replace(entered, offer=given.offer, offered_by=name)
     if given.answer is not None and entered.answer is None:
         entered = structs.replace(entered, answer=given.answer, answered_by=name)
+    if given.upstream:
+        entered = structs.replace(entered, upstream=given.upstream, plugin=name)
     return entered
 
 
@@ -83,6 +86,9 @@ def _unfit(given: Any, cannot: Callable[[str], str]) -> str:
     match given if issubclass(type(given), (Admit, Refuse, Redirect)) else None:      # isinstance would ask the object
         case Admit():
             offer, answer = given.offer, given.answer
+            why = cannot(given.upstream) if given.upstream and isinstance(given.upstream, str) else ""
+            if why or not isinstance(given.upstream, str):
+                return f"gave an Admit that leads nowhere: {why or 'it is no text'}"
             fits = offer is None or (type(offer) is tuple and len(offer) <= MOST_OFFERED and all(map(_is_token, offer)))
             if fits and (answer is None or answer == "" or _is_token(answer)):
                 return ""

@@ -14,7 +14,7 @@ FIELDS = {
     "Send": "payload action message_id", "Pass": "", "Replace": "message reason", "Drop": "reason", "Reply": "answer reason",
     "Hold": "seconds then reason", "Ask": "side call seconds", "Closing": "by how", "Malformed": "payload",
     "Control": "opcode payload", "Opening": "identity identity_source target offered headers remote upstream",
-    "Admit": "offer answer", "Refuse": "status reason", "Redirect": "upstream",
+    "Admit": "offer answer upstream", "Refuse": "status reason", "Redirect": "upstream",
 }
 HOOK_ARGUMENTS = {
     "on_open": "self context opening", "on_malformed": "self context sender text", "on_control": "self context sender frame",

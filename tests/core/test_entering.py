@@ -71,6 +71,14 @@ def test_the_first_that_refuses_or_redirects_decides() -> None:
     play([opening(Redirect("wss://other/x")), opening(never)], "open a\nredirect wss://other/x")
 
 
+def test_one_leads_elsewhere_and_those_behind_it_are_asked_all_the_same() -> None:
+    first, second = opening(Admit(("ocpp2.0.1",), "a", "wss://other/x")), opening(lambda seen: Admit((*seen.offered, "y")))
+    played = play([first, second], "open a\nredirect wss://other/x\n=> open ocpp2.0.1 y\nagree y\n<= agree a")
+    assert (played.entered.upstream, played.entered.plugin) == ("wss://other/x", "deciding")
+    play([first, opening(Admit(upstream="wss://third/"))], "open a\nredirect wss://third/\n=> open ocpp2.0.1")
+    play([first, opening(Refuse(403, "no"))], "open a\nrefuse 403 no")
+
+
 class Talking(Plugin):
     """Sends before there is anybody to send to."""
 
@@ -90,6 +98,7 @@ class Leaving(Plugin):
 @pytest.mark.parametrize("plugin", [
     opening(None), opening(PASS), opening(Refuse(200)), opening(Refuse(WRONG * 0.5)), opening(Redirect("nowhere")),
     opening(Redirect(WRONG)), opening(Admit(("a b",))), opening(Admit(WRONG)), opening(Admit(answer="a\r\nb")),
+    opening(Admit(upstream="nowhere")), opening(Admit(upstream=WRONG)),
     opening(Admit(("a",) * 33)), opening(lambda seen: 1 / 0), Talking, Leaving,
 ])
 @pytest.mark.parametrize(("on_error", "outcome"), [

@@ -77,7 +77,7 @@ class Bridge(Plugin):
             return Admit(offer=(offered[options.csms],))
         if options.station in offered or (not opening.offered and options.assume):
             self._admitted = True
-            return Admit(offer=(f"ocpp{options.csms}",), answer=offered.get(options.station, ""))
+            return Admit((f"ocpp{options.csms}",), offered.get(options.station, ""), options.upstream)
         return Admit()
 
     def _bridged(self, context: Context) -> bool:

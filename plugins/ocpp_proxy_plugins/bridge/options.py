@@ -10,6 +10,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
 
     ``assume``: a charger that offers no subprotocol speaks the station's version. ``answer_seconds``: by when a Call is
     answered, whatever the other side does. ``grace_seconds``: how long one side stays open when the other is lost.
+    ``upstream``: the CSMS of bridged chargers where that is another one than that of all.
     ``strict``: what has no counterpart is answered by a CALLERROR NotSupported instead of a status.
 
     ``long_tokens``: tokens over 20 characters become an alias, are cut (two may become one), or are refused. ``kinds``:
@@ -30,6 +31,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     assume: bool = True
     answer_seconds: float = 30.0
     grace_seconds: float = 10.0
+    upstream: str = ""
     strict: bool = False
     long_tokens: Literal["alias", "truncate", "reject"] = "alias"
     kinds: dict[str, str] = {}
@@ -47,6 +49,8 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.station == self.csms:
             raise ValueError(f"station and csms both speak {self.station}: there is nothing to bridge")
+        if self.upstream and not self.upstream.startswith(("ws://", "wss://")):
+            raise ValueError("upstream is a URL that begins with ws:// or wss://")
         if not 1 <= self.answer_seconds <= 300 or not 0 <= self.grace_seconds <= 300:
             raise ValueError("answer_seconds is from 1 to 300, grace_seconds from 0 to 300")
         if not all(key.isdecimal() and min(place) >= 1 for key, place in self.topology.items()):
