@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -136,15 +137,25 @@ def renamed(table: Mapping[str, str]) -> Convert:
 
 
 def listed(table: Mapping[str, str], handled: Mapping[str, str], target: str) -> Convert:
-    """A value of a list; what has no counterpart in the target version is lost (``handled``: why it has none)."""
+    """A value of a list; what has no counterpart in the target version is lost (``handled``: why it has none).
+
+    One of several that the target version has one value for is carried, and told as shortened.
+    """
     get = table.get
     reason = f"not a value in OCPP {target}"
+    shared = Counter(table.values())
+    merged = {
+        value: f"{value} is {found} in OCPP {target}, like others" for value, found in table.items()
+        if shared[found] > 1 and value != found
+    }
 
     def convert(value: Any, notes: Notes, path: str) -> Any:
         found = get(value) if type(value) is str else None
         if found is None:
             notes.lost(path, handled.get(value, reason) if isinstance(value, str) else reason)
             return NOTHING
+        if value in merged:
+            notes.lost(path, merged[value], "shortened")
         return found
 
     return convert
