@@ -156,12 +156,17 @@ class Theatre:
 
     async def dial(self, answers: dict[str, Given], identity: str = "CP1") -> tuple[Peer, Peer]:
         """A station on a new link, and its CSMS."""
-        protocol, before = Subprotocol(f"ocpp{self.versions[0]}"), len(self.systems)
-        link = await connect(f"ws://{LOOPBACK}:{self.target.port}/ocpp/{identity}", subprotocols=[protocol])
-        assert link.subprotocol == protocol
-        station = Peer(self.versions[0], link, answers, identity)
+        before = len(self.systems)
+        station = await self.dial_alone(answers, identity)
         await until(lambda: len(self.systems) > before, "the link to the CSMS")
         return station, self.systems[-1]
+
+    async def dial_alone(self, answers: dict[str, Given], identity: str = "CP1") -> Peer:
+        """A station on a new link; the CSMS is another program."""
+        protocol = Subprotocol(f"ocpp{self.versions[0]}")
+        link = await connect(f"ws://{LOOPBACK}:{self.target.port}/ocpp/{identity}", subprotocols=[protocol])
+        assert link.subprotocol == protocol
+        return Peer(self.versions[0], link, answers, identity)
 
     def rows(self, text: str) -> list[dict[str, Any]]:
         """A query on the capture, once the proxy has ended."""
