@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from ocpp_proxy_tui.app import ProxyApp
+from ocpp_proxy_tui.screens.help import HelpScreen
 from ocpp_proxy_tui.widgets.filter_bar import FilterBar
 from ocpp_proxy_tui.widgets.typed import TypedLine
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import ContentSwitcher
 
@@ -49,6 +51,22 @@ def test_earlier_filters_and_searches_come_back_each_in_its_place(tmp_path: Path
         assert app.ground.scope.where is not None and app.ground.scope.where.text == "ms > 1" and line(app).value == "ms > 1"
         await pilot.press("ctrl+f", "up")
         assert line(app).value == "boot"
+    on(Counting(), "Traffic", body, tmp_path)
+
+
+def test_keys_right_behind_enter_or_escape_are_no_text(tmp_path: Path) -> None:
+    """A burst: all have come before any was dealt with."""
+    async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
+        for begin, end, asked in (("slash", "enter", "ms > 1"), ("slash", "escape", "ms > 1"), ("ctrl+f", "enter", "ms > 1")):
+            await pilot.press(begin, *("ms > 1" if end == "enter" else "x"))
+            for key in (end, "question_mark"):
+                app.post_message(Key(key, "?" if key == "question_mark" else None))
+            await settled(pilot)
+            assert line(app).value == asked and app.ground.scope.where is not None and app.ground.scope.where.text == asked
+            assert isinstance(app.screen, HelpScreen), (begin, end)
+            await pilot.press("escape")
+            await settled(pilot)
+            assert app.focused is not None and app.focused is not line(app)
     on(Counting(), "Traffic", body, tmp_path)
 
 

@@ -6,8 +6,10 @@ from typing import ClassVar, Literal
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Key
 from textual.message import Message
 from textual.suggester import Suggester
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from ocpp_proxy.escape import safe_text
@@ -70,10 +72,11 @@ class FilterBar(Vertical):
         self._histories: dict[str, list[str]] = {}
         self._at = 0                        # in the history of the purpose; its length: behind the newest
         self._begun = ""                    # what stood there before going back in the history
+        self._behind: Widget | None = None  # what had the keys before
 
     def compose(self) -> ComposeResult:
         """The line and what it has to say."""
-        line = TypedLine(placeholder=f"/ filter: {self.words.example}", select_on_focus=False)
+        line = _Line(self._enter, self.action_leave, f"/ filter: {self.words.example}")
         line.suggester = _Completing(self._offers)
         yield line
         yield Static("", markup=False)
@@ -101,6 +104,8 @@ class FilterBar(Vertical):
         self._input.value = self._applied if purpose == "filter" else ""
         self._input.cursor_position = len(self._input.value)
         self.add_class("open")
+        if self.screen.focused is not self._input:
+            self._behind = self.screen.focused
         self.screen.set_focus(self._input)      # at once: what is typed or pasted right behind the key belongs here
         self._judge(self._input.value)
 
@@ -115,18 +120,16 @@ class FilterBar(Vertical):
         event.stop()
         self._judge(event.value)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take it."""
-        event.stop()
+    def _enter(self, text: str) -> None:
         if self._purpose == "search":
-            if event.value:
-                self._remember(event.value)
-                self.post_message(self.Search(event.value))
+            if text:
+                self._remember(text)
+                self.post_message(self.Search(text))
             else:
                 self.post_message(self.Left())
             self._close()
         else:
-            self._apply(event.value)
+            self._apply(text)
 
     def action_leave(self) -> None:
         """Leave the line; the filter that is on stays."""
@@ -177,6 +180,8 @@ class FilterBar(Vertical):
 
     def _close(self) -> None:
         self.remove_class("open")
+        if self.screen.focused is self._input and self._behind is not None and self._behind.is_attached:
+            self.screen.set_focus(self._behind)     # at once: a key right behind is no text any more
         self._input.value = self._applied
         self._input.placeholder = f"/ filter: {self.words.example}"
         self._purpose = "filter"
@@ -197,6 +202,31 @@ class FilterBar(Vertical):
         self.query_one(Static).update(self._look.plain(
             safe_text(hint, 200) if hint and (entered or not offers) else offers))
         return where
+
+
+class _Line(TypedLine):
+    """Is entered and left in the order of the keys. One that comes when the focus is elsewhere by now goes there."""
+
+    def __init__(self, enter: Callable[[str], None], leave: Callable[[], None], placeholder: str) -> None:
+        super().__init__(placeholder=placeholder, select_on_focus=False)
+        self._enter, self._leave = enter, leave
+
+    def on_key(self, event: Key) -> None:
+        """Not every key is typed here."""
+        if self.screen.focused is not self:
+            self.app.post_message(Key(event.key, event.character))
+        elif event.key == "enter":
+            self._enter(self.value)
+        elif not event.is_printable and self._leaves(event.key):
+            self._leave()
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def _leaves(self, key: str) -> bool:
+        found = self.screen.active_bindings.get(key)
+        return found is not None and found.binding.id == "filter.leave"
 
 
 class _Completing(Suggester):
