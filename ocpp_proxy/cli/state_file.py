@@ -15,7 +15,6 @@ import msgspec
 from msgspec import Struct
 
 from ocpp_proxy.cli import places
-from ocpp_proxy.cli.open_source import connect
 from ocpp_proxy.cli.settings import environment, load
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.keeping import Row
@@ -135,12 +134,16 @@ def _change(
 
 
 async def _refuse_open(instance: Instance, identity: str) -> None:
-    source = await connect(instance)
+    from ocpp_proxy.hub.client import LiveSource
+
+    source = await LiveSource.connect(instance.control, instance.token)
     try:
-        chargers = await source.chargers()
+        links = await source.open_links(identity)
+        if source.missing:
+            raise ConnectionError(f"not everyone could be asked whether charger {identity} is connected: {source.missing}")
     except CaptureError as error:           # no file is read here: the proxy has gone
         raise ConnectionError(str(error)) from error
     finally:
         await source.close()
-    if any(one.identity == identity and one.state == "open" for one in chargers):
+    if links:
         raise ConfigError(f"charger {safe_text(identity)}: {OPEN_HINT}")

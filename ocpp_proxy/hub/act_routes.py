@@ -82,7 +82,8 @@ class ActRoutes:
             web.get("/v1/held", self._held), web.post("/v1/held/{held_id}", self._settle),
             web.get("/v1/intercepts", self._intercepts), web.post("/v1/intercepts", self._intercept),
             web.delete("/v1/intercepts/{intercept_id}", self._unintercept), web.post("/v1/inject", self._inject),
-            web.post("/v1/disconnect", self._disconnect), web.get("/v1/plugins", self._plugins),
+            web.get("/v1/open_links", self._open_links), web.post("/v1/disconnect", self._disconnect),
+            web.get("/v1/plugins", self._plugins),
             web.post("/v1/plugins", self._switch), web.post("/v1/reload", self._reload),
         ]
 
@@ -102,6 +103,9 @@ class ActRoutes:
 
     async def _held(self, request: web.Request) -> web.Response:
         return _known(await self._reading().held(bare=request.get(ROLE) == ACTING))
+
+    async def _open_links(self, request: web.Request) -> web.Response:
+        return _known(await self._reading().open_links(request.query.get("identity", "")))
 
     async def _settle(self, request: web.Request) -> web.Response:
         acts = self._doing(request)

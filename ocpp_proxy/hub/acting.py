@@ -205,6 +205,11 @@ class Acts:
         hint = f"did you mean {close[0]}?" if close else f"connected: {', '.join(known[:10]) or 'none'}"
         raise ConfigError(f"charger {identity}: not connected: {hint}")
 
+    async def open_links(self, identity: str) -> Known[OpenLink]:
+        """The open links of a charger, as the relays themselves have them: the capture is a little behind."""
+        answers, missing = await self._commanding.asked(command.Find(identity), list[OpenLink])
+        return [link for _, links in answers for link in links], missing
+
     # ---- plugins ----
 
     async def plugins(self) -> Known[PluginState]:

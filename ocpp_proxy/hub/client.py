@@ -29,6 +29,7 @@ from ocpp_proxy.source import (
     Table,
     View,
 )
+from ocpp_proxy.wire.command import OpenLink
 
 T = TypeVar("T")
 
@@ -182,6 +183,13 @@ class LiveSource:
         """As ``source.Acting.inject``."""
         body = {"identity": identity, "to": to, "action": action, "payload": payload, "force": force, "seconds": seconds}
         return await self._post("/v1/inject", body, Injected)
+
+    async def open_links(self, identity: str) -> list[OpenLink]:
+        """The open links of a charger, as the relays have them now; what could not be asked stands in ``missing``."""
+        async with self._request("GET", "/v1/open_links", params={"identity": identity}) as response:
+            found = msgspec.json.decode(await _checked(response), type=list[OpenLink])
+            self.missing = response.headers.get(MISSING, "")
+            return found
 
     async def disconnect(self, identity: str, code: int = 0, reset: bool = False) -> None:
         """As ``source.Acting.disconnect``."""

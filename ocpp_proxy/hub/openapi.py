@@ -27,6 +27,7 @@ from ocpp_proxy.source import (
     Sample,
     Table,
 )
+from ocpp_proxy.wire.command import OpenLink
 
 NDJSON, BYTES, TEXT, JSON = "application/x-ndjson", "application/octet-stream", "text/plain", "application/json"
 _REF = "#/components/schemas/{name}"
@@ -99,6 +100,7 @@ ROUTES = (
     Route("post", "/v1/intercepts", "Set a breakpoint.", Intercept, body=SetIntercept, acts=True),
     Route("delete", "/v1/intercepts/{intercept_id}", "Take one away; what it holds goes on.", dict[str, str], acts=True),
     Route("post", "/v1/inject", "Send a Call and wait for its answer.", Injected, body=Inject, acts=True),
+    Route("get", "/v1/open_links", "Open links of a charger, as the relays have them now.", list[OpenLink], "identity"),
     Route("post", "/v1/disconnect", "End the link of a charger.", dict[str, str], body=Disconnect, acts=True),
     Route("get", "/v1/plugins", "Plugins that are enabled somewhere.", list[PluginState]),
     Route("post", "/v1/plugins", "Enable or disable a plugin, on open links too.", Said, body=Switch, acts=True),

@@ -19,10 +19,11 @@ from ocpp_proxy.cli.app import run_app
 from ocpp_proxy.cli.bridge_tx import NAME
 from ocpp_proxy.config import Config
 from ocpp_proxy.core.keeping import Row
+from ocpp_proxy.hub.client import LiveSource
 from ocpp_proxy.hub.instance import Instance
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.relay import state_store
-from ocpp_proxy.source import Charger
+from ocpp_proxy.wire.command import OpenLink
 from tests.plugins.bridge.bridged import CSMS, DOWN, STATION, UP, Bridged, Events, instant
 from tests.plugins.bridge.test_up_charging import ACCEPTED, END, START, started
 
@@ -278,18 +279,20 @@ class Running:
     """The running proxy's API."""
 
     def __init__(self, opened: str, meanwhile: Callable[[], None]) -> None:
-        self._opened, self._meanwhile = opened, meanwhile
+        self._opened, self._meanwhile, self.missing = opened, meanwhile, ""
 
-    async def chargers(self) -> list[Charger]:
+    async def open_links(self, identity: str) -> list[OpenLink]:
         self._meanwhile()
-        return [Charger("CP1", "open" if self._opened else "closed"), Charger("CP2", "open")]
+        self.missing = "relay worker 1: it is not connected" if self._opened == "not all" else ""
+        return [OpenLink(1, identity, "1.6", 0)] if self._opened == "open" else []
 
     async def close(self) -> None:
         """Nothing."""
 
 
 @pytest.mark.parametrize(
-    ("opened", "meanwhile", "why"), [("open", False, "its link is open"), ("", True, "connected meanwhile")])
+    ("opened", "meanwhile", "why"),
+    [("open", False, "its link is open"), ("", True, "connected meanwhile"), ("not all", False, "not everyone")])
 def test_nothing_is_changed_under_an_open_link(
     opened: str, meanwhile: bool, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -302,13 +305,13 @@ def test_nothing_is_changed_under_an_open_link(
             state_store.take_lease(database, "CP1", "0-1")
             database.close()
 
-    async def connect(instance: Instance) -> Any:
+    async def connect(control: str, token: str) -> Any:
         return Running(opened, dial)
 
-    monkeypatch.setattr(state_file, "connect", connect)
+    monkeypatch.setattr(LiveSource, "connect", connect)
     where = state_file.Where(path, Config(), (Instance("a", os.getpid(), str(tmp_path)),))
     before = state(path)
-    with pytest.raises(ConfigError, match=why):
+    with pytest.raises((ConfigError, ConnectionError), match=why):
         asyncio.run(state_file.change(where, NAME, Bridge, "CP1", lambda kept: structs.replace(kept, next_event_id=9)))
     assert state(path) == before and leases(path) == {"CP1": ("0-1", 1 + meanwhile)}
 
