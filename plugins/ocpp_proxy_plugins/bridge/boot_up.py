@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import msgspec
-
 from ocpp_proxy.api import Side
 from ocpp_proxy_plugins.bridge.desk import Desk
-from ocpp_proxy_plugins.bridge.kept import Boot
+from ocpp_proxy_plugins.bridge.kept import MOST_STATUS, Boot, packed
 from ocpp_proxy_plugins.bridge.plain import refused
 from ocpp_proxy_plugins.bridge.transactions import running
 from ocpp_proxy_plugins.bridge.work import Work
@@ -22,7 +20,7 @@ def boot_notification(desk: Desk, payload: dict[str, Any]) -> Work:
         desk.lost("$.reason", "nothing that the bridge knows of explains this boot", "invented")
     before = desk.kept
     desk.keep(
-        boot=Boot(msgspec.json.encode(payload), at_ns=desk.now_ns),
+        boot=Boot(packed(payload), at_ns=desk.now_ns),
         expected=tuple(name for name in before.expected if name != "BootNotification"),
         reset=before.reset if before.reset is not None and before.reset.state != "sent" else None,
     )
@@ -31,7 +29,7 @@ def boot_notification(desk: Desk, payload: dict[str, Any]) -> Work:
         return refused(desk, got)
     boot = desk.kept.boot
     if boot is not None:
-        desk.keep(boot=Boot(boot.payload, got.status, boot.at_ns))
+        desk.keep(boot=Boot(boot.payload, got.status[:MOST_STATUS], boot.at_ns))
     if got.status == "Accepted":
         desk.link.notes[BOOTED] = True
     return desk.carry_answer(got.payload)

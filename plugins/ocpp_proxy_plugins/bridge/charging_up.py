@@ -180,9 +180,9 @@ def _profiles(kept: Kept, remote: RemoteStart | None, tx: Tx) -> tuple[Profile, 
     if remote is None or not remote.profile:
         return kept.profiles
     profile = profiles.made(tx.evse, msgspec.json.decode(remote.profile), tx.tid)
-    if profile is None or len(kept.profiles) >= profiles.MOST_PROFILES:
+    if profile is None:
         return kept.profiles
-    return (*(one for one in kept.profiles if one.profile_id != profile.profile_id), profile)
+    return profiles.newest((*(one for one in kept.profiles if one.profile_id != profile.profile_id), profile))
 
 
 # ---- the end ----

@@ -7,7 +7,7 @@ other hooks may have run: ``kept`` is read anew, never held over one.
 from collections.abc import Generator
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from typing import Any, Literal, cast
 
 from msgspec import Struct, field, structs
@@ -24,6 +24,7 @@ from ocpp_proxy_plugins.bridge.work import Background, Got
 MOST_LOSSES = 200                           # told one by one of one message; the rest is counted
 LEAST_SECONDS = 1.0                         # what a Call of ours is given at least
 MOST_CONNECTORS = 1000
+MOST_ALIASES = 1000                         # of the newest tokens; an alias can be made again, its token cannot be told from it
 
 
 AGAIN_NS = 30_000_000_000                   # how long an answered Call is known again: some chargers always use one id
@@ -137,6 +138,8 @@ class Desk:
             text = f"{action} cannot be made valid for OCPP {version}: {faults[0].path} {faults[0].message}"
             self.find("invalid", text, "error", "proxy")
             return Got(fault=text)
+        if 0 < self.deadline_ns <= self.now_ns:
+            return Got(timeout=True)        # whoever asked waits no longer
         answer = yield Ask(side, Call.of(action, payload), self.left() if seconds is None else seconds)
         if answer is None:
             return Got(timeout=True)
@@ -197,8 +200,10 @@ class Desk:
             name = token
             if tokens.kind_of(token, self.options.kinds) == kind:
                 return name                 # told again from its text alone
-        if kept.aliases.get(name) != (kind, token):
-            self.keep(aliases={**kept.aliases, name: (kind, token)})
+        known = kept.aliases
+        if known.get(name) != (kind, token) and len(token) <= tokens.TOKEN_LENGTH and len(kind) <= tokens.KIND_LENGTH:
+            others = known.items() if len(known) < MOST_ALIASES else islice(known.items(), len(known) - MOST_ALIASES + 1, None)
+            self.keep(aliases={**dict(others), name: (kind, token)})
         return name
 
     # ---- connectors ----

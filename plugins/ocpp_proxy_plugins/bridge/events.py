@@ -22,6 +22,7 @@ from ocpp_proxy_plugins.bridge.work import Background, Got
 EVENT = "TransactionEvent"
 STARTED, UPDATED, ENDED = "Started", "Updated", "Ended"
 MOST_OWED = 1000                            # events of one station
+MOST_BYTES, SPARE_BYTES = 131_072, 32_768   # of all of them; those are for the beginning and the end of transactions
 MOST_WAITS = 16                             # of one Call, for events that are under way
 SKEW_NS = 5_000_000_000                     # how far the clock of a station that is online may be behind
 NO_CLOCK = "2015"                           # OCPP 1.6 is of that year: who says an earlier time has no clock yet
@@ -53,6 +54,11 @@ def post(desk: Desk, charging: Charging, tx: Tx, kind: str, payload: dict[str, A
         desk.find("invalid", text, "error", "station")
         return None
     event = Event(charging.next_number, tx.tid, EVENT, msgspec.json.encode(payload), kind=kind)
+    room = MOST_BYTES if kind == UPDATED else MOST_BYTES + SPARE_BYTES
+    if sum(len(one.payload) for one in charging.outbox) + len(event.payload) > room:
+        text = f"{len(charging.outbox)} events are owed to the CSMS, and there is no room for {len(event.payload)} bytes more"
+        desk.find("outbox-full", text, "error", "csms")
+        return None
     tx = structs.replace(tx, next_seq=tx.next_seq + 1, at_ns=desk.now_ns)
     known = by_tid(charging, tx.tid)
     transactions = changed(charging, tx) if known is not None else (*charging.transactions, tx)

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from ocpp_proxy_plugins.bridge.desk import Desk
-from ocpp_proxy_plugins.bridge.kept import Tx
+from ocpp_proxy_plugins.bridge.kept import MOST_STATUS, Tx
 from ocpp_proxy_plugins.bridge.registers_down import instant, newest
 from ocpp_proxy_plugins.bridge.rows_down import counted, rows
 from ocpp_proxy_plugins.bridge.shapes import tag
@@ -48,7 +48,7 @@ def read(payload: dict[str, Any]) -> Seen | Refusal:
     """The event, or what is wrong with it."""
     info, at = payload.get("transactionInfo"), payload.get("timestamp")
     uid = info.get("transactionId") if isinstance(info, dict) else None
-    if not isinstance(info, dict) or not isinstance(uid, str) or not 0 < len(uid) <= MOST_UID:
+    if not isinstance(info, dict) or not isinstance(uid, str) or not 0 < len(uid.encode()) <= MOST_UID:
         return Refusal("OccurrenceConstraintViolation", "transactionInfo.transactionId is missing")
     kind, seq, ms = payload.get("eventType"), payload.get("seqNo"), instant(at)
     if kind not in KINDS:
@@ -57,7 +57,8 @@ def read(payload: dict[str, Any]) -> Seen | Refusal:
         return Refusal("TypeConstraintViolation", "seqNo is an integer, timestamp a time")
     token, values, state = payload.get("idToken"), payload.get("meterValue"), info.get("chargingState")
     return Seen(
-        uid, kind, seq, at, ms, str(payload.get("triggerReason", "")), state if isinstance(state, str) else "", info,
+        uid, kind, seq, at, ms, str(payload.get("triggerReason", "")),
+        state[:MOST_STATUS] if isinstance(state, str) else "", info,
         token if isinstance(token, dict) else None, values if isinstance(values, list) else [], payload,
     )
 

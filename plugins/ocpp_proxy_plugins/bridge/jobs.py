@@ -4,10 +4,11 @@
 """
 
 from ocpp_proxy_plugins.bridge.desk import Desk
-from ocpp_proxy_plugins.bridge.kept import Job
+from ocpp_proxy_plugins.bridge.kept import MOST_STATUS, Job
 
 FIRMWARE, LOG = "firmware", "log"
 MOST_JOBS = 16
+TAKEN = ("Accepted", "AcceptedCanceled")
 SECURITY = "security_extension"             # in ``Kept.can``: the station knows the security extension of 1.6
 ENDS = frozenset({
     "Installed", "InstallationFailed", "DownloadFailed", "InvalidSignature", "InstallVerificationFailed", "Uploaded",
@@ -32,10 +33,17 @@ def of(desk: Desk, kind: str, request_id: object) -> Job | None:
 
 
 def begun(desk: Desk, kind: str, request_id: int, *, signed: bool = False) -> None:
-    """Remember a job before it is asked for; one of that kind that runs is over."""
-    others = [job for job in desk.kept.jobs if job.kind != kind or job.state in ENDS]
-    others = [job for job in others if (job.kind, job.request_id) != (kind, request_id)]
+    """Remember a job before it is asked for. One of that kind that runs goes on should the station not take it."""
+    others = [job for job in desk.kept.jobs if (job.kind, job.request_id) != (kind, request_id)]
     desk.keep(jobs=(*others, Job(kind, request_id, "", signed))[-MOST_JOBS:])
+
+
+def settled(desk: Desk, kind: str, request_id: int, took: bool) -> None:
+    """What the station said to it. It was taken: what ran before is over."""
+    if not took:
+        return forgotten(desk, kind, request_id)
+    desk.keep(jobs=tuple(
+        job for job in desk.kept.jobs if job.kind != kind or job.request_id == request_id or job.state in ENDS))
 
 
 def forgotten(desk: Desk, kind: str, request_id: int) -> None:
@@ -45,6 +53,7 @@ def forgotten(desk: Desk, kind: str, request_id: int) -> None:
 
 def reported(desk: Desk, job: Job, status: str) -> None:
     """Remember the status of a job."""
+    status = status[:MOST_STATUS]
     if status != job.state:
         desk.keep(jobs=tuple(
             Job(one.kind, one.request_id, status, one.signed) if one == job else one for one in desk.kept.jobs))

@@ -10,7 +10,6 @@ from ocpp_proxy_plugins.bridge.plain import refused
 from ocpp_proxy_plugins.bridge.work import Background, Refusal, Work
 
 LONGEST_LOCATION = 512                      # 2.0.1 FirmwareType.location, LogParametersType.remoteLocation
-_TAKEN = ("Accepted", "AcceptedCanceled")
 
 
 def _too_long(location: object) -> Refusal | None:
@@ -26,11 +25,10 @@ def update_firmware(desk: Desk, payload: dict[str, Any]) -> Work:
     request_id = jobs.number(desk)
     jobs.begun(desk, jobs.FIRMWARE, request_id)
     got = yield from desk.ask(Side.STATION, "UpdateFirmware", desk.carry(payload, requestId=request_id))
+    jobs.settled(desk, jobs.FIRMWARE, request_id, got.status in jobs.TAKEN)
     if got.payload is None:
-        jobs.forgotten(desk, jobs.FIRMWARE, request_id)
         return refused(desk, got)
-    if got.status not in _TAKEN:
-        jobs.forgotten(desk, jobs.FIRMWARE, request_id)
+    if got.status not in jobs.TAKEN:
         desk.lost("$.status", f"the station said {got.status}: told as DownloadFailed")
         desk.begin(_failed(desk.aside("UpdateFirmware")), "the station refused the update")
     return desk.carry_answer(got.payload)
@@ -46,8 +44,7 @@ def signed_update_firmware(desk: Desk, payload: dict[str, Any]) -> Work:
     request_id = request_id if type(request_id) is int else 0
     jobs.begun(desk, jobs.FIRMWARE, request_id, signed=True)
     got = yield from desk.ask(Side.STATION, "UpdateFirmware", desk.carry(payload))
-    if got.status not in _TAKEN:
-        jobs.forgotten(desk, jobs.FIRMWARE, request_id)
+    jobs.settled(desk, jobs.FIRMWARE, request_id, got.status in jobs.TAKEN)
     return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
 
 
@@ -58,12 +55,11 @@ def get_diagnostics(desk: Desk, payload: dict[str, Any]) -> Work:
     request_id = jobs.number(desk)
     jobs.begun(desk, jobs.LOG, request_id)
     got = yield from desk.ask(Side.STATION, "GetLog", desk.carry(payload, requestId=request_id))
-    if got.status not in _TAKEN:
-        jobs.forgotten(desk, jobs.LOG, request_id)
+    jobs.settled(desk, jobs.LOG, request_id, got.status in jobs.TAKEN)
     if got.payload is None:
         return refused(desk, got)
     answer = desk.carry_answer(got.payload)
-    if got.status not in _TAKEN:
+    if got.status not in jobs.TAKEN:
         answer.pop("fileName", None)
     elif "fileName" not in answer:
         answer["fileName"] = f"log-{request_id}"
@@ -77,8 +73,7 @@ def get_log(desk: Desk, payload: dict[str, Any]) -> Work:
     request_id = request_id if type(request_id) is int else 0
     jobs.begun(desk, jobs.LOG, request_id, signed=True)
     got = yield from desk.ask(Side.STATION, "GetLog", desk.carry(payload))
-    if got.status not in _TAKEN:
-        jobs.forgotten(desk, jobs.LOG, request_id)
+    jobs.settled(desk, jobs.LOG, request_id, got.status in jobs.TAKEN)
     return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
 
 

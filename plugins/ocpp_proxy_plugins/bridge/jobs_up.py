@@ -23,8 +23,7 @@ def update_firmware(desk: Desk, payload: dict[str, Any]) -> Work:
         target = "SignedUpdateFirmware"
         got = yield from desk.ask(Side.STATION, target, desk.carry(payload, target))
         if not _lacks(desk, got):
-            if got.status not in ("Accepted", "AcceptedCanceled"):
-                jobs.forgotten(desk, jobs.FIRMWARE, request_id)
+            jobs.settled(desk, jobs.FIRMWARE, request_id, got.status in jobs.TAKEN)
             return desk.carry_answer(got.payload, target) if got.payload is not None else refused(desk, got)
         jobs.forgotten(desk, jobs.FIRMWARE, request_id)
     if signed and desk.options.unsigned_firmware == "refuse":
@@ -32,8 +31,8 @@ def update_firmware(desk: Desk, payload: dict[str, Any]) -> Work:
         return told_why(desk, {"status": "Rejected"}, "the station knows only unsigned updates", "UnsupportedRequest")
     jobs.begun(desk, jobs.FIRMWARE, request_id)
     got = yield from desk.ask(Side.STATION, "UpdateFirmware", desk.carry(payload, "UpdateFirmware"))
+    jobs.settled(desk, jobs.FIRMWARE, request_id, got.payload is not None)
     if got.payload is None:
-        jobs.forgotten(desk, jobs.FIRMWARE, request_id)
         if got.error is None:
             return refused(desk, got)
         return told_why(desk, {"status": "Rejected"}, f"the station refuses it: {got.why}", "UnsupportedRequest")
@@ -72,8 +71,7 @@ def get_log(desk: Desk, payload: dict[str, Any]) -> Work:
         jobs.begun(desk, jobs.LOG, request_id, signed=True)
         got = yield from desk.ask(Side.STATION, "GetLog", desk.carry(payload, "GetLog"))
         if not _lacks(desk, got):
-            if got.status not in ("Accepted", "AcceptedCanceled"):
-                jobs.forgotten(desk, jobs.LOG, request_id)
+            jobs.settled(desk, jobs.LOG, request_id, got.status in jobs.TAKEN)
             return desk.carry_answer(got.payload, "GetLog") if got.payload is not None else refused(desk, got)
         jobs.forgotten(desk, jobs.LOG, request_id)
     if payload.get("logType") != "DiagnosticsLog":
@@ -88,6 +86,7 @@ def get_log(desk: Desk, payload: dict[str, Any]) -> Work:
     if not answer.get("filename"):
         jobs.forgotten(desk, jobs.LOG, request_id)
         return told_why(desk, {"status": "Rejected"}, "the station has nothing to upload")
+    jobs.settled(desk, jobs.LOG, request_id, True)
     if before is not None and before.request_id != request_id:
         desk.begin(_canceled(desk.aside("GetLog"), before.request_id), "the upload before is canceled (N01.FR.20)")
         return {**answer, "status": "AcceptedCanceled"}

@@ -6,9 +6,13 @@ of a message. What has ended is kept for a while, so that what is said again is 
 
 from typing import Any
 
+import msgspec
 from msgspec import Raw, Struct
 
 NOTHING = Raw(b"\xc0")                      # msgpack nil
+MOST_STATUS = 32                            # characters of a status or errorCode that is remembered
+MOST_TAG = 36                               # of an idTag or idToken
+MOST_BOOT = 8192                            # bytes of a BootNotification
 
 
 class Tx(Struct, frozen=True, gc=False, array_like=True):
@@ -148,6 +152,12 @@ class Boot(Struct, frozen=True, gc=False, array_like=True):
     payload: bytes
     status: str = ""
     at_ns: int = 0
+
+
+def packed(payload: dict[str, Any]) -> bytes:
+    """A BootNotification as it is remembered: one that is too long without its parts."""
+    body = msgspec.json.encode(payload)
+    return body if len(body) <= MOST_BOOT else b"{}"
 
 
 class Kept(Struct, frozen=True, omit_defaults=True):

@@ -12,14 +12,17 @@ from msgspec import Raw, Struct
 from ocpp_proxy.api import Side
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.kept import NOTHING
+from ocpp_proxy_plugins.bridge.pace import Pace
 from ocpp_proxy_plugins.bridge.plain import refused, told_why
 from ocpp_proxy_plugins.bridge.work import Got, Refusal, Work
 
 MOST_REMEMBERED = 2000                      # entries; a longer list is sent, but not remembered
+MOST_BYTES = 163_840                        # of all of them
 MOST_PIECES = 64
 MOST_AT_ONCE = "lists.most"                 # in ``Kept.facts``: how many entries the station takes in one message
 ENABLED = "lists.enabled"                   # in ``Kept.facts``: False: the station's list is off
 _LIST = "localAuthorizationList"
+_SENDING = "lists.sending"                  # in ``Session.notes``: the version of a list that is under way
 
 
 class Mirror(Struct, frozen=True, omit_defaults=True):
@@ -49,6 +52,16 @@ def send_list(desk: Desk, payload: dict[str, Any]) -> Work:
     version = payload.get(names[0])
     if type(version) is not int or version <= 0:
         return told_why(desk, {"status": "Failed"}, "the version of a list is above 0", "InvalidValue")
+    if _SENDING in desk.link.notes:
+        return told_why(desk, {"status": "Failed"}, "another local list is under way", "TooManyElements")
+    desk.link.notes[_SENDING] = version
+    try:
+        return (yield from _send(desk, payload, version))
+    finally:
+        del desk.link.notes[_SENDING]
+
+
+def _send(desk: Desk, payload: dict[str, Any], version: int) -> Work:
     made = desk.carry(payload)
     entries: list[dict[str, Any]] = made.pop(_LIST, None) or []
     before = mirror(desk)
@@ -79,14 +92,16 @@ def _sent(desk: Desk, made: dict[str, Any], entries: list[dict[str, Any]], versi
     if len(pieces) > MOST_PIECES:
         return Got(fault=f"the station takes {most} entries at once: {len(entries)} are too many"), 0
     number = max(version - len(pieces) + 1, at_least + 1, 1)
-    name = _names(desk)[1]
+    name, pace = _names(desk)[1], Pace(desk)
     got = Got()
     for at, piece in enumerate(pieces):
         kind = made.get("updateType") if at == 0 else "Differential"
         message = {**made, name: number + at, "updateType": kind}
         if piece:
             message[_LIST] = piece
-        got = yield from desk.ask(Side.STATION, "SendLocalList", message)
+        if at and pace.over:
+            return Got(timeout=True), 0
+        got = yield from pace.ask("SendLocalList", message)
         if got.status != "Accepted":
             break
     return got, number + len(pieces) - 1
@@ -104,7 +119,8 @@ def _merged(desk: Desk, before: Mirror, entries: list[dict[str, Any]], full: boo
             found[name] = msgspec.json.encode(entry)
         else:
             found.pop(name, None)
-    return found if len(found) <= MOST_REMEMBERED else None
+    size = sum(len(name.encode("utf-8", "replace")) + len(one) + 8 for name, one in found.items())
+    return found if len(found) <= MOST_REMEMBERED and size <= MOST_BYTES else None
 
 
 def _name(token: Any) -> str:

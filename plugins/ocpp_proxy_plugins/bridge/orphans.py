@@ -18,6 +18,7 @@ NAMED = "named"                             # flags of a Tx: the station has use
 ADOPTED = "adopted"
 ORPHAN = "orphan"
 OFFLINE = "offline"
+MOST_FLAGS = 32                             # of a Tx: beyond that further numbers of it are not remembered
 
 
 def known(charging: Charging, tid: object) -> Tx | None:
@@ -41,7 +42,8 @@ def adopted(charging: Charging, tid: object, candidates: list[Tx]) -> Tx | None:
     fitting = [tx for tx in candidates if not (named and NAMED in tx.flags)]
     if len(fitting) != 1:
         return None
-    return flagged(fitting[0], ADOPTED, *([f"also:{tid}"] if named else []))
+    tx = fitting[0]
+    return flagged(tx, ADOPTED, *([f"also:{tid}"] if named and len(tx.flags) < MOST_FLAGS else []))
 
 
 def fitting(charging: Charging, meter: int | float | None, timestamp: str) -> list[Tx]:

@@ -21,6 +21,8 @@ from ocpp_proxy_plugins.bridge.work import Background, Got
 START, STOP = "StartTransaction", "StopTransaction"
 UNTOLD = "untold"                           # flag: its station does not know that the CSMS does not want it
 MOST_OWED = 100
+MOST_BYTES = 131_072                        # of all of it; beyond that ends are kept without their meter values
+MOST_TOLD = 1024                            # of what the CSMS says of a token
 QUIET_NS = 10_000_000_000                   # what a station that dials again has to say comes first
 
 
@@ -28,8 +30,11 @@ def owe(desk: Desk, tx: Tx, action: str, payload: dict[str, Any]) -> None:
     """Keep the transaction as it is now together with a message about it that the CSMS has to get."""
     charging = desk.kept.charging
     number = charging.next_number
-    event = Event(number, 0, action, msgspec.json.encode(payload), uid=tx.uid)
-    outbox = charging.outbox
+    outbox, body = charging.outbox, msgspec.json.encode(payload)
+    if sum(len(one.payload) for one in outbox) + len(body) > MOST_BYTES and payload.pop("transactionData", None):
+        desk.lost("meterValue", "too much is owed to the CSMS to keep these values, too")
+        body = msgspec.json.encode(payload)
+    event = Event(number, 0, action, body, uid=tx.uid)
     if len(outbox) >= MOST_OWED:
         text = f"{MOST_OWED} messages of transactions are owed to the CSMS: those of {outbox[0].uid[:36]} are given up"
         desk.find("outbox", text, "error", "csms")
@@ -99,7 +104,10 @@ def _settled(desk: Desk, number: int, got: Got) -> bool:
     told = tx.told
     if "idTagInfo" in got.payload:
         form = desk.entry("TransactionEvent", Side.STATION).answers[event.action]
-        told = msgspec.json.encode(form.carry(got.payload, desk).get("idTokenInfo", {}))
+        info = form.carry(got.payload, desk).get("idTokenInfo", {})
+        told = msgspec.json.encode(info)
+        if len(told) > MOST_TOLD:
+            told = msgspec.json.encode({"status": info.get("status", "Invalid")})
     others = tuple(one for one in desk.kept.charging.outbox if one.number != number)
     if event.action == START:
         assert isinstance(tid, int)

@@ -9,6 +9,7 @@ from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.kept import Profile
 
 MOST_PROFILES = 200
+MOST_BYTES = 98_304                         # of all of them
 _REFUSED = ("PropertyConstraintViolation", "NotSupported", "NotImplemented", "OccurenceConstraintViolation",
             "OccurrenceConstraintViolation", "TypeConstraintViolation", "FormationViolation", "FormatViolation")
 
@@ -31,10 +32,20 @@ def remembered(desk: Desk, profile: Profile, tids: Iterable[int]) -> None:
         one for one in current(desk, tids)
         if one.profile_id != profile.profile_id and (one.evse, one.purpose, one.stack_level, one.tid) != place
     ]
-    if len(others) >= MOST_PROFILES:
-        text = f"the station has more than {MOST_PROFILES} charging profiles: the oldest is no longer listed"
+    found = newest((*others, profile))
+    if len(found) <= len(others):
+        text = f"the station has more than {MOST_PROFILES} charging profiles, or long ones: the oldest are no longer listed"
         desk.find("profiles", text, "info", "proxy")
-    desk.keep(profiles=(*others[-MOST_PROFILES + 1 :], profile))
+    desk.keep(profiles=found)
+
+
+def newest(profiles: Sequence[Profile]) -> tuple[Profile, ...]:
+    """As many of the newest as are kept."""
+    room, first = MOST_BYTES, len(profiles)
+    while first > max(0, len(profiles) - MOST_PROFILES) and len(profiles[first - 1].payload) <= room:
+        first -= 1
+        room -= len(profiles[first].payload)
+    return tuple(profiles[first:])
 
 
 def chosen(
@@ -59,4 +70,5 @@ def made(evse: int, profile: dict[str, Any], tid: int = 0) -> Profile | None:
     profile_id, level = profile.get("id"), profile.get("stackLevel")
     if type(profile_id) is not int or type(level) is not int:
         return None
-    return Profile(profile_id, evse, str(profile.get("chargingProfilePurpose")), level, msgspec.json.encode(profile), tid)
+    purpose = str(profile.get("chargingProfilePurpose"))[:60]
+    return Profile(profile_id, evse, purpose, level, msgspec.json.encode(profile), tid)

@@ -8,7 +8,7 @@ from msgspec import structs
 from ocpp_proxy.api import Answer, Ask, Side
 from ocpp_proxy_plugins.bridge.charging_down import UNLOCKED
 from ocpp_proxy_plugins.bridge.desk import Desk
-from ocpp_proxy_plugins.bridge.kept import RemoteStart, Tx
+from ocpp_proxy_plugins.bridge.kept import MOST_TAG, RemoteStart, Tx
 from ocpp_proxy_plugins.bridge.plain import refused
 from ocpp_proxy_plugins.bridge.rows_down import plugged, running, save
 from ocpp_proxy_plugins.bridge.work import Got, Work
@@ -41,7 +41,7 @@ def remote_start(desk: Desk, payload: dict[str, Any]) -> Work:
     charging = desk.kept.charging
     number = charging.next_remote_start
     known = [one for one in charging.remote_starts if one.until_ns > desk.now_ns][1 - MOST_STARTS :]
-    start = RemoteStart(number, str(payload.get("idTag", "")), connector, desk.now_ns + STARTS_NS)
+    start = RemoteStart(number, str(payload.get("idTag", ""))[:MOST_TAG], connector, desk.now_ns + STARTS_NS)
     following = number + 1 if number < LAST_ID else 1
     desk.keep(charging=structs.replace(charging, next_remote_start=following, remote_starts=(*known, start)))
     got = yield from desk.ask(Side.STATION, "RequestStartTransaction", desk.carry(payload, remoteStartId=number, **evse))

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from ocpp_proxy.api import Side
 from ocpp_proxy_plugins.bridge.desk import Desk
-from ocpp_proxy_plugins.bridge.kept import RemoteStart
+from ocpp_proxy_plugins.bridge.kept import MOST_TAG, RemoteStart
 from ocpp_proxy_plugins.bridge.plain import told_why
 from ocpp_proxy_plugins.bridge.stops_up import REMOTE_STOP, flagged
 from ocpp_proxy_plugins.bridge.tokens import same
@@ -16,6 +16,7 @@ from ocpp_proxy_plugins.bridge.transactions import LAST_TID, by_tid, by_uid, cha
 from ocpp_proxy_plugins.bridge.work import Got, Work
 
 MOST_STARTS = 50                            # remote starts that are waited for
+MOST_PROFILE_BYTES = 32_768                 # of the profiles that came with them
 PLUG_IN = "charging.ConnectionTimeOut"      # in ``Kept.facts``: seconds one has to plug in
 MOST_SECONDS = 86_400
 PLUG_IN_SECONDS = 60                        # ConnectionTimeOut where it is not known
@@ -88,6 +89,9 @@ def _remember(desk: Desk, start: RemoteStart) -> None:
     others = [
         one for one in charging.remote_starts if one.until_ns > desk.now_ns and one.remote_start_id != start.remote_start_id
     ]
+    if sum(len(one.profile) for one in (*others, start)) > MOST_PROFILE_BYTES:
+        start = structs.replace(start, profile=b"")     # the station has it; it is not listed
+    start = structs.replace(start, id_tag=start.id_tag[:MOST_TAG])
     desk.keep(charging=structs.replace(charging, remote_starts=(*others[1 - MOST_STARTS :], start)))
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 from ocpp_proxy.api import Side
 from ocpp_proxy_plugins.bridge.desk import Desk
-from ocpp_proxy_plugins.bridge.kept import Reservation
+from ocpp_proxy_plugins.bridge.kept import MOST_TAG, Reservation
 from ocpp_proxy_plugins.bridge.plain import refused, told_why
 from ocpp_proxy_plugins.bridge.work import Background, Work
 
 MOST_RESERVATIONS = 100
+LAST_NS = (1 << 63) - 1                     # of the year 2262: what is never over
 
 
 def _until(text: object) -> int:
@@ -18,7 +19,7 @@ def _until(text: object) -> int:
         moment = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
         if moment.tzinfo is None:
             moment = datetime.fromisoformat(f"{text}+00:00")
-        return int(moment.timestamp()) * 1_000_000_000
+        return min(int(moment.timestamp()) * 1_000_000_000, LAST_NS)
     except (ValueError, OverflowError):
         return 0
 
@@ -50,7 +51,7 @@ def reserve_up(desk: Desk, payload: dict[str, Any]) -> Work:
     made = desk.carry(payload, connectorId=number, idTag=tag)
     reservation_id = made.get("reservationId")
     if type(reservation_id) is int:
-        _kept(desk, Reservation(reservation_id, number, _until(payload.get("expiryDateTime")), tag))
+        _kept(desk, Reservation(reservation_id, number, _until(payload.get("expiryDateTime")), tag[:MOST_TAG]))
     got = yield from desk.ask(Side.STATION, "ReserveNow", made)
     if got.status != "Accepted":
         _forget(desk, reservation_id)
@@ -70,7 +71,7 @@ def reserve_down(desk: Desk, payload: dict[str, Any]) -> Work:
         made["evseId"] = desk.evse(connector)[0]
     if type(reservation_id) is int:
         until = _until(payload.get("expiryDate"))
-        _kept(desk, Reservation(reservation_id, connector or 0, until, str(payload.get("idTag", ""))))
+        _kept(desk, Reservation(reservation_id, connector or 0, until, str(payload.get("idTag", ""))[:MOST_TAG]))
     got = yield from desk.ask(Side.STATION, "ReserveNow", desk.carry(payload, **made))
     if got.status != "Accepted":
         _forget(desk, reservation_id)

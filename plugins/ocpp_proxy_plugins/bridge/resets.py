@@ -1,15 +1,17 @@
 """Reset, both ways. 2.0.1 may ask for one when nobody charges (OnIdle, B12): 1.6 has none, so the bridge waits for it."""
 
+from collections.abc import Generator
 from typing import Any
 
-from ocpp_proxy.api import Side
+from ocpp_proxy.api import Answer, Ask, Side
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.kept import Kept, Reset
 from ocpp_proxy_plugins.bridge.plain import refused, told_why
 from ocpp_proxy_plugins.bridge.transactions import running
-from ocpp_proxy_plugins.bridge.work import Background, Work
+from ocpp_proxy_plugins.bridge.work import Background, Got, Work
 
 TRIES_NS = 60_000_000_000                   # until a reset that the station refused is tried again
+SPARE_NS = 1_000_000                        # by which a deadline may be rounded
 
 
 def is_idle(kept: Kept) -> bool:
@@ -26,11 +28,7 @@ def reset_up(desk: Desk, payload: dict[str, Any]) -> Work:
     if kind == "Soft" and not is_idle(desk.kept):
         desk.keep(reset=Reset("Soft", "waiting", desk.now_ns))
         return {"status": "Scheduled"}
-    before = desk.kept.reset
-    desk.keep(reset=Reset(kind, "sent", desk.now_ns))
-    got = yield from desk.ask(Side.STATION, "Reset", {"type": kind})
-    if got.status != "Accepted":
-        desk.keep(reset=before)
+    got = yield from _asked(desk, kind)
     if got.payload is None:
         return refused(desk, got)
     return desk.carry_answer(got.payload)
@@ -47,16 +45,29 @@ def tick(desk: Desk) -> None:
 
 
 def _sent(desk: Desk) -> Background:
-    before = desk.kept.reset
-    if before is None:
+    waiting = desk.kept.reset
+    if waiting is None:
         return
-    desk.keep(reset=Reset(before.kind, "sent", desk.now_ns))
-    got = yield from desk.ask(Side.STATION, "Reset", {"type": before.kind})
+    got = yield from _asked(desk, waiting.kind)
     desk.link.notes["resets.sending"] = False
-    if got.status != "Accepted":
+    if desk.kept.reset == waiting:
         desk.link.notes["resets.next"] = desk.now_ns + TRIES_NS
         desk.find("reset", f"the station did not take the reset that was scheduled: {got.status or got.why}; tried again")
+
+
+def _asked(desk: Desk, kind: str) -> Generator[Ask, Answer | None, Got]:
+    """Ask the station to reset. Where it does not, what was before holds again, unless there is something newer by then.
+
+    A link that ends instead of an answer is what a reset looks like: it counts as one, or a station would be reset for ever.
+    """
+    before, until_ns = desk.kept.reset, desk.now_ns + int(desk.left() * 1e9) - SPARE_NS
+    mine = Reset(kind, "sent", desk.now_ns)
+    desk.keep(reset=mine)
+    got = yield from desk.ask(Side.STATION, "Reset", {"type": kind})
+    cut_off = got.timeout and desk.now_ns < until_ns
+    if got.status != "Accepted" and not cut_off and desk.kept.reset is mine:
         desk.keep(reset=before)
+    return got
 
 
 def reset_down(desk: Desk, payload: dict[str, Any]) -> Work:

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import msgspec
-
 from ocpp_proxy.api import Side
 from ocpp_proxy_plugins.bridge.desk import Desk
-from ocpp_proxy_plugins.bridge.kept import Boot
+from ocpp_proxy_plugins.bridge.kept import MOST_STATUS, Boot, packed
 from ocpp_proxy_plugins.bridge.plain import refused
 from ocpp_proxy_plugins.bridge.status_down import STATION, station_is
 from ocpp_proxy_plugins.bridge.work import Background, Refusal, Work
@@ -18,7 +16,7 @@ TRANSACTIONS = (
 )
 """What makes the transactions of a 2.0.1 station like those of 1.6 (2.0.1 part 2, E 1.1.2, table 95)."""
 PROVISIONED = "starting.provisioned"        # the fact: what was asked to, and its firmware
-MOST_BOOT = 8192                            # bytes of a BootNotification that is remembered
+MOST_MADE = 200                             # characters of what a station says it is
 _MADE = ("vendorName", "model", "serialNumber", "firmwareVersion")
 
 
@@ -27,8 +25,7 @@ def boot_notification(desk: Desk, payload: dict[str, Any]) -> Work:
     got = yield from desk.ask(Side.CSMS, "BootNotification", desk.carry(payload))
     if got.payload is None:
         return refused(desk, got)
-    body = msgspec.json.encode(payload)
-    desk.keep(boot=Boot(body if len(body) <= MOST_BOOT else b"{}", got.status, desk.now_ns))
+    desk.keep(boot=Boot(packed(payload), got.status[:MOST_STATUS], desk.now_ns))
     if got.status == "Accepted":
         station_is(desk, desk.kept.facts.get(STATION, "Available"))
         made = _made(payload)
@@ -40,7 +37,7 @@ def boot_notification(desk: Desk, payload: dict[str, Any]) -> Work:
 def _made(payload: dict[str, Any]) -> str:
     """What the station is, as far as its settings go."""
     station = payload.get("chargingStation")
-    return "/".join(str(station.get(name, "")) for name in _MADE) if isinstance(station, dict) else ""
+    return "/".join(str(station.get(name, "")) for name in _MADE)[:MOST_MADE] if isinstance(station, dict) else ""
 
 
 def _provision(desk: Desk, made: str) -> Background:

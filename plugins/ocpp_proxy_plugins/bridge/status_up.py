@@ -13,7 +13,7 @@ from ocpp_proxy_plugins.bridge.charging_up import REPLAYED, TELLING
 from ocpp_proxy_plugins.bridge.desk import MOST_CONNECTORS, Desk
 from ocpp_proxy_plugins.bridge.events import UPDATED, deliver, happened_before, post
 from ocpp_proxy_plugins.bridge.expected_up import expected
-from ocpp_proxy_plugins.bridge.kept import Connector
+from ocpp_proxy_plugins.bridge.kept import MOST_STATUS, Connector
 from ocpp_proxy_plugins.bridge.plain import refused
 from ocpp_proxy_plugins.bridge.transactions import is_id, running
 from ocpp_proxy_plugins.bridge.work import Background, Got, Refusal, Work
@@ -50,7 +50,9 @@ def status_notification(desk: Desk, payload: dict[str, Any]) -> Work:
         told, connector = connector_status, number
         steps.append(lambda desk: _status(desk, connector, told, timestamp))
     event = _event(desk, number, status, timestamp) if number else 0
-    now = structs.replace(before, status=status, sent=connector_status or before.sent, error="" if error == NO_ERROR else error)
+    now = structs.replace(
+        before, status=status[:MOST_STATUS], sent=connector_status or before.sent,
+        error="" if error == NO_ERROR else error[:MOST_STATUS])
     desk.changed(structs.replace(now, since_ns=desk.now_ns) if status != before.status else now)
     if event:
         steps.append(lambda desk: deliver(desk, event))

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 TAG_LENGTH = 20
+TOKEN_LENGTH, KIND_LENGTH = 36, 20          # 2.0.1 IdTokenType; what is longer stands for nobody
 _HEX = re.compile(r"[0-9A-Fa-f]+").fullmatch
 _EMAID = re.compile(r"[A-Za-z]{2}-?[A-Za-z0-9]{3}-?[A-Za-z0-9]{9}(?:-?[A-Za-z0-9])?").fullmatch
 _UID_LENGTHS = (8, 14, 20)                  # hex digits of a 4, 7 or 10 byte UID (ISO 14443)

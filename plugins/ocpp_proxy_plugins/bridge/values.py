@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ocpp_proxy_plugins.bridge.tables import Key
 
 REGISTER = "Energy.Active.Import.Register"
+MOST_PHASED, MOST_NAME = 100, 50            # names with a phase that are remembered of a key, and their length
 LONGEST_MEASURAND = 31                      # characters of the longest name, "Energy.Reactive.Export.Interval"
 _PHASE = re.compile(r"\.(?:L[123](?:-N)?|N|L1-L2|L2-L3|L3-L1)$")
 _UNITS_UP = {"current": "A", "power": "W"}
@@ -43,7 +44,8 @@ def phases(text: str, remembered: Sequence[str] = ()) -> tuple[str, ...]:
     names = items(text)
     said = set(map(measurand, names))
     kept = [name for name in remembered if measurand(name) not in said]
-    return (*kept, *(name for name in dict.fromkeys(names) if measurand(name) != name))
+    found = (*kept, *(name for name in dict.fromkeys(names) if measurand(name) != name))
+    return tuple(name for name in found if len(name) <= MOST_NAME)[-MOST_PHASED:]
 
 
 def with_register(text: str) -> str:
