@@ -46,7 +46,7 @@ def test_every_command_a_page_names_exists(page: Path) -> None:
             continue
         assert verb in known, line
         named = {word.split("=")[0] for word in words[2:] if re.fullmatch(r"--[a-z][a-z-]*(=.*)?", word)}
-        assert named <= options_of(*([verb, words[2]] if verb == "config" else [verb])), line
+        assert named <= options_of(*([verb, words[2]] if verb in ("config", "bridge") else [verb])), line
 
 
 def test_every_command_is_in_the_reference() -> None:

@@ -86,6 +86,17 @@ def test_the_file_that_was_there_stays_beside_it(tmp_path: Path, capsys: pytest.
     assert not list(tmp_path.glob("*-wal")) and not (tmp_path / "s.restoring").exists()
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_root_restores_belongs_to_the_service(gone: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, path = saved(tmp_path, capsys)
+    uid, gid = (12345, 12346) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    os.chown(tmp_path if gone else path, uid, gid)
+    if gone:
+        path.unlink()
+    assert said(capsys, "restore", tmp_path / "b", "--state", path)[0] == 0
+    assert (path.stat().st_uid, path.stat().st_gid) == (uid, gid)
+
+
 @pytest.mark.parametrize("lost", ["gone", "damaged"])
 def test_without_the_newest_numbers_many_are_left_out(lost: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, _, path = saved(tmp_path, capsys)
