@@ -14,12 +14,7 @@ from ocpp_proxy_plugins.bridge.spots import each
 from ocpp_proxy_plugins.bridge.work import Got, Refusal, Work
 
 EVENTS = "csms_security_events"             # in ``Kept.can``: the 1.6 CSMS takes SecurityEventNotification
-_LACKING = ("NotImplemented", "NotSupported")
 _OWN_TYPES = ("CSMSRootCertificate", "ManufacturerRootCertificate")
-
-
-def _lacks(got: Got) -> bool:
-    return got.error is not None and got.error.code in _LACKING
 
 
 def _without(desk: Desk, status: str) -> dict[str, Any]:
@@ -27,7 +22,7 @@ def _without(desk: Desk, status: str) -> dict[str, Any]:
 
 
 def _finished(desk: Desk, got: Got, status: str) -> dict[str, Any] | Refusal:
-    if _lacks(got):
+    if got.lacks:
         return _without(desk, status)
     return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
 
@@ -78,7 +73,7 @@ def install(desk: Desk, payload: dict[str, Any]) -> Work:
 def delete(desk: Desk, payload: dict[str, Any]) -> Work:
     """One that the station does not have is looked for among those of vehicles."""
     got = yield from desk.ask(Side.STATION, "DeleteCertificate", desk.carry(payload))
-    if got.status == "NotFound" or _lacks(got):
+    if got.status == "NotFound" or got.lacks:
         inner = yield from pnc.wrapped(desk, Side.STATION, "DeleteCertificate", payload)
         if inner is not None and inner.get("status") in ("Accepted", "Failed"):
             return {"status": inner["status"]}
@@ -95,7 +90,7 @@ def installed(desk: Desk, payload: dict[str, Any]) -> Work:
         if plain is None:
             continue
         got = yield from desk.ask(Side.STATION, "GetInstalledCertificateIds", {"certificateType": plain})
-        if _lacks(got):
+        if got.lacks:
             break
         if got.payload is None:
             return refused(desk, got)
@@ -137,7 +132,7 @@ def security_event(desk: Desk, payload: dict[str, Any]) -> Work:
         desk.lost("$", "the CSMS has no security extension of OCPP 1.6: not told")
         return {}
     got = yield from desk.ask(Side.CSMS, "SecurityEventNotification", desk.carry(payload))
-    if _lacks(got):
+    if got.lacks:
         desk.keep(can={**desk.kept.can, EVENTS: False})
         desk.lost("$", "the CSMS has no security extension of OCPP 1.6: not told")
         return {}

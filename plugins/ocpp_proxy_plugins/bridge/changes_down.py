@@ -14,13 +14,14 @@ from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.device_down import ITEMS, Entry, ask_spots, mapped, remember, stock
 from ocpp_proxy_plugins.bridge.pace import Pace
 from ocpp_proxy_plugins.bridge.plain import refused
-from ocpp_proxy_plugins.bridge.spots import Id, Spot, each, is_item, of, written
+from ocpp_proxy_plugins.bridge.spots import Id, Spot, each, identity, is_item, of, written
 from ocpp_proxy_plugins.bridge.tables import Key, Place
 from ocpp_proxy_plugins.bridge.variables_down import OWNED, is_rotation, key_of
 from ocpp_proxy_plugins.bridge.work import Got, Refusal, Work
 
 WORST = ("Rejected", "NotSupported", "RebootRequired", "Accepted")
 ENDED = Place("SampledDataCtrlr", "TxEndedMeasurands")
+PASSWORD = identity(Place("SecurityCtrlr", "BasicAuthPassword"))
 
 
 class Wish(Struct, frozen=True):
@@ -183,7 +184,7 @@ def _set_now(desk: Desk, done: list[Wish]) -> None:
     mine = [wish for wish in done if wish.spot.id in mapped() or wish.spot.id in known or is_rotation(wish.spot.id)]
     remember(desk, [
         structs.replace(known.get(wish.spot.id, Entry(wish.spot)), value=wish.value)
-        for wish in mine if wish.spot.place.variable != "BasicAuthPassword"
+        for wish in mine if wish.spot.id != PASSWORD
     ])
 
 

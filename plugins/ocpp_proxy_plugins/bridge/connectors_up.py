@@ -121,7 +121,7 @@ def _triggered(desk: Desk, got: Got, name: str) -> dict[str, Any] | Refusal:
     if got.status != "Accepted" and name in desk.kept.expected:
         desk.keep(expected=tuple(one for one in desk.kept.expected if one != name))
     if got.payload is None:
-        if got.error is not None and got.error.code in ("NotImplemented", "NotSupported"):
+        if got.lacks:
             return told_why(desk, {"status": "NotImplemented"}, "the station has no such message to trigger")
         return refused(desk, got)
     return told_why(desk, {"status": got.status}, "the station refuses it")

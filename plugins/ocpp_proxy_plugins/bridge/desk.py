@@ -195,7 +195,7 @@ class Desk:
             if self.options.long_tokens == "reject":
                 return ""
             name = tokens.alias(kind, token) if self.options.long_tokens == "alias" else token[: tokens.TAG_LENGTH]
-            self.lost("$.idToken", f"{len(token)} characters: {name} stands for it", "shortened")
+            self.lost("$.idToken", f"{len(token)} characters: a short name stands for it", "shortened")
         else:
             name = token
             if tokens.kind_of(token, self.options.kinds) == kind:

@@ -40,11 +40,20 @@ def _failed(desk: Desk) -> Background:
 
 def signed_update_firmware(desk: Desk, payload: dict[str, Any]) -> Work:
     """The CSMS's own number goes along."""
+    return (yield from _numbered(desk, payload, jobs.FIRMWARE, "UpdateFirmware"))
+
+
+def get_log(desk: Desk, payload: dict[str, Any]) -> Work:
+    """The CSMS's own number goes along."""
+    return (yield from _numbered(desk, payload, jobs.LOG, "GetLog"))
+
+
+def _numbered(desk: Desk, payload: dict[str, Any], kind: str, action: str) -> Work:
     request_id = payload.get("requestId")
     request_id = request_id if type(request_id) is int else 0
-    jobs.begun(desk, jobs.FIRMWARE, request_id, signed=True)
-    got = yield from desk.ask(Side.STATION, "UpdateFirmware", desk.carry(payload))
-    jobs.settled(desk, jobs.FIRMWARE, request_id, got.status in jobs.TAKEN)
+    jobs.begun(desk, kind, request_id, signed=True)
+    got = yield from desk.ask(Side.STATION, action, desk.carry(payload))
+    jobs.settled(desk, kind, request_id, got.status in jobs.TAKEN)
     return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
 
 
@@ -65,16 +74,6 @@ def get_diagnostics(desk: Desk, payload: dict[str, Any]) -> Work:
         answer["fileName"] = f"log-{request_id}"
         desk.lost("$.fileName", "the station named no file; without a name 1.6 would take it that there is none", "invented")
     return answer
-
-
-def get_log(desk: Desk, payload: dict[str, Any]) -> Work:
-    """The CSMS's own number goes along."""
-    request_id = payload.get("requestId")
-    request_id = request_id if type(request_id) is int else 0
-    jobs.begun(desk, jobs.LOG, request_id, signed=True)
-    got = yield from desk.ask(Side.STATION, "GetLog", desk.carry(payload))
-    jobs.settled(desk, jobs.LOG, request_id, got.status in jobs.TAKEN)
-    return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
 
 
 def firmware_status(desk: Desk, payload: dict[str, Any]) -> Work:
@@ -104,7 +103,7 @@ def _status(desk: Desk, payload: dict[str, Any], job: Job | None, signed: str, p
         desk.lost("$.status", f"OCPP 1.6 has no status {status} here: the CSMS is not told")
         return {}
     got = yield from desk.ask(Side.CSMS, target, desk.carry(payload, target))
-    if got.error is not None and got.error.code in ("NotImplemented", "NotSupported"):
+    if got.lacks:
         return {}                           # an extension that this CSMS lacks: the station need not know
     return refused(desk, got) if got.payload is None else {}
 

@@ -8,8 +8,6 @@ from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.plain import refused, told_why
 from ocpp_proxy_plugins.bridge.work import Background, Got, Work
 
-_LACKING = ("NotImplemented", "NotSupported")
-
 
 def update_firmware(desk: Desk, payload: dict[str, Any]) -> Work:
     """Signed by SignedUpdateFirmware. To a station without it a signed update is not sent unsigned, unless that is allowed."""
@@ -41,24 +39,42 @@ def update_firmware(desk: Desk, payload: dict[str, Any]) -> Work:
 
 def firmware_status(desk: Desk, payload: dict[str, Any]) -> Work:
     """Stamped with the number of the update that runs; Idle has none."""
+    return (yield from _stamped(desk, payload, jobs.FIRMWARE, "Fw16>201", "FirmwareStatusNotification"))
+
+
+def diagnostics_status(desk: Desk, payload: dict[str, Any]) -> Work:
+    """Stamped with the number of the upload that runs; Idle has none."""
+    return (yield from _stamped(desk, payload, jobs.LOG, "Diag16>Log201", "LogStatusNotification"))
+
+
+def _stamped(desk: Desk, payload: dict[str, Any], kind: str, table: str, action: str) -> Work:
     status = payload.get("status")
-    job = jobs.running(desk, jobs.FIRMWARE)
+    job = jobs.running(desk, kind)
     made: dict[str, Any] = {}
     if status != "Idle" and job is not None:
-        jobs.reported(desk, job, desk.enum("Fw16>201", status) or job.state)
+        jobs.reported(desk, job, desk.enum(table, status) or job.state)
         made["requestId"] = job.request_id
     elif status != "Idle":
-        desk.lost("$.requestId", "the CSMS asked for no update that this could be about: left out", "invented")
-    got = yield from desk.ask(Side.CSMS, "FirmwareStatusNotification", desk.carry(payload, **made))
+        desk.lost("$.requestId", f"the CSMS asked for no {kind} that this could be about: left out", "invented")
+    got = yield from desk.ask(Side.CSMS, action, desk.carry(payload, **made))
     return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
 
 
 def signed_firmware_status(desk: Desk, payload: dict[str, Any]) -> Work:
     """As it comes; what it says of the job is remembered."""
-    job = jobs.of(desk, jobs.FIRMWARE, payload.get("requestId"))
+    return (yield from _as_it_comes(desk, payload, jobs.FIRMWARE, "FirmwareStatusNotification"))
+
+
+def log_status(desk: Desk, payload: dict[str, Any]) -> Work:
+    """As it comes; what it says of the job is remembered."""
+    return (yield from _as_it_comes(desk, payload, jobs.LOG, "LogStatusNotification"))
+
+
+def _as_it_comes(desk: Desk, payload: dict[str, Any], kind: str, action: str) -> Work:
+    job = jobs.of(desk, kind, payload.get("requestId"))
     if job is not None and isinstance(payload.get("status"), str):
         jobs.reported(desk, job, payload["status"])
-    got = yield from desk.ask(Side.CSMS, "FirmwareStatusNotification", desk.carry(payload))
+    got = yield from desk.ask(Side.CSMS, action, desk.carry(payload))
     return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
 
 
@@ -97,32 +113,9 @@ def _canceled(desk: Desk, request_id: int) -> Background:
     yield from desk.ask(Side.CSMS, "LogStatusNotification", {"status": "AcceptedCanceled", "requestId": request_id})
 
 
-def diagnostics_status(desk: Desk, payload: dict[str, Any]) -> Work:
-    """Stamped with the number of the upload that runs; Idle has none."""
-    status = payload.get("status")
-    job = jobs.running(desk, jobs.LOG)
-    made: dict[str, Any] = {}
-    if status != "Idle" and job is not None:
-        jobs.reported(desk, job, desk.enum("Diag16>Log201", status) or job.state)
-        made["requestId"] = job.request_id
-    elif status != "Idle":
-        desk.lost("$.requestId", "the CSMS asked for no log that this could be about: left out", "invented")
-    got = yield from desk.ask(Side.CSMS, "LogStatusNotification", desk.carry(payload, **made))
-    return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
-
-
-def log_status(desk: Desk, payload: dict[str, Any]) -> Work:
-    """As it comes; what it says of the job is remembered."""
-    job = jobs.of(desk, jobs.LOG, payload.get("requestId"))
-    if job is not None and isinstance(payload.get("status"), str):
-        jobs.reported(desk, job, payload["status"])
-    got = yield from desk.ask(Side.CSMS, "LogStatusNotification", desk.carry(payload))
-    return refused(desk, got) if got.payload is None else desk.carry_answer(got.payload)
-
-
 def _lacks(desk: Desk, got: Got) -> bool:
     """Whether the station says that it has no security extension; that is remembered either way."""
-    lacks = got.error is not None and got.error.code in _LACKING
+    lacks = got.lacks
     if (lacks or got.payload is not None) and desk.kept.can.get(jobs.SECURITY) is not (not lacks):
         desk.keep(can={**desk.kept.can, jobs.SECURITY: not lacks})
     return lacks

@@ -147,7 +147,7 @@ def version_down(desk: Desk, payload: dict[str, Any]) -> Work:
     if desk.kept.facts.get(ENABLED) is False:
         return {"listVersion": -1}
     got = yield from desk.ask(Side.STATION, "GetLocalListVersion", {})
-    if got.error is not None and got.error.code in ("NotImplemented", "NotSupported"):
+    if got.lacks:
         return {"listVersion": -1}
     if got.payload is None:
         return refused(desk, got)

@@ -9,7 +9,6 @@ from ocpp_proxy_plugins.bridge.tables import errors
 from ocpp_proxy_plugins.bridge.work import Got, Refusal, Work
 
 NO_EQUIVALENT = "BridgeNoEquiv"             # reasonCode, up to 20 characters (2.0.1 StatusInfoType)
-_STATUSES = ("Rejected", "Failed", "NotSupported", "NotImplemented", "Unknown")
 
 
 def carry_over(desk: Desk, payload: dict[str, Any]) -> Work:

@@ -6,6 +6,7 @@ from ocpp_proxy.api import Side
 from ocpp_proxy_plugins.bridge import profiles
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.plain import refused
+from ocpp_proxy_plugins.bridge.remote_down import has
 from ocpp_proxy_plugins.bridge.rows_down import running
 from ocpp_proxy_plugins.bridge.work import Got, Refusal, Work
 
@@ -14,10 +15,9 @@ _REJECTED = {"status": "Rejected"}
 
 def evse_of(desk: Desk, connector: object) -> int | None:
     """The EVSE of a connector; 0 is the station. None: there is no such connector."""
-    known = desk.kept.connectors
-    if type(connector) is not int or connector < 0 or (connector and known and connector not in [one.number for one in known]):
-        return None
-    return desk.evse(connector)[0] if connector else 0
+    if connector == 0 and type(connector) is int:
+        return 0
+    return desk.evse(connector)[0] if isinstance(connector, int) and has(desk, connector) else None
 
 
 def set_profile(desk: Desk, payload: dict[str, Any]) -> Work:
@@ -45,7 +45,7 @@ def set_profile(desk: Desk, payload: dict[str, Any]) -> Work:
 
 
 def _answer(desk: Desk, got: Got) -> dict[str, Any] | Refusal:
-    if got.error is not None and got.error.code in ("NotSupported", "NotImplemented"):
+    if got.lacks:
         return {"status": "NotSupported"}
     if got.error is not None and profiles.is_refusal(got.error.code):
         return dict(_REJECTED)

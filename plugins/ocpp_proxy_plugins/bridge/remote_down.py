@@ -103,7 +103,7 @@ def unlock_connector(desk: Desk, payload: dict[str, Any]) -> Work:
     got = yield from desk.ask(Side.STATION, "UnlockConnector", {"evseId": evse, "connectorId": conn})
     if got.payload is not None:
         return desk.carry_answer(got.payload)
-    if got.error is not None and got.error.code in ("NotImplemented", "NotSupported"):
+    if got.lacks:
         return {"status": "NotSupported"}
     desk.find("unanswered", f"UnlockConnector: the station did not do it ({got.why})", "warning", "station")
     return {"status": "UnlockFailed"}

@@ -7,6 +7,7 @@ from ocpp_proxy.api import Side
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.kept import MOST_TAG, Reservation
 from ocpp_proxy_plugins.bridge.plain import refused, told_why
+from ocpp_proxy_plugins.bridge.remote_down import has
 from ocpp_proxy_plugins.bridge.work import Background, Work
 
 MOST_RESERVATIONS = 100
@@ -65,8 +66,7 @@ def reserve_down(desk: Desk, payload: dict[str, Any]) -> Work:
     connector, reservation_id = payload.get("connectorId"), payload.get("reservationId")
     made: dict[str, Any] = {}
     if connector != 0:
-        known = desk.kept.connectors
-        if type(connector) is not int or (known and connector not in [one.number for one in known]):
+        if not isinstance(connector, int) or not has(desk, connector):
             return {"status": "Rejected"}
         made["evseId"] = desk.evse(connector)[0]
     if type(reservation_id) is int:

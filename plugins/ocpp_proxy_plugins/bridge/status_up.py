@@ -20,7 +20,6 @@ from ocpp_proxy_plugins.bridge.work import Background, Got, Refusal, Work
 
 NO_ERROR = "NoError"
 _TOLD = "told"                              # in ``Session.notes``: connector -> [boot, status] the CSMS was told on this link
-_UNKNOWN = frozenset(("NotImplemented", "NotSupported"))
 _NO_EVENTS = "no events"                    # in ``Session.notes``: the CSMS does not know NotifyEvent
 
 Told = Generator[Ask, Answer | None, Got]
@@ -73,7 +72,7 @@ def _told(desk: Desk, steps: list[Step]) -> Work:
     got = yield from steps[0](desk)
     if len(steps) > 1:
         desk.begin(_others(desk.aside(desk.action), steps[1:]), "what else is to be told of it")
-    if got.payload is None and not (got.error is not None and got.error.code in _UNKNOWN):
+    if got.payload is None and not got.lacks:
         return refused(desk, got)
     return {}
 
@@ -189,7 +188,7 @@ def _notify(desk: Desk, timestamp: str, data: list[dict[str, Any]]) -> Told:
         **event,
     } for at, event in enumerate(data)]
     got = yield from desk.ask(Side.CSMS, "NotifyEvent", {"generatedAt": timestamp, "seqNo": 0, "eventData": events})
-    if got.error is not None and got.error.code in _UNKNOWN:
+    if got.lacks:
         desk.link.notes[_NO_EVENTS] = True
         desk.find("no-events", "the CSMS does not know NotifyEvent: problems of connectors are not told", "warning", "csms")
     return got

@@ -7,6 +7,8 @@ from msgspec import Struct
 
 from ocpp_proxy.api import Answer, Ask, CallError
 
+_LACKING = ("NotImplemented", "NotSupported")
+
 
 class Refusal(Struct, frozen=True):
     """A CALLERROR to whom a Call came from, with a code of that side's version."""
@@ -28,6 +30,11 @@ class Got(Struct, frozen=True):
         """``status`` of the answer; empty without one."""
         found = self.payload.get("status") if self.payload is not None else None
         return found if isinstance(found, str) else ""
+
+    @property
+    def lacks(self) -> bool:
+        """Whether that side says that it does not know such a message."""
+        return self.error is not None and self.error.code in _LACKING
 
     @property
     def why(self) -> str:
