@@ -43,6 +43,7 @@ from ocpp_proxy_plugins.bridge.options import Options as BridgeOptions
 from ocpp_proxy_plugins.bridge.work import Refusal
 
 MOST_ANSWERED = 64                          # answers kept for what is asked again with the same id
+MOST_BYTES = 65_536                         # of such a Call and its answer; what is longer is done anew
 BROKEN = {"1.6": "FormationViolation", "2.0.1": "FormatViolation"}
 TWICE = {"1.6": "ProtocolError", "2.0.1": "RpcFrameworkError"}
 
@@ -148,7 +149,10 @@ class Bridge(Plugin):
         deadline_ns = context.now_ns + int(context.options.answer_seconds * 1e9)
         desk = Desk(context, link, sender, call.action, deadline_ns)
         answer = yield from _translated(desk, call)
-        link.answered[sender, call.message_id] = Answered(call, answer, context.now_ns)
+        if len(call.payload) + len(answer.payload) <= MOST_BYTES:
+            link.answered[sender, call.message_id] = Answered(call, answer, context.now_ns)
+        else:
+            del link.answered[sender, call.message_id]
         if len(link.answered) > MOST_ANSWERED:
             _forget(link, sender)
         return Reply(answer)

@@ -46,11 +46,9 @@ def tick(desk: Desk) -> None:
 
 def _sent(desk: Desk) -> Background:
     waiting = desk.kept.reset
-    if waiting is None:
-        return
-    got = yield from _asked(desk, waiting.kind)
+    got = (yield from _asked(desk, waiting.kind)) if waiting is not None else Got()
     desk.link.notes["resets.sending"] = False
-    if desk.kept.reset == waiting:
+    if waiting is not None and desk.kept.reset == waiting:
         desk.link.notes["resets.next"] = desk.now_ns + TRIES_NS
         desk.find("reset", f"the station did not take the reset that was scheduled: {got.status or got.why}; tried again")
 

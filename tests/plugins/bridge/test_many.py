@@ -107,3 +107,15 @@ def test_only_what_is_named_for_it_leaves_a_data_transfer() -> None:
         link = Bridged(DOWN)
         link.call(CSMS, "DataTransfer", {**vendor, "messageId": action, "data": '{"type":"Immediate"}'})
         assert [one.action for one in link.told[STATION]] == ["DataTransfer"]
+
+
+@pytest.mark.parametrize(("length", "times"), [(1000, 1), (70_000, 2)])
+def test_long_calls_are_not_kept_to_be_known_again(length: int, times: int) -> None:
+    """64 of a megabyte each would be too much for one link."""
+    link = Bridged(UP)
+    for _ in range(2):
+        link.call(STATION, "DataTransfer", {"vendorId": "v", "data": "x" * length}, "same")
+        if link.open[CSMS]:
+            link.answer(CSMS, {"status": "Accepted"})
+    assert len(link.calls(CSMS)) == times
+    assert [one.payload for one in link.told[STATION]] == [{"status": "Accepted"}] * 2
