@@ -52,9 +52,7 @@ def restore(source: str, state: str | None, config: str | None) -> None:
                 saved.backup(fresh)
             known = _ahead(fresh, where.path)
             _single(fresh, made)
-        if os.geteuid() == 0:               # for a service that runs as another user
-            owner = (where.path if where.path.exists() else where.path.parent).stat()
-            os.chown(made, owner.st_uid, owner.st_gid)
+        state_file.own(made, where.path if where.path.exists() else where.path.parent)
         aside = _aside(where.path)
         os.rename(made, where.path)
     except OSError as error:

@@ -116,7 +116,7 @@ async def run(wish: Wish) -> None:
         done.extend(context.said)
         return context.state
 
-    await state_file.change(where, NAME, Bridge, wish.identity, deed)
+    await state_file.change(where, NAME, Bridge, wish.identity, deed, make=wish.verb == "adopt")
     for text in done[1:]:
         talk(safe_text(text, 500))
     text = f"{safe_text(wish.identity, 60)}, transaction {safe_text(wish.number, 60)}: {done[0]}"
@@ -160,6 +160,9 @@ def _done(wish: Wish, desk: Any) -> str:
 # ---- the list ----
 
 def _list(where: state_file.Where, wish: Wish) -> None:
+    if wish.state is None and not where.path.exists():
+        talk(f"{where.path}: the bridge has stored nothing yet")
+        return
     known = state_file.states(where.path, NAME, Bridge)
     if wish.identity and wish.identity not in known:
         raise ConfigError(f"charger {wish.identity}: the bridge remembers nothing of it in {where.path}")

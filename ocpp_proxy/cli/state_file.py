@@ -56,16 +56,26 @@ def _config_of(instance: Instance) -> Config:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """The file, which has to be there. Raises ``ConfigError``, ``CaptureError`` for one that is damaged or cannot be had."""
-    if not path.exists():
+def opened(path: Path, make: bool = False) -> Iterator[sqlite3.Connection]:
+    """The file, which has to be there unless it is to be made. Raises ``ConfigError``, ``CaptureError`` for a damaged one."""
+    fresh = not path.exists()
+    if fresh and not make:
         raise ConfigError(f"{path}: there is no such file of States; give it with --state")
     with _told(path):
         database = state_store.connect(path, by_hand=True)
+        if fresh:
+            own(path, path.parent)
         try:
             yield database
         finally:
             database.close()
+
+
+def own(path: Path, like: Path) -> None:
+    """What root makes belongs to whom that file or folder belongs: to the user as whom a service runs."""
+    if os.geteuid() == 0:
+        owner = like.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 @contextlib.contextmanager
@@ -76,6 +86,8 @@ def _told(path: Path) -> Iterator[None]:
         raise ConfigError(f"{path}: {error}; another process holds it, or the disk is full: try again") from error
     except sqlite3.DatabaseError as error:
         raise CaptureError(f"{path}: {error}") from error
+    except ConnectionError:                 # not of the file: of the proxy that is asked meanwhile
+        raise
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
 
@@ -101,12 +113,15 @@ def decoded(path: Path, identity: str, kind: Any, version: int, body: bytes) -> 
         raise CaptureError(f"{path}: the State of charger {identity} cannot be read: {error}") from error
 
 
-async def change(where: Where, plugin: str, kind: Any, identity: str, deed: Callable[[Any], Any]) -> None:
+async def change(
+    where: Where, plugin: str, kind: Any, identity: str, deed: Callable[[Any], Any], make: bool = False,
+) -> None:
     """Have another State of that charger: what ``deed`` makes of the one that is there (a fresh one where there is none).
 
-    Raises ``ConfigError`` while a link of it is open, or when one opened meanwhile.
+    ``make``: also the file, where there is none. Raises ``ConfigError`` while a link of it is open, or when one opened
+    meanwhile, ``ConnectionError`` when a proxy cannot be asked.
     """
-    with opened(where.path) as database:
+    with opened(where.path, make) as database:
         lease = state_store.lease_of(database, identity)
         for one in where.users:
             await _refuse_open(one, identity)

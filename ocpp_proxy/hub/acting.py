@@ -207,6 +207,7 @@ class Acts:
 
     async def open_links(self, identity: str) -> Known[OpenLink]:
         """The open links of a charger, as the relays themselves have them: the capture is a little behind."""
+        await self._commanding.each()       # one that has just begun is waited for
         answers, missing = await self._commanding.asked(command.Find(identity), list[OpenLink])
         return [link for _, links in answers for link in links], missing
 

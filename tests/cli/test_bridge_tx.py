@@ -216,6 +216,21 @@ def test_a_transaction_from_before_the_bridge_is_adopted_and_told(tmp_path: Path
     again.settled()
 
 
+def test_what_is_adopted_before_anything_was_stored_makes_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert run_app(["bridge", "tx", "list"]) == 0 and "stored nothing yet" in capsys.readouterr().err
+    path = tmp_path / "ocpp-proxy" / "plugins.sqlite"
+    assert run_app(["bridge", "tx", "close", "CP1", "4711"]) == 2 and not path.exists()
+    path.parent.mkdir(mode=0o700)
+    uid = 12345 if os.geteuid() == 0 else os.geteuid()
+    os.chown(path.parent, uid, -1)
+    assert run_app(["bridge", "tx", "adopt", "CP1", "4711", "--uid", "u"]) == 0
+    assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (uid, 0o600)
+    assert [one.tid for one in state(path).charging.transactions] == [4711]
+
+
 def test_one_that_the_csms_knows_is_adopted_without_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = stored(tmp_path / "s", CP1=Bridge.State())
     assert tx(capsys, path, "adopt", "CP1", "4711", "--uid", "uid-of-the-csms")[0] == 0
