@@ -1,4 +1,11 @@
-"""Who handles which action, by direction and sender. What has no handler is carried by its table, or answered here."""
+"""Who handles which action, by direction and sender. What has no handler is carried by its table, or answered here.
+
+A new action: a row in ``tables/actions_up.toml`` or ``actions_down.toml`` (their heads say how). That is all for one that is
+carried field by field or answered here. One that needs state, several Calls or a choice gets a generator function in the
+module of its feature (``_up``: 1.6 station, 2.0.1 CSMS; ``_down``: the reverse), named in that module's ``UP_STATION``,
+``UP_CSMS``, ``DOWN_STATION`` or ``DOWN_CSMS``; ``desk`` is what it works with. ``bridge check`` holds the row against
+the schemas, and the tests of junk and of generated messages take it up by themselves.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
