@@ -28,6 +28,7 @@ PICTURES: dict[str, tuple[str, ...]] = {    # name -> keys that lead there
     "transactions": ("4", "j"),
     "query": ("5", "enter"),
 }
+_LOADING = ("2", "3", "4", "5", "enter")    # behind these a key has nothing to act on before what they ask for has come
 _FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _SECONDS = 30.0
 
@@ -43,6 +44,8 @@ async def picture(name: str) -> str:
                 await _settled(app, pilot)
                 for key in PICTURES[name]:
                     await pilot.press(key)
+                    if key in _LOADING:
+                        await _settled(app, pilot)
                 await _settled(app, pilot)
                 svg = app.export_screenshot(title=f"ocpp-proxy tui: {name}")
         finally:
