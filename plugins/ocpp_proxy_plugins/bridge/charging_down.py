@@ -200,13 +200,23 @@ def _noted(desk: Desk, before: Tx | None, tx: Tx) -> None:
     """Its numbers are stored some time, anything else now. What it became while we waited stays."""
     now = find(desk, tx.uid)
     if now is not None and now is not before:
-        tx = structs.replace(now, next_seq=tx.next_seq, seqs=tx.seqs, latest=tx.latest, register=tx.register,
-                             charging_state=tx.charging_state)
+        newest = tx if tx.latest >= now.latest else now
+        tx = structs.replace(now, next_seq=max(now.next_seq, tx.next_seq), seqs=_missing(now, tx), latest=newest.latest,
+                             register=newest.register, charging_state=newest.charging_state)
     if before is not None and before.state == tx.state and before.charging_state == tx.charging_state and (
             before.flags == tx.flags and before.connector == tx.connector and before.id_tag == tx.id_tag):
         note(desk, tx)
     else:
         save(desk, tx)
+
+
+def _missing(now: Tx, tx: Tx) -> tuple[int, ...]:
+    """The first number and those that neither has seen: of a station that did not wait two events are dealt with at once."""
+    if not now.seqs:
+        return tx.seqs
+    missing = {*now.seqs[1:], *tx.seqs[1:]}
+    unseen = {seq for seq in missing if all(seq >= one.next_seq or seq in one.seqs[1:] for one in (now, tx))}
+    return (now.seqs[0], *sorted(unseen))
 
 
 def _values(desk: Desk, tx: Tx, seen: Seen) -> Asking:

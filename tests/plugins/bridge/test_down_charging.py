@@ -445,3 +445,22 @@ def test_energy_is_the_same_on_both_sides() -> None:
         assert stop["transactionData"][0]["sampledValue"][0]["value"] == repr(end)
     assert abs(told - 5 * 7.7) <= 5
     link.settled()
+
+
+def test_events_of_a_station_that_does_not_wait_are_all_known_and_none_is_missing() -> None:
+    link = linked()
+    started(link)
+    one, two = (said(link, event("Updated", seq, seq, meterValue=meter(seq, sample(1000 + seq)))) for seq in (1, 2))
+    link.answer(CSMS, {}, "MeterValues")
+    link.answer(CSMS, {}, "MeterValues")
+    link.wait(20)
+    assert link.answered(one).payload == link.answered(two).payload == {}
+    calls = len(link.calls(CSMS))
+    for seq in (1, 2):                                      # both are known again, whichever was answered first
+        said(link, event("Updated", seq, seq, meterValue=meter(seq, sample(1000 + seq))))
+    assert len(link.calls(CSMS)) == calls
+    said(link, event("Updated", 3, 3, meterValue=meter(3, sample(1003))))
+    link.answer(CSMS, {}, "MeterValues")
+    link.settled()
+    link.wait(20)
+    assert [(tx.next_seq, tx.seqs) for tx in link.state.charging.transactions] == [(4, (0,))]
