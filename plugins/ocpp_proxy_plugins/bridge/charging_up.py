@@ -16,6 +16,7 @@ from ocpp_proxy_plugins.bridge.stops_up import DEAUTHORIZED, REMOTE_STOP, stop
 from ocpp_proxy_plugins.bridge.transactions import (
     LAST_TID,
     bounded,
+    by_key,
     by_tid,
     changed,
     every,
@@ -40,7 +41,7 @@ def start_transaction(desk: Desk, payload: dict[str, Any]) -> Work:
     if not isinstance(tag, str) or not isinstance(connector, int) or not is_id(connector):
         return Refusal(_INVALID, "a StartTransaction has an idTag and a connectorId from 1 on")
     key = key_of(connector, tag.casefold(), payload.get("timestamp"), payload.get("meterStart"))
-    found = next((tx for tx in every(desk.kept.charging) if tx.key == key), None)
+    found = by_key(desk.kept.charging, key, "key")
     if found is None:
         made = _begun(desk, payload, carried, connector, tag, key)
         if isinstance(made, Refusal):
@@ -63,7 +64,7 @@ def stop_transaction(desk: Desk, payload: dict[str, Any]) -> Work:
     carried = desk.carry(payload, EVENT)
     key = key_of("stop", *(payload.get(name) for name in ("transactionId", "timestamp", "meterStop", "reason")))
     charging = desk.kept.charging
-    ended = next((tx for tx in every(charging) if tx.stop_key == key), None) or _over(charging, payload.get("transactionId"))
+    ended = by_key(charging, key, "stop_key") or _over(charging, payload.get("transactionId"))
     if ended is None:
         made = _ended(desk, payload, carried, key)
         if made is None or isinstance(made, Refusal):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from hashlib import sha256
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -33,6 +34,14 @@ def every(charging: Charging) -> Iterator[Tx]:
     """All that are remembered, the newest first."""
     yield from reversed(charging.transactions)
     yield from reversed(closed(charging))
+
+
+def by_key(charging: Charging, key: str, field: Literal["key", "stop_key"]) -> Tx | None:
+    """The newest whose key that is. Those put away are read only where they hold the text at all: nearly never."""
+    found = next((tx for tx in reversed(charging.transactions) if getattr(tx, field) == key), None)
+    if found is not None or key.encode() not in bytes(charging.closed):
+        return found
+    return next((tx for tx in reversed(closed(charging)) if getattr(tx, field) == key), None)
 
 
 def by_tid(charging: Charging, tid: object) -> Tx | None:
@@ -66,7 +75,9 @@ def changed(charging: Charging, tx: Tx) -> tuple[Tx, ...]:
 def put_away(charging: Charging, tx: Tx) -> Charging:
     """It has ended and is told: kept among the newest, so that what is said of it again is known."""
     told = b"" if tx.told == ACCEPTED else tx.told
-    kept = (*closed(charging)[1 - MOST_CLOSED :], structs.replace(tx, last_key=0, charging_state="", told=told))
+    before = [] if charging.closed == NOTHING else msgspec.msgpack.decode(charging.closed, type=list[Raw])
+    last = Raw(msgspec.msgpack.encode(structs.replace(tx, last_key=0, charging_state="", told=told)))
+    kept = [*before[1 - MOST_CLOSED :], last]           # the others as they are packed: they need not be read
     others = tuple(one for one in charging.transactions if one.tid != tx.tid)
     return structs.replace(charging, transactions=others, closed=Raw(msgspec.msgpack.encode(kept)))
 
@@ -83,8 +94,9 @@ def bounded(charging: Charging) -> tuple[Charging, Tx | None]:
 def next_tid(charging: Charging, entropy: Entropy) -> int | None:
     """A number that was never given; None: there is none left. The caller keeps the one behind it."""
     tid = charging.next_tid or FIRST_TID + int.from_bytes(entropy(8), "big") % TIDS
-    taken = {tx.tid for tx in every(charging)}
-    while tid in taken:
+    taken = {tx.tid for tx in charging.transactions}
+    packed = bytes(charging.closed)
+    while tid in taken or (msgspec.msgpack.encode(tid) in packed and any(tx.tid == tid for tx in closed(charging))):
         tid += 1
     return tid if tid <= LAST_TID else None
 
