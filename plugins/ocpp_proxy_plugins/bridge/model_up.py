@@ -12,13 +12,14 @@ import msgspec
 from msgspec import Struct
 
 from ocpp_proxy_plugins.bridge import values
-from ocpp_proxy_plugins.bridge.desk import Desk
+from ocpp_proxy_plugins.bridge.desk import Desk, Session
 from ocpp_proxy_plugins.bridge.device_up import Device, Setting, by_name, device
 from ocpp_proxy_plugins.bridge.lists import mirror
 from ocpp_proxy_plugins.bridge.spots import Id, identity
 from ocpp_proxy_plugins.bridge.tables import Key, Place, enum, keys, made_up, place, variables
 
 VENDOR = "Bridge16"                         # the component of keys that have no variable in 2.0.1
+MOST_RECENT = 16
 MOST_CONNECTORS = 100                       # that NumberOfConnectors is believed
 ROTATION = "ConnectorPhaseRotation"
 Mutability = Literal["ReadOnly", "WriteOnly", "ReadWrite"]
@@ -90,6 +91,11 @@ class Model(Struct, frozen=True):
     components: frozenset[tuple[str, int, int]]
 
 
+_CLOCK = Row(Place("ClockCtrlr", "DateTime"))
+_recent: dict[int, tuple[Session, tuple[object, ...], Model]] = {}
+"""Of which link, from what, and the model; the newest last. Few: it is larger than all that a link keeps besides."""
+
+
 @cache
 def homes() -> Mapping[Id, Key]:
     """The keys whose variable is there, by it."""
@@ -97,7 +103,23 @@ def homes() -> Mapping[Id, Key]:
 
 
 def model(desk: Desk) -> Model:
-    """The device model as it is now."""
+    """The device model as it is now. A CSMS asks for one variable after the other: the newest models are remembered."""
+    kept = desk.kept
+    facts = kept.device, kept.connectors, kept.boot, kept.profiles, kept.local_list, kept.facts
+    known = _recent.pop(id(desk.link), None)
+    if known is None or known[0] is not desk.link or any(one is not other for one, other in zip(known[1], facts, strict=True)):
+        known = desk.link, facts, _model(desk)
+    while len(_recent) >= MOST_RECENT:
+        del _recent[next(iter(_recent))]
+    _recent[id(desk.link)] = known
+    made = known[2]
+    clock = made.rows.get(_CLOCK.id)
+    if clock is not None:
+        made.rows[_CLOCK.id] = msgspec.structs.replace(clock, value=desk.now())
+    return made
+
+
+def _model(desk: Desk) -> Model:
     known = device(desk)
     rows: dict[Id, Row] = {}
     for row in _all(desk, known):
