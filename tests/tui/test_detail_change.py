@@ -115,8 +115,9 @@ def in_pane(source: MemorySource, lines: list[Line], *keys: str, size: tuple[int
 
     async def main() -> None:
         async with app.run_test(size=size) as pilot:
-            await pilot.press(*keys)
-            await _settled(app, pilot)
+            for key in keys:
+                await pilot.press(key)
+                await _settled(app, pilot)
             app.seen = app.screen_lines()
             await app.show([call(b'{"plain":1}')])
             await pilot.pause()
@@ -143,6 +144,40 @@ def test_the_pane_shows_it_and_goes_back_where_nothing_was_changed(monkeypatch: 
     assert " tree  raw  hex  change " in seen and "differs at $.idTag" in seen
     assert '"idTag": "A"' in seen and '"idTag": "B"' in seen and len(asked) == 2       # once more: as it is now
     assert app.after == "tree" and app.ground.settings.detail == "tree"
+
+
+def test_a_key_that_is_pressed_again_and_again_does_not_ask_anew_before_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, asked = MemorySource(), list[str]()
+
+    async def main() -> None:
+        may = asyncio.Event()
+
+        async def query(text: str, parameters: dict[str, str]) -> Table:
+            asked.append(text)
+            await may.wait()
+            return Table(["text"], [[TO.decode()]])
+
+        monkeypatch.setattr(source, "query", query)
+        app = DetailApp([verdict(call(b'{"idTag":"A"}', action="Authorize"), "replaced")], source=source)
+        async with app.run_test(size=(80, 30)) as pilot:
+            await pilot.press("o", "o", "1", "o", "o")
+            assert len(asked) == 1
+            may.set()
+            await _settled(app, pilot)
+            assert any("differs at" in line for line in app.screen_lines())
+            await pilot.press("o")
+            await _settled(app, pilot)
+            assert len(asked) == 2                              # as it is now
+            may.clear()
+            await pilot.press("o")
+            await app.show([verdict(call(b'{"idTag":"C"}', action="Authorize"), "replaced")])
+            await pilot.press("o")
+            assert len(asked) == 4                              # of another row
+            may.set()
+            await _settled(app, pilot)
+            assert any('"C"' in line for line in app.screen_lines())
+
+    asyncio.run(main())
 
 
 def test_without_a_change_the_key_says_so_and_nothing_is_asked() -> None:

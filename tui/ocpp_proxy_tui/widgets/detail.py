@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
+from textual.worker import Worker
 
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.model import CaptureError, ConfigError, Frame
@@ -62,7 +63,8 @@ class Detail(Widget):
         self.ground = ground
         self.shown = Shown()
         self._row: tuple[int, int, int, str] | None = None
-        self._asked = 0
+        self._asked = self._compared = 0    # rows; that of ``_comparing``
+        self._comparing: Worker[None] | None = None
         self._roomy = True
         self._written: dict[str, object] = {}
         self._filled: set[str] = set()      # the views that show it already
@@ -144,9 +146,10 @@ class Detail(Widget):
         self.mode = mode
 
     def action_change(self) -> None:
-        """What was received and what left for it; once more: as it is now."""
+        """What was received and what left for it; once more: as it is now. While that is asked it is not asked anew."""
         if self.shown.changed:
-            self._filled.discard("change")
+            if self._compared != self._asked or self._comparing is None or self._comparing.is_finished:
+                self._filled.discard("change")
             if self.mode == "change":
                 self._fill()
             self.mode = "change"
@@ -218,7 +221,8 @@ class Detail(Widget):
             self._hex.put(self.shown.wires, stay)
         elif self.mode == "change" and "change" not in self._filled:
             self._change.put(())
-            self.run_worker(self._compare(self._asked), group="change", exclusive=True)
+            self._compared = self._asked
+            self._comparing = self.run_worker(self._compare(self._asked), group="change", exclusive=True)
         self._filled.add(self.mode)
 
     async def _compare(self, asked: int) -> None:
