@@ -3,7 +3,9 @@
 from collections.abc import Generator
 from pathlib import Path
 
+import pytest
 from msgspec import Struct
+from ocpp_proxy_plugins.bridge import Bridge
 
 from ocpp_proxy.api import (
     Admit,
@@ -23,8 +25,9 @@ from ocpp_proxy.api import (
 from ocpp_proxy.checks import Settings
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.pipeline import Pipeline
+from ocpp_proxy.core.seats import Chain, Installed
 from ocpp_proxy.records import ExchangeDone, Found, FrameSeen, Handshake, Lost, MessageSeen, Note, Record
-from tests.relay.stage import SWITCH, Peer, Stage, play, stage
+from tests.relay.stage import SWITCH, UPGRADE, Peer, Stage, play, stage
 from tests.relay.test_entrance import dialled, plug
 from tests.relay.test_frame_mode import message, texts
 
@@ -96,5 +99,30 @@ def test_each_leg_is_a_conversation_of_its_own_version(tmp_path: Path) -> None:
         assert [one.text for one in out if isinstance(one, Note)] == [
             f"between: answered (frame {frames[4].frame_id})", "between: injected"]
         assert [one.finding.code for one in out if isinstance(one, Found)] == []
+
+    play(body())
+
+
+@pytest.mark.parametrize(("station", "csms"), [("1.6", "2.0.1"), ("2.0.1", "1.6")])
+def test_s59_a_refusal_of_the_csms_is_what_the_station_gets(station: str, csms: str, tmp_path: Path) -> None:
+    refused = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=x\r\nContent-Length: 3\r\n\r\nno\n"
+    options = Bridge.Options(station=station, csms=csms)  # type: ignore[arg-type]  # from parameters
+
+    async def body() -> None:
+        async with stage(tmp_path) as theatre:
+            chain = Chain((Installed("bridge", Bridge, options, "close"),), station)
+            theatre.relay.env.chain = lambda identity, protocol: chain
+            peer = await theatre.dial()
+            await peer.send(UPGRADE.replace(b"ocpp1.6", b"ocpp" + station.encode()))
+            system = await theatre.accept()
+            assert b"Sec-WebSocket-Protocol: ocpp" + csms.encode() + b"\r\n" in await system.head()
+            await system.send(refused)
+            assert (await peer.head()).startswith(b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=x\r\n")
+            system.close()
+            peer.close()
+            await theatre.no_links()
+            found = records(theatre)
+        (shake,) = [record.link for record in found if isinstance(record, Handshake)]
+        assert shake.status == 401
 
     play(body())

@@ -46,8 +46,8 @@ def change_availability(desk: Desk, payload: dict[str, Any]) -> Work:
         got = yield from pace.ask("ChangeAvailability", desk.carry(payload, connectorId=number))
         if got.payload is None:
             return refused(desk, got)
-        if got.status in _WORST and _WORST.index(got.status) < _WORST.index(worst):
-            worst = got.status
+        said = got.status if got.status in _WORST else "Rejected"       # what nobody knows is no promise
+        worst = min(worst, said, key=_WORST.index)
     return told_why(desk, {"status": worst}, "the station refuses it")
 
 

@@ -10,6 +10,7 @@ I8 (what is dropped stands in the ledger) is that of the forms: ``test_forms``.
 
 import json
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from msgspec import Struct, field
@@ -58,6 +59,7 @@ class Bridged:
         self._count = 0
         self._seen = 0
         self._said: dict[str, dict[str, Any]] = {}
+        self._heard: list[tuple[str, dict[str, Any]]] = []      # Calls of the station
         self._clock_ns = START_NS
         self.stage = self._linked(state)
 
@@ -79,6 +81,8 @@ class Bridged:
         message_id = message_id or f"m{self._count}"
         self.asked[side][message_id] = action
         self._said[message_id] = payload or {}
+        if side is STATION:
+            self._heard.append((action, payload or {}))
         self._note_times(payload)
         self.stage.send(side, json.dumps([2, message_id, action, payload or {}]))
         self._look()
@@ -138,6 +142,16 @@ class Bridged:
     def losses(self, what: str = "") -> list[str]:
         """Paths in the loss ledger."""
         return [one.path for one in self.stage.played.losses if what in ("", one.what)]
+
+    def energies(self) -> tuple[float, float]:
+        """Wh of all transactions, as the station told them and as the CSMS was told; each has begun and ended there."""
+        told = [(one.action, one.payload) for one in self.told[CSMS] if one.kind == 2]
+        return energy(self.versions[STATION], self._heard), energy(self.versions[CSMS], told)
+
+    def same_energy(self, less: float = 0) -> None:
+        """I7, at the end; ``less``: by how many Wh, at most, for registers that 1.6 rounds."""
+        station, csms = self.energies()
+        assert station > 0 and abs(station - csms) <= less, f"I7: {station} Wh at the station, {csms} Wh at the CSMS"
 
     def settled(self) -> None:
         """At the end: every Call of either side was answered (I4), no Call of ours is open."""
@@ -221,6 +235,35 @@ class Bridged:
         elif isinstance(value, list):
             for one in value:
                 self._times(one)
+
+
+def energy(version: str, calls: list[tuple[str, dict[str, Any]]]) -> float:
+    """Wh of the transactions in these Calls: by meterStart and meterStop, or from the first energy register to the last."""
+    distinct = {(action, json.dumps(payload, sort_keys=True)): payload for action, payload in calls}
+    if version == "1.6":
+        stops: float = sum(payload["meterStop"] for (action, _), payload in distinct.items() if action == "StopTransaction")
+        starts: float = sum(payload["meterStart"] for (action, _), payload in distinct.items() if action == "StartTransaction")
+        return stops - starts
+    registers: dict[str, list[tuple[str, float]]] = {}
+    for (action, _), payload in distinct.items():
+        if action == "TransactionEvent":
+            found = registers.setdefault(payload["transactionInfo"]["transactionId"], [])
+            for value in payload.get("meterValue", []):
+                found += [(value["timestamp"], watt_hours(one)) for one in value["sampledValue"] if is_register(one)]
+    return sum(max(found, key=itemgetter(0))[1] - min(found, key=itemgetter(0))[1] for found in registers.values() if found)
+
+
+def is_register(sample: dict[str, Any]) -> bool:
+    """Whether a sample of 2.0.1 is of the energy register of all phases, at the outlet."""
+    name, where = sample.get("measurand", "Energy.Active.Import.Register"), sample.get("location", "Outlet")
+    return bool(name == "Energy.Active.Import.Register" and where == "Outlet" and "phase" not in sample)
+
+
+def watt_hours(sample: dict[str, Any]) -> float:
+    """Its value in Wh."""
+    unit = sample.get("unitOfMeasure", {})
+    scale = 1000 if unit.get("unit") == "kWh" else 1
+    return float(sample["value"] * scale * 10 ** unit.get("multiplier", 0))
 
 
 def instant(text: str) -> int:

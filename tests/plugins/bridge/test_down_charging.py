@@ -178,6 +178,7 @@ def test_s39_ended_by_a_token_is_a_stop_with_its_tag_and_then_finishing() -> Non
     assert statuses(link) == [(1, "Charging"), (1, "Finishing")]
     assert link.state.charging.transactions == () and link.state.charging.outbox == ()
     link.settled()
+    link.same_energy()
 
 
 REASONS = {
@@ -289,6 +290,7 @@ def test_n16_the_register_in_kwh_is_whole_wh_rounded_half_up() -> None:
     assert stop["meterStop"] == 2500 and stop["transactionData"][0]["sampledValue"][0]["value"] == "2500"
     assert link.findings == []
     link.settled()
+    link.same_energy(1)
 
 
 def test_n16_a_decreasing_register_is_told_as_it_is_and_found() -> None:

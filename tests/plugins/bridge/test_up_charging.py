@@ -135,6 +135,7 @@ def test_s07_start_meter_stop() -> None:
     assert link.losses() == [] and link.findings == []
     assert link.state.charging.outbox == () and link.state.charging.transactions == ()
     link.settled()
+    link.same_energy()
 
 
 def test_s07_the_next_transaction_has_the_next_number_and_another_text() -> None:

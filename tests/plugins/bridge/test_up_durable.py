@@ -288,6 +288,7 @@ def test_n02_two_connectors_at_a_time() -> None:
     assert ended(link, second)["transactionInfo"]["transactionId"] == uids[second]
     assert types(link) == [["Started", "Ended"], ["Started", "Updated", "Ended"]]
     link.settled()
+    link.same_energy()
 
 
 def test_n01_three_transactions_from_the_queue_of_a_station_that_was_offline() -> None:
@@ -305,6 +306,7 @@ def test_n01_three_transactions_from_the_queue_of_a_station_that_was_offline() -
     assert not any("chargingState" in event["transactionInfo"] for event in events)
     assert link.findings == []
     link.settled()
+    link.same_energy()
 
 
 def test_n01_a_status_between_does_not_belong_to_an_old_transaction() -> None:
@@ -421,6 +423,7 @@ def test_n09_the_csms_goes_away_in_a_transaction_and_nothing_is_missing() -> Non
     event = ended(link, tid)
     assert event["seqNo"] == 4 and types(link) == [["Started", "Updated", "Updated", "Updated", "Ended"]]
     link.settled()
+    link.same_energy()
 
 
 def test_n10_a_transaction_of_the_former_csms_goes_on() -> None:
@@ -487,6 +490,7 @@ def test_n13_a_reset_in_a_transaction_and_its_end_much_later() -> None:
     event = ended(link, tid, "2027-01-15T08:02:00.000Z", reason="PowerLoss")
     assert event["transactionInfo"]["stoppedReason"] == "PowerLoss" and types(link) == [["Started", "Ended"]]
     link.settled()
+    link.same_energy()
 
 
 def test_n20_numbers_do_not_begin_anew() -> None:

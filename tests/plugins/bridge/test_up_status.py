@@ -172,6 +172,7 @@ def test_n14_available_while_a_transaction_is_open() -> None:
     (events,) = link.events.values()
     assert events.types == ["Started", "Ended"]
     link.settled()
+    link.same_energy()
 
 
 def test_a_status_that_the_csms_asked_for_is_told_although_nothing_changed() -> None:
