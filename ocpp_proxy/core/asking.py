@@ -100,13 +100,11 @@ class Asking(Ways):
                 self.actions.append(wish.lost)
                 continue
             wishes += 1
-            if wish.work is not None:
-                work = Journey(Side.STATION, NO_CALL, "", (), free=True)
-                self._run(work, wish.seat, wish.work, None)
-                continue
-            if wish.side is None or wish.message is None:
+            if wish.work is not None and wishes <= MOST_WISHES:
+                self._run(Journey(Side.STATION, NO_CALL, "", (), free=True), wish.seat, wish.work, None)
+            elif wish.work is None and (wish.side is None or wish.message is None):
                 self.actions.append(End(wish.seat.name, wish.reason, wish.reset))
-            elif wishes <= MOST_WISHES:
+            elif wish.side is not None and wish.message is not None and wishes <= MOST_WISHES:
                 self._own(wish.seat, wish.side, wish.message, wish.reason, self._now.ns + self._longest_ns)
             elif wishes == MOST_WISHES + 1:
-                wish.seat.fail(f"sends more than {MOST_WISHES} messages because of one event")
+                wish.seat.fail(f"sends or begins more than {MOST_WISHES} messages because of one event")

@@ -22,7 +22,7 @@ EXPIRES_NS = 300_000_000_000                # after which nobody expects one any
 QUIET_NS = 2_000_000_000                    # how long a Call of ours waits for the answers to others
 MOST_ASKS = 128                             # Calls that a plugin makes about one message
 MOST_WORK = 4096                            # and in work that it began
-MOST_WISHES = 64                            # messages that plugins may send because of one event
+MOST_WISHES = 64                            # messages that plugins may send, or work they may begin, because of one event
 NO_CALL = Call()                            # what work is about
 
 Stop = tuple[Seat, Call | None]             # a seat on the way; of an answer: with the Call as that seat saw it

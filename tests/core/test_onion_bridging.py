@@ -7,6 +7,7 @@ import pytest
 
 from ocpp_proxy.api import Admit, Answer, Ask, Call, CallResult, Context, Decision, Entrance, Opening, Plugin, Reply, Verdict
 from ocpp_proxy.core.acts import Leave
+from ocpp_proxy.core.lanes import MOST_WISHES
 from ocpp_proxy.model import Side
 from ocpp_proxy.testing import Stage, play
 
@@ -122,3 +123,18 @@ def test_plugins_meet_the_version_of_their_side_of_a_bridge(order: list[type[Plu
     stage.agree("ocpp2.0.1")
     stage.send(Side.STATION, '[2,"1","Heartbeat",{}]')
     assert [message for _, message in stage.played.findings] == [met]
+
+
+def test_work_that_begins_work_without_end_is_a_failure_and_ends() -> None:
+    class Endless(Plugin):
+        def on_call(self, context: Context, sender: Side, call: Call) -> Decision:
+            context.begin(self._work(context))
+            return super().on_call(context, sender, call)
+
+        def _work(self, context: Context) -> Generator[Ask, Answer | None, None]:
+            context.begin(self._work(context))
+            return
+            yield
+
+    played = play(Endless, '> [2,"1","Heartbeat",{}]\n=> [2,"1","Heartbeat",{}]\n! plugin-failed')
+    assert str(MOST_WISHES) in played.findings[0][1]
