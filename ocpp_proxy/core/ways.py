@@ -126,8 +126,9 @@ class Ways(ABC):
     def _spoken(self) -> None:
         """Which versions each plugin meets: one that translates both, those before and behind it that of their side."""
         station, csms = self._versions[Side.STATION], self._versions[Side.CSMS]
-        self.translating = bool(station and csms) and station != csms
         between = next((at for at, seat in enumerate(self.seats) if seat.kind.translates), None)
+        # a station that was told no subprotocol while the CSMS chose one: a plugin stands in between for it
+        self.translating = bool(csms) and station != csms and (bool(station) or between is not None)
         for at, seat in enumerate(self.seats):
             if not self.translating or between is None or at == between:
                 seat.context.versions = self.versions

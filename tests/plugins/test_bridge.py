@@ -14,7 +14,7 @@ TIME = "2026-11-23T08:00:00.000Z"
 @pytest.mark.parametrize(("offered", "options", "to_csms", "told"), [
     (["ocpp1.6"], {}, "ocpp2.0.1", "ocpp1.6"),
     (["ocpp2.0.1"], {"station": "2.0.1", "csms": "1.6"}, "ocpp1.6", "ocpp2.0.1"),
-    ([], {}, "ocpp2.0.1", ""),
+    ([], {"assume": True}, "ocpp2.0.1", ""),
     (["OCPP1.6"], {}, "ocpp2.0.1", "OCPP1.6"),
 ])
 def test_each_side_is_offered_its_own_version(offered: list[str], options: dict[str, Any], to_csms: str, told: str) -> None:
@@ -136,3 +136,19 @@ def test_a_connector_that_is_learned_gets_no_number_of_the_topology() -> None:
         while link.open[CSMS]:
             numbers.append(link.answer(CSMS, {}).payload["connectorId"])
     assert [number for number in numbers if number] == [2, 1, 4, 3, 2]
+
+
+def test_nothing_of_a_charger_without_a_subprotocol_passes_untranslated() -> None:
+    stage = Stage([Bridge], options={"assume": True}, version="")
+    stage.open([])
+    stage.agree("ocpp2.0.1")
+    stage.send(STATION, '[3,"77",{}]')
+    assert stage.played.sent == []
+    stage.send(STATION, '[2,"1","Authorize",{"idTag":"AB"}]')
+    assert '"idToken":{"idToken":"AB","type":"Central"}' in stage.played.sent[-1][1]
+
+
+def test_a_charger_without_a_subprotocol_is_not_taken_for_one_of_ours_unless_it_is_said() -> None:
+    stage = Stage([Bridge], version="")
+    stage.open([])
+    assert stage.said[-1] == "=> open"

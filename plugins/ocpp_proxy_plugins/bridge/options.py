@@ -28,7 +28,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
 
     station: Literal["1.6", "2.0.1"] = "1.6"
     csms: Literal["1.6", "2.0.1"] = "2.0.1"
-    assume: bool = True
+    assume: bool = False
     answer_seconds: float = 30.0
     grace_seconds: float = 10.0
     upstream: str = ""
