@@ -40,6 +40,7 @@ class Events(Struct):
 
     seqs: list[int] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
+    sent: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 class Bridged:
@@ -165,6 +166,10 @@ class Bridged:
         for sender, text in sent[self._seen :]:
             self._frame(sender.other, json.loads(text))
         self._seen = len(sent)
+        kept = self.stage.played.state.get("bridge")
+        if kept is not None and self.versions[STATION] == "1.6":
+            for tx in kept.charging.transactions:
+                assert self.tids.setdefault(tx.tid, tx.uid) == tx.uid, f"I2: {tx.tid} is {self.tids[tx.tid]} and {tx.uid}"
         assert not self.stage.played.disconnected, f"the bridge ended the link: {self.stage.played.findings}"
 
     def _frame(self, side: Side, frame: list[Any]) -> None:
@@ -205,11 +210,12 @@ class Bridged:
         uid = payload["transactionInfo"]["transactionId"]
         events = self.events.setdefault(uid, Events())
         if payload["seqNo"] in events.seqs:         # one that is sent again is the same one
-            assert payload["seqNo"] == events.seqs[-1] or events.seqs.index(payload["seqNo"]) >= 0
+            assert payload == events.sent[payload["seqNo"]], f"I1: {payload['seqNo']} is another event than before"
             return
         assert payload["seqNo"] == len(events.seqs), f"I1: {payload['seqNo']} behind {events.seqs}"
         assert "Ended" not in events.types, "I3: an event behind Ended"
         assert (payload["eventType"] == "Started") == (not events.types), f"I3: {payload['eventType']} behind {events.types}"
+        events.sent[payload["seqNo"]] = payload
         events.seqs.append(payload["seqNo"])
         events.types.append(payload["eventType"])
 
