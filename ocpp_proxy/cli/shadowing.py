@@ -89,6 +89,7 @@ class Shadow:
         self._stages: dict[str, tuple[Stage, int]] = {}
         self._open: dict[tuple[int, str], Message] = {}
         self.skipped = 0                    # Calls of the CSMS
+        self.full = 0                       # Calls of chargers beyond what is remembered
 
     def see(self, record: Record) -> Iterator[Step]:
         """Take a record; gives what became of the Calls that are answered with it."""
@@ -100,6 +101,8 @@ class Shadow:
                 self.skipped += 1
             elif len(self._open) < MOST_OPEN * max(1, len(self._stages)):
                 self._open[message.link_id, message.message_id] = message
+            else:
+                self.full += 1
         elif message.sender is Side.CSMS:
             call = self._open.pop((message.link_id, message.message_id), None)
             if call is not None:
@@ -196,6 +199,8 @@ async def run(text: str, wish: Wish) -> int:
         await source.close()
     for line in sums.report(shadow.skipped):
         talk(line)
+    if shadow.full:
+        talk(f"{shadow.full} Calls of chargers left out: too many were not answered")
     return 1 if sums.failed else 0
 
 

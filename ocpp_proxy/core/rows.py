@@ -35,10 +35,7 @@ def is_row(line: Line) -> bool:
 
 
 def is_translation(line: Line) -> bool:
-    """Whether it is a Call that a bridge made of another one: no row beside that one's, unless something is wrong with it.
-
-    The same holds for its answer, and for what is found later about it.
-    """
+    """Whether it is a Call that a bridge made of another one: no row beside that one's, unless something is wrong with it."""
     match line.record:
         case records.MessageSeen(message):
             frame = line.frame
