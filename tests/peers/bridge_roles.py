@@ -59,6 +59,7 @@ class Peer:
     def __init__(self, version: str, link: Any, answers: dict[str, Given], identity: str = "CP1") -> None:
         self.version, self.answers = version, answers
         self.wire = Wire(link)
+        self.beyond: Peer | None = None                 # the CSMS of a station
         self._end = _kind(version)(identity, self.wire, response_timeout=DEADLINE)
         self._end.peer = self
         self._reader = asyncio.create_task(self._read())
@@ -93,10 +94,23 @@ class Peer:
         return self.told(action)
 
     async def close(self) -> None:
-        """Close it in order, once every Call is answered."""
-        await until(lambda: self.wire.answered >= len(self.calls()), "the answers")
+        """Close it in order, once every Call is answered, those that the bridge makes by itself with them."""
+        if self.beyond is not None:
+            await self._settle(self.beyond)
+        await self._answered()
         await self.wire.link.close(1000, "done")
         await self._reader
+
+    async def _answered(self) -> None:
+        await until(lambda: self.wire.answered >= len(self.calls()), "the answers")
+
+    async def _settle(self, csms: "Peer") -> None:
+        """Until nothing came but a Heartbeat, whose answer is behind all that the CSMS had to answer."""
+        before = -1
+        while before != (before := sum(action != "Heartbeat" for action, _ in self.calls() + csms.calls())):
+            assert await self.call("Heartbeat")
+            await self._answered()
+            await csms._answered()
 
     async def over(self) -> None:
         """Until the other side has closed it."""
@@ -159,7 +173,8 @@ class Theatre:
         before = len(self.systems)
         station = await self.dial_alone(answers, identity)
         await until(lambda: len(self.systems) > before, "the link to the CSMS")
-        return station, self.systems[-1]
+        station.beyond = self.systems[-1]
+        return station, station.beyond
 
     async def dial_alone(self, answers: dict[str, Given], identity: str = "CP1") -> Peer:
         """A station on a new link; the CSMS is another program."""
@@ -180,8 +195,8 @@ class Theatre:
         found = self.rows("SELECT rule, blame, message FROM findings")
         faults = [row for row in found if row["rule"][0] in "VRE" or row["rule"].startswith("plugin")]
         assert not faults, faults
-        outcomes = self.rows("SELECT outcome FROM exchanges GROUP BY 1")
-        assert outcomes == [{"outcome": "ok"}], outcomes
+        outcomes = self.rows("SELECT outcome, action, side, count(*) AS n FROM exchanges GROUP BY ALL")
+        assert {row["outcome"] for row in outcomes} == {"ok"}, [row for row in outcomes if row["outcome"] != "ok"]
         calls = self.rows("SELECT count(*) AS n FROM wire WHERE verdict = 'translated' AND mtype = 2")[0]["n"]
         pairs = self.rows("translations")
         assert len(pairs) == calls and {row["outcome"] for row in pairs} == {row["made_outcome"] for row in pairs} == {"ok"}
