@@ -82,7 +82,7 @@ def _joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return inner.map("not ({})".format) | pairs.map(lambda pair: f"({pair[0]}) {pair[1]} ({pair[2]})")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=st.recursive(st.sampled_from([text for text in (*FILTERS, *MORE) if text]), _joined, max_leaves=4))
 def test_any_filter_lets_the_same_rows_through(demo: tuple[FileReader, Oracle], text: str) -> None:
     agree(demo, text)

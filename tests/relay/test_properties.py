@@ -12,7 +12,8 @@ from ocpp_proxy.wire.spool import Kind
 from tests.relay.stage import SWITCH, UPGRADE, Peer, of, play, stage, stream
 
 PIECES = st.lists(st.binary(min_size=1, max_size=2000), min_size=1, max_size=20)
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+FEW = settings(max_examples=60, deadline=None, suppress_health_check=CHECKS)
 
 
 async def in_pieces(peer: Peer, pieces: list[bytes]) -> None:
