@@ -24,17 +24,20 @@ _ATTRIBUTES = {
     "error": "error", "ms": "ms", "opcode": "opcode", "time": "time_ns", "link": "link_id", "severity": "level",
 }
 _MISSING: dict[str, object] = {"evse": None, "connector": None, "ms": None, "time": None, "link": 0, "severity": -1}
+_OWN = frozenset(("message_id", "mtype", "ms", "size", "time", "text", "payload"))      # what a row has alone
 _MANY = {"rule": "codes", "blame": "blames", "verdict": "verdicts"}
 
 
 class RowTest(Struct, frozen=True):
     """A compiled filter: ``row_test(row, lines)``; loops call ``test`` itself, which is the same with one call less.
 
-    ``needs_lines``: whether ``lines`` is ever called. It gives all lines of the row, in order.
+    ``needs_lines``: whether ``lines`` is ever called. It gives all lines of the row, in order. ``alike``: rows that differ but
+    in ``time_ns``, ``ms``, ``size``, their ids and numbers cannot be told apart, and may be asked without those.
     """
 
     test: Test
     needs_lines: bool
+    alike: bool = False
 
     def __call__(self, row: Row, lines: Lines) -> bool:
         """Whether the row passes."""
@@ -44,8 +47,8 @@ class RowTest(Struct, frozen=True):
 def compile_rows(where: Filter | None, links: Links | None = None) -> RowTest:
     """Compile a filter for rows (None: everything passes). ``links`` as for ``compile``. Raises ``ConfigError``."""
     if where is None:
-        return RowTest(lambda row, lines: True, False)
-    return RowTest(_node(where.root, {} if links is None else links), _asks_lines(where.root))
+        return RowTest(lambda row, lines: True, False, True)
+    return RowTest(_node(where.root, {} if links is None else links), _asks_lines(where.root), _asks_alike(where.root))
 
 
 def _asks_lines(node: Node) -> bool:
@@ -58,6 +61,18 @@ def _asks_lines(node: Node) -> bool:
             return True
         case Compare(field):
             return field in ("text", "payload") or field not in FIELDS or (field == "mtype" and _unsure(value_test(node)))
+
+
+def _asks_alike(node: Node) -> bool:
+    match node:
+        case And(items) | Or(items):
+            return all(map(_asks_alike, items))
+        case Not(item):
+            return _asks_alike(item)
+        case Word():
+            return False
+        case Compare(field):
+            return field in FIELDS and field not in _OWN
 
 
 def _node(node: Node, links: Links) -> Test:

@@ -3,7 +3,8 @@
 import random
 
 import pytest
-from ocpp_proxy_tui.ring import CHUNK, LARGE, OPEN_CHUNKS, Ring
+from ocpp_proxy_tui.chunk import LARGE
+from ocpp_proxy_tui.ring import CHUNK, OPEN_CHUNKS, Ring
 
 from ocpp_proxy.core.rows import whole
 from ocpp_proxy.model import Link

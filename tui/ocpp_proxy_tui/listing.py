@@ -239,7 +239,8 @@ class Listing:
                         end = position + 1
                         break
             else:
-                hits.extend([position for position, row in ring.rows(self._scanned, end) if passes(row, _none)])
+                hits.extend([position for position, row in ring.rows(self._scanned, end, test.alike)
+                             if passes(row, _none)])
             self._scanned = end
             if time.perf_counter() > until:
                 return

@@ -5,71 +5,25 @@ compressed together; large or late ones on their own. A summary is given up with
 """
 
 import sys
-import zlib
-from array import array
 from collections import deque
 from collections.abc import Iterator
 
-import msgspec
 from msgspec import structs
 
 from ocpp_proxy.core.rows import add, alone, begin, call_of, is_row, is_translation, whole
 from ocpp_proxy.fields import Links
-from ocpp_proxy.records import Found, FrameSeen, Line, MessageSeen, Row
+from ocpp_proxy.records import Found, Line, MessageSeen, Row
 from ocpp_proxy.source import View
+from ocpp_proxy_tui.chunk import Chunk
+from ocpp_proxy_tui.packed_rows import Shared
 
 CHUNK = 64                                  # rows that come and go together: packing them takes 4 ms, which no key notices
 OPEN_CHUNKS = 16                            # chunks behind the newest that still wait for answers uncompressed
 BYTES = 96 << 20                            # of encoded lines, all together
-APART = 4 << 10                             # an encoded line of more bytes is compressed alone, when it comes
-LARGE = 64 << 10                            # a line with more bytes of payload is not kept
 PENDING = 50_000                            # Calls without an answer that are found at once; older ones are searched for
 CHANGES = 20_000                            # rows that changed are remembered by position, up to so many
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Line]).decode
+ALIKE = 50_000                              # kinds of rows of which each is kept once, as long as they are not more
 _MESSAGES = ("exchange", "message")
-
-
-class _Chunk:
-    """Rows and what is kept of their lines. ``parts`` until it is packed into ``blob``; ``apart``: compressed one by one."""
-
-    __slots__ = ("apart", "blob", "bytes", "missing", "parts", "rows", "starts")
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.parts: list[list[bytes]] = []
-        self.blob = b""
-        self.starts = array("I")
-        self.apart: dict[int, list[bytes]] = {}
-        self.missing: set[int] = set()      # rows of which a line was too large to keep
-        self.bytes = 0
-
-    def keep(self, at: int, line: Line) -> None:
-        """Keep a line of row ``at``, unless it is too large."""
-        if _weight(line) > LARGE:
-            self.missing.add(at)
-            return
-        part = _encode(line)
-        if len(part) > APART or self.blob or at in self.apart:
-            part = zlib.compress(part, 1)
-            self.apart.setdefault(at, []).append(part)
-        else:
-            self.parts[at].append(part)
-        self.bytes += len(part)
-
-    def pack(self) -> None:
-        """Compress, and give up the summaries that can be made again."""
-        rows = [_array(parts) for parts in self.parts]
-        self.bytes -= sum(len(part) for parts in self.parts for part in parts)
-        self.starts = array("I", [0])
-        for packed in rows:
-            self.starts.append(self.starts[-1] + len(packed))
-        self.blob = zlib.compress(b"".join(rows), 1)
-        self.bytes += len(self.blob)
-        self.parts = []
-        for at, row in enumerate(self.rows):
-            if at not in self.missing:
-                row.summary = ""
 
 
 class Ring:
@@ -91,12 +45,13 @@ class Ring:
         self.missed_calls: deque[int] = deque(maxlen=CHANGES)      # numbers
         self._links = links
         self._base = 0                      # position of the first row of chunk 0
-        self._chunks: dict[int, _Chunk] = {}
+        self._chunks: dict[int, Chunk] = {}
         self._pending: dict[int, int] = {}
         self._findings: dict[int, None] = {}
         self._made: dict[int, None] = {}    # the newest Calls that are translations, and no rows
         self._tuples: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._unpacked: tuple[_Chunk, bytes] | None = None
+        self._shared = Shared(ALIKE)
+        self._unpacked: tuple[Chunk, bytes] | None = None
 
     def add(self, line: Line) -> None:
         """Take a line: a new row, or news of one."""
@@ -118,9 +73,7 @@ class Ring:
         row = (begin if self.view == "exchanges" else alone)(line, self._links)
         self._intern(row)
         chunk = self._open_chunk()
-        chunk.rows.append(row)
-        chunk.parts.append([])
-        self._keep(chunk, len(chunk.rows) - 1, line)
+        self._keep(chunk, chunk.append(row), line)
         if row.outcome == "pending":
             self._pending[row.msg_no] = self.end
             if len(self._pending) > PENDING:
@@ -138,43 +91,36 @@ class Ring:
 
     def row(self, position: int) -> Row:
         """The row as it is kept: without a summary when it is packed. Raises ``KeyError`` for one that is not here."""
-        number, at = divmod(position - self._base, CHUNK)
-        return self._chunks[number].rows[at]
+        chunk, at = self._place(position)
+        return chunk.row(at)
 
     def get(self, position: int) -> Row:
         """The row, whole."""
         row = self.row(position)
-        if row.summary or not self._chunk(position).blob:
+        if row.summary or not self._place(position)[0].packed:
             return row
         made = whole(self.lines(position), self._links)
         return structs.replace(row, summary=made.summary) if made else row
 
     def lines(self, position: int) -> list[Line]:
         """The lines that are kept of a row, in order."""
-        number, at = divmod(position - self._base, CHUNK)
-        chunk = self._chunks[number]
-        if chunk.blob:
-            data = self._unpack(chunk)
-            kept = _decode(data[chunk.starts[at]:chunk.starts[at + 1]])
-        else:
-            kept = _decode(_array(chunk.parts[at]))
-        for part in chunk.apart.get(at, ()):
-            kept += _decode(_array([zlib.decompress(part)]))
-        return kept
+        chunk, at = self._place(position)
+        if chunk.packed and (self._unpacked is None or self._unpacked[0] is not chunk):
+            self._unpacked = chunk, chunk.unpack()
+        return chunk.lines(at, self._unpacked[1] if chunk.packed and self._unpacked else b"")
 
     def complete(self, position: int) -> bool:
         """Whether all lines of the row are kept."""
-        number, at = divmod(position - self._base, CHUNK)
-        return at not in self._chunks[number].missing
+        chunk, at = self._place(position)
+        return at not in chunk.missing
 
-    def rows(self, begin: int, end: int) -> Iterator[tuple[int, Row]]:
-        """Rows with their positions, as they are kept: for looking through many."""
+    def rows(self, begin: int, end: int, alike: bool = False) -> Iterator[tuple[int, Row]]:
+        """Rows with their positions, for looking through many: as of ``PackedRows.glances``, to be asked for no summary."""
         position, end = max(begin, self.first), min(end, self.end)
         while position < end:
-            number, at = divmod(position - self._base, CHUNK)
-            rows = self._chunks[number].rows[at:at + end - position]
-            yield from enumerate(rows, position)
-            position += len(rows)
+            chunk, at = self._place(position)
+            yield from enumerate(chunk.glances(at, at + end - position, alike), position)
+            position += len(chunk) - at
 
     def message_from(self, position: int) -> int:
         """The position of the first row from there on that begins with a message; ``end`` if there is none."""
@@ -185,9 +131,10 @@ class Ring:
 
     def position_of(self, msg_no: int = 0, frame_id: int = 0) -> int | None:
         """Where a message (an answer too) or a frame is shown."""
-        for at, row in self.rows(self.first, self.end):
-            if (msg_no and msg_no in (row.msg_no, row.answer_no)) or (frame_id and frame_id == row.frame_id):
-                return at
+        for number, chunk in self._chunks.items():
+            at = chunk.place_of(msg_no, frame_id)
+            if at is not None:
+                return self._base + number * CHUNK + at
         return None
 
     def cut(self) -> None:
@@ -213,14 +160,12 @@ class Ring:
             return False
         if isinstance(line.record, MessageSeen):
             self._pending.pop(call, None)
-        number, at = divmod(position - self._base, CHUNK)
-        chunk = self._chunks[number]
-        row = chunk.rows[at]
+        chunk, at = self._place(position)
+        row = chunk.row(at)
         add(row, line)
         self._intern(row)
         self._keep(chunk, at, line)
-        if chunk.blob and at not in chunk.missing:
-            row.summary = ""
+        chunk.put(at, row)
         self.changes.append(position)
         self.changed += 1
         return True
@@ -238,14 +183,13 @@ class Ring:
         numbers = list(self._chunks)
         while low < high:                   # the last chunk whose first message is not behind the Call
             middle = (low + high) // 2
-            first = next((row.msg_no for row in self._chunks[numbers[middle]].rows if row.kind in _MESSAGES), 0)
+            first = self._chunks[numbers[middle]].first_message(_MESSAGES)
             low, high = (middle + 1, high) if first <= call else (low, middle)
         if not low:
             return None
-        number = numbers[low - 1]
-        rows = self._chunks[number].rows
-        return next((self._base + number * CHUNK + at for at, row in enumerate(rows)
-                     if row.msg_no == call and row.kind == "exchange"), None)
+        begin = self._base + numbers[low - 1] * CHUNK
+        rows = self.rows(begin, begin + CHUNK)
+        return next((position for position, row in rows if row.msg_no == call and row.kind == "exchange"), None)
 
     def _again(self, finding_id: int) -> bool:
         """A finding standing alone is told again with a higher count; it is one row."""
@@ -256,38 +200,35 @@ class Ring:
             del self._findings[next(iter(self._findings))]
         return False
 
-    def _open_chunk(self) -> _Chunk:
+    def _open_chunk(self) -> Chunk:
         number, at = divmod(self.end - self._base, CHUNK)
         if at:
             return self._chunks[number]
         past = self._chunks.get(number - OPEN_CHUNKS)
-        if past is not None and not past.blob:
+        if past is not None and not past.packed:
             self.bytes -= past.bytes
-            past.pack()
+            past.pack(self._shared)
             self.bytes += past.bytes
         while self._chunks and (self.end - self.first - CHUNK >= self.limit or self.bytes > BYTES):
             oldest = next(iter(self._chunks))
             gone = self._chunks.pop(oldest)
-            self.first += len(gone.rows)
-            self.evicted += len(gone.rows)
+            self.first += len(gone)
+            self.evicted += len(gone)
             self.bytes -= gone.bytes
             if self._unpacked is not None and self._unpacked[0] is gone:
                 self._unpacked = None
-        chunk = self._chunks[number] = _Chunk()
+        chunk = self._chunks[number] = Chunk()
         return chunk
 
-    def _keep(self, chunk: _Chunk, at: int, line: Line) -> None:
+    def _keep(self, chunk: Chunk, at: int, line: Line) -> None:
         before = chunk.bytes
         chunk.keep(at, line)
         self.bytes += chunk.bytes - before
 
-    def _chunk(self, position: int) -> _Chunk:
-        return self._chunks[(position - self._base) // CHUNK]
-
-    def _unpack(self, chunk: _Chunk) -> bytes:
-        if self._unpacked is None or self._unpacked[0] is not chunk:
-            self._unpacked = chunk, zlib.decompress(chunk.blob)
-        return self._unpacked[1]
+    def _place(self, position: int) -> tuple[Chunk, int]:
+        """Its chunk, and its place in that."""
+        number, at = divmod(position - self._base, CHUNK)
+        return self._chunks[number], at
 
     def _intern(self, row: Row) -> None:
         """What many rows say is kept once."""
@@ -301,20 +242,3 @@ class Ring:
             row.blames = self._tuples.setdefault(row.blames, row.blames)
         if row.verdicts:
             row.verdicts = self._tuples.setdefault(row.verdicts, row.verdicts)
-
-
-def _array(parts: list[bytes]) -> bytes:
-    """Encoded values as one MessagePack array of 16-bit length."""
-    return b"\xdc" + len(parts).to_bytes(2) + b"".join(parts)
-
-
-def _weight(line: Line) -> int:
-    match line.record:
-        case MessageSeen(message):
-            held = len(message.payload) + len(message.error_desc)
-        case FrameSeen(seen):
-            held = len(seen.payload) + len(seen.raw) + len(seen.header) + len(seen.text)
-        case _:
-            held = 0
-    frame = line.frame
-    return held if frame is None else max(held, len(frame.payload) + len(frame.text) + len(frame.raw))
