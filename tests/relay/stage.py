@@ -25,7 +25,7 @@ SWITCH = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
 )
-PATIENCE = 5.0
+PATIENCE = 30.0                             # seconds until what does not come has failed; nothing is told by how long it takes
 
 
 class Peer:

@@ -15,7 +15,7 @@ from ocpp_proxy.relay.framing import CLOSING, KEYS_BYTES, NO_BOUNDARY, Keys
 from ocpp_proxy.relay.link import Link
 from ocpp_proxy.wire.frames import FrameReader, WireFrame
 from ocpp_proxy.wire.spool import CSMS, STATION, Disposition, Kind, decode_body
-from tests.relay.stage import SWITCH, UPGRADE, Peer, Stage, of, play, stage, stream
+from tests.relay.stage import PATIENCE, SWITCH, UPGRADE, Peer, Stage, of, play, stage, stream
 
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 
@@ -92,7 +92,7 @@ def test_live_switch_loses_and_alters_nothing(tmp_path: Path, compressed: bool, 
                 size = source.choice((1, 5, 60, 500))
                 await station.send(rest[:size])
                 rest = rest[size:]
-            assert await asyncio.wait_for(asked, 5) == ""
+            assert await asyncio.wait_for(asked, PATIENCE) == ""
             station.half_close()
             while await csms.more():
                 pass

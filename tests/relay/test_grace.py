@@ -17,7 +17,7 @@ class Staying(Plugin):
     """Lets the other side stay for a moment; the sides speak two versions."""
 
     translates = True
-    seconds: float = 0.2
+    seconds: float = 1.0                    # what the station says meanwhile has to come in it
     gone: list[tuple[Side, str]] = []       # noqa: RUF012  # of all links of a test
     calls: list[str] = []                   # noqa: RUF012
 

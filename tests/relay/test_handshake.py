@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from ocpp_proxy.config import Config, LimitsConfig
 from ocpp_proxy.wire.spool import Kind
 from tests.relay.odd import ROWS, frame
 from tests.relay.odd import head as odd_head
-from tests.relay.stage import SWITCH, UPGRADE, bound, ends, heads, notes, of, play, stage, stream
+from tests.relay.stage import SWITCH, UPGRADE, ends, heads, notes, of, play, stage, stream
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -144,11 +146,12 @@ def test_the_answer_of_the_csms_comes_back_byte_for_byte(tmp_path: Path, name: s
     play(body())
 
 
-def free_port() -> int:
-    sock = bound()
-    port: int = sock.getsockname()[1]
-    sock.close()
-    return port
+@pytest.fixture
+def closed() -> Iterator[int]:
+    """A port on which nobody listens, and which nobody else gets meanwhile."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
 
 
 FAILURES = {                                # upstream, connect_to, reason
@@ -161,11 +164,11 @@ FAILURES = {                                # upstream, connect_to, reason
 
 @pytest.mark.parametrize("name", FAILURES)
 @pytest.mark.parametrize("down", ["502", "reset"])
-def test_an_upstream_that_cannot_be_reached(tmp_path: Path, name: str, down: str) -> None:
+def test_an_upstream_that_cannot_be_reached(tmp_path: Path, name: str, down: str, closed: int) -> None:
     async def body() -> None:
         upstream, connect, reason = FAILURES[name]
         config = Config(host="preserve", upstream_down="reset" if down == "reset" else "502")
-        async with stage(tmp_path, config, upstream.replace("{closed}", str(free_port()))) as s:
+        async with stage(tmp_path, config, upstream.replace("{closed}", str(closed))) as s:
             s.relay.env.config = type(config)(
                 upstream=upstream, upstream_down=config.upstream_down, connect_to=tuple(r.format(own=s.port) for r in connect),
             )
@@ -195,7 +198,7 @@ def test_an_upstream_that_cannot_be_reached(tmp_path: Path, name: str, down: str
 
 def test_a_silent_csms_gives_no_101_and_504_in_the_end(tmp_path: Path) -> None:
     async def body() -> None:
-        async with stage(tmp_path, Config(limits=LimitsConfig(dial_seconds=0.4))) as s:
+        async with stage(tmp_path, Config(limits=LimitsConfig(dial_seconds=0.8))) as s:
             station = await s.dial()
             await station.send(UPGRADE)
             await s.accept()
@@ -317,7 +320,7 @@ def test_a_head_over_a_limit_is_refused_and_recorded(tmp_path: Path, name: str) 
 
 def test_no_complete_head_in_time(tmp_path: Path) -> None:
     async def body() -> None:
-        async with stage(tmp_path, Config(limits=LimitsConfig(head_seconds=0.3))) as s:
+        async with stage(tmp_path, Config(limits=LimitsConfig(head_seconds=0.8))) as s:
             silent, slow = await s.dial(), await s.dial()
             await slow.send(b"GET /CP1 HT")
             assert await silent.rest() == b"" and await slow.rest() == b""
@@ -326,7 +329,7 @@ def test_no_complete_head_in_time(tmp_path: Path) -> None:
             await s.no_links()
             records = s.records()
             assert [note.text for note in notes(records)] == [
-                "no complete head within 0.3 s, 0 bytes seen", "no complete head within 0.3 s, 11 bytes seen",
+                "no complete head within 0.8 s, 0 bytes seen", "no complete head within 0.8 s, 11 bytes seen",
             ]
             assert stream(records, 0, 2) == b"GET /CP1 HT" and ends(records, 2)[0].how == "timeout"
 

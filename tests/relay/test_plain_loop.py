@@ -11,7 +11,7 @@ import pytest
 from ocpp_proxy.config import Config, TlsConfig
 from ocpp_proxy.relay import worker
 from tests.relay.certificates import Authority
-from tests.relay.stage import SWITCH, UPGRADE, ends, stage, stream
+from tests.relay.stage import PATIENCE, SWITCH, UPGRADE, ends, stage, stream
 
 
 def test_the_worker_falls_back_to_asyncio_s_own_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,11 +75,11 @@ def test_wss_on_the_plain_loop(tmp_path: Path) -> None:
 
     def talk(port: int) -> bytes:
         context = ssl.create_default_context(cafile=str(authority.path))
-        with socket.create_connection(("127.0.0.1", port), 10) as sock, context.wrap_socket(
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock, context.wrap_socket(
             sock, server_hostname="127.0.0.1",
         ) as secure:
             secure.sendall(UPGRADE + b"\x81\x80abcd")
-            got, deadline = b"", time.monotonic() + 10
+            got, deadline = b"", time.monotonic() + PATIENCE
             while len(got) < len(SWITCH) + 2 and time.monotonic() < deadline:
                 got += secure.recv(4096)
             return got

@@ -287,6 +287,7 @@ def test_a_disk_that_hangs_fails_after_its_time_and_everybody_at_once_then(
         asked.store._transact = hanging     # type: ignore[method-assign]
         assert await asked.open() == Opened(HUNG)
         assert await asked.keep(1, row(1)) == HUNG and asked.store.error == HUNG
+        monkeypatch.setattr(state_store, "HUNG_SECONDS", PATIENCE)
         free.set()
         await until(lambda: not asked.store.error, "the file answers")
         assert (await asked.open()).epoch == 1
@@ -654,7 +655,7 @@ def test_killed_between_commit_and_send_nothing_is_sent_twice_and_the_state_is_t
                 await loop.sock_connect(sock, listener.getsockname())
                 station = Peer(sock)
                 await station.send(UPGRADE)
-                csms = Peer((await asyncio.wait_for(loop.sock_accept(upstream), 20))[0])
+                csms = Peer((await asyncio.wait_for(loop.sock_accept(upstream), 2 * PATIENCE))[0])
                 await csms.head()
                 await csms.send(SWITCH)
                 await station.head()

@@ -18,7 +18,7 @@ from ocpp_proxy.wire import spool
 from ocpp_proxy.wire.spool import Kind
 from tests.relay.certificates import Authority
 from tests.relay.odd import ROWS
-from tests.relay.stage import SWITCH, UPGRADE, Stage, ends, heads, notes, of, play, stage, stream
+from tests.relay.stage import PATIENCE, SWITCH, UPGRADE, Stage, ends, heads, notes, of, play, stage, stream
 
 OCPP_SUITES = [
     "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "AES128-GCM-SHA256", "AES256-GCM-SHA384",
@@ -47,7 +47,8 @@ def client(authority: Authority, **changes: object) -> ssl.SSLContext:
 
 
 async def dial(s: Stage, context: ssl.SSLContext) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.wait_for(asyncio.open_connection("127.0.0.1", s.port, ssl=context, server_hostname="127.0.0.1"), 10)
+    dialling = asyncio.open_connection("127.0.0.1", s.port, ssl=context, server_hostname="127.0.0.1")
+    return await asyncio.wait_for(dialling, PATIENCE)
 
 
 def day(authority: Authority, days: int) -> str:
@@ -137,7 +138,7 @@ def test_a_charger_that_does_not_trust_our_certificate(tmp_path: Path, server: T
     async def body() -> None:
         async with stage(tmp_path, Config(tls=server)) as s:
             def distrust() -> None:         # a thread: uvloop's client would not send the alert
-                sock = socket.create_connection(("127.0.0.1", s.port), 10)
+                sock = socket.create_connection(("127.0.0.1", s.port), PATIENCE)
                 with sock, pytest.raises(ssl.SSLCertVerificationError):
                     ssl.create_default_context().wrap_socket(sock, server_hostname="127.0.0.1")
 
@@ -256,7 +257,7 @@ class TlsCsms:
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.settimeout(10)
+        self.listener.settimeout(PATIENCE)
         self.port: int = self.listener.getsockname()[1]
         self.context = context
         self.head = b""
@@ -278,7 +279,7 @@ class TlsCsms:
 
     def close(self) -> None:
         self.listener.close()
-        self.thread.join(10)
+        self.thread.join(PATIENCE)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ import pytest
 
 from ocpp_proxy.config import Config, TlsConfig
 from tests.relay.certificates import Authority
-from tests.relay.stage import SWITCH, UPGRADE, bound, ends, play, stage
+from tests.relay.stage import PATIENCE, SWITCH, UPGRADE, bound, ends, play, stage
 
 HELD = 512 << 10                            # bytes of one direction in user space, at most
 BLOCK = b"x" * 65536
@@ -38,7 +38,7 @@ def push(sock: socket.socket) -> int:
 
 
 def head(sock: socket.socket) -> bytes:
-    sock.settimeout(10)
+    sock.settimeout(PATIENCE)
     got = b""
     while not got.endswith(b"\r\n\r\n") and (data := sock.recv(1)):
         got += data
@@ -47,7 +47,7 @@ def head(sock: socket.socket) -> bytes:
 
 def drain(sock: socket.socket, size: int) -> int:
     """Read ``size`` bytes, all of them x."""
-    sock.settimeout(10)
+    sock.settimeout(PATIENCE)
     got = 0
     while got < size and (data := sock.recv(1 << 18)):
         assert data.count(b"x") == len(data)
@@ -56,16 +56,16 @@ def drain(sock: socket.socket, size: int) -> int:
 
 
 def dialled(port: int, context: ssl.SSLContext | None) -> socket.socket:
-    sock = socket.create_connection(("127.0.0.1", port), 10)
+    sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
     made = context.wrap_socket(sock, server_hostname="127.0.0.1") if context else sock
     made.sendall(UPGRADE)
     return made
 
 
 def accepted(listener: socket.socket, context: ssl.SSLContext | None) -> socket.socket:
-    listener.settimeout(10)
+    listener.settimeout(PATIENCE)
     sock, _ = listener.accept()
-    sock.settimeout(10)
+    sock.settimeout(PATIENCE)
     made = context.wrap_socket(sock, server_side=True) if context else sock
     head(made)
     made.sendall(SWITCH)

@@ -21,7 +21,8 @@ from ocpp_proxy.wire.spool import Kind
 from tests.relay.stage import SWITCH, UPGRADE, bound, ends, notes, of, read_spool, stream
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PATIENCE = 15.0
+PATIENCE = 60.0                             # seconds: a process starts, on a machine that has other things to do
+NO_FLOOD = 15                               # lines
 
 
 class Worker:
@@ -147,7 +148,7 @@ def test_after_kill_9_everything_a_peer_received_is_in_the_spool(tmp_path: Path,
 
 
 def test_sigterm_drains_and_says_goodbye_in_the_spool(tmp_path: Path) -> None:
-    limits = LimitsConfig(drain_seconds=0.3)
+    limits = LimitsConfig(drain_seconds=1.5)           # what is sent behind the signal has to pass in it
     with worker(tmp_path, Config(host="preserve", limits=limits, call_seconds=7.0, rules={"R07": "hint"})) as w:
         station, csms = w.tunnel()
         w.process.send_signal(signal.SIGTERM)
@@ -210,7 +211,7 @@ def test_descriptors_run_out_without_a_flood_and_without_harm_to_links(tmp_path:
                 sock.close()
         w.process.send_signal(signal.SIGTERM)
         error = w.end()
-        assert w.process.returncode == 0 and len(error) < 10_000 and error.count(b"\n") <= PATIENCE
+        assert w.process.returncode == 0 and len(error) < 10_000 and error.count(b"\n") <= NO_FLOOD
         assert b"accepting paused: 32 links" in error
 
 
