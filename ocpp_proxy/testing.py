@@ -60,10 +60,12 @@ _JUDGE = Single(Settings())
 class Played(Struct):
     """What came of it. ``sent``: who it seems to come from, and the text; ``findings``: code and message.
 
+    ``causes``: of each that was sent the number of the message it was made from (1: the first that a side sent); 0: of none.
     ``state``: the last State each plugin kept, by its name (that of its class in lower case).
     """
 
     sent: list[tuple[Side, str]] = field(default_factory=list)
+    causes: list[int] = field(default_factory=list)
     findings: list[tuple[str, str]] = field(default_factory=list)
     losses: list[Lost] = field(default_factory=list)
     disconnected: bool = False
@@ -85,6 +87,7 @@ class Stage:
         self._names: dict[str, str] = {}
         self._parting: tuple[Side, int] | None = None       # who is gone, and when the other side has to go
         self._at = 0
+        self._came: dict[int, int] = {}     # where a message ends -> its number
         self._now_ns = now_ns
         self.onion = Onion(
             [_installed(plugin, options, on_error) for plugin in plugins], identity, version, _entropy(), now_ns=now_ns,
@@ -101,11 +104,17 @@ class Stage:
         """The time it is in this conversation."""
         return self._now_ns
 
+    @property
+    def heard(self) -> int:
+        """How many messages the two sides have sent: the number of the newest in ``Played.causes``."""
+        return len(self._came)
+
     def send(self, sender: Side, text: str) -> None:
         """One side sends a message."""
         text = _NAME.sub(lambda found: f'"{self._names.get(found[1], found[1])}"', text)
         data = text.encode()
         self._at += len(data)
+        self._came[self._at] = len(self._came) + 1
         if found := _CONTROL.fullmatch(text):
             self._control(sender, _OPCODES[found[1]], (found[2] or "").encode(), data)
             return
@@ -115,9 +124,9 @@ class Stage:
             verdict = self.onion.states.verdict
         self._ledger()
         if isinstance(verdict, session.Pass):
-            self._left(sender, data)
+            self._left(sender, data, self._at)
         elif isinstance(verdict, session.Replace):
-            self._left(sender, verdict.text)
+            self._left(sender, verdict.text, self._at)
         self._collect()
 
     def open(self, offered: Sequence[str]) -> None:
@@ -178,7 +187,7 @@ class Stage:
             self._collect()
         self._ledger()
         if dropped is None:
-            self._left(sender, data)
+            self._left(sender, data, self._at)
         self._collect()
 
     def _ledger(self) -> None:
@@ -204,7 +213,7 @@ class Stage:
             match action:
                 case Leave():
                     mark = f"*{_NAMES[action.opcode]} ".encode() if action.opcode in _NAMES else b""
-                    self._left(action.sender, (mark + action.text).strip())
+                    self._left(action.sender, (mark + action.text).strip(), action.at)
                 case Told():
                     self.played.findings.append((action.code, action.message))
                     self.said.append(f"! {action.code}")
@@ -212,7 +221,7 @@ class Stage:
                     self.played.disconnected = True
                     self.said.append("x")
 
-    def _left(self, sender: Side, data: bytes) -> None:
+    def _left(self, sender: Side, data: bytes, at: int) -> None:
         text = data.decode("utf-8", "replace")
         for own in _ID.findall(text):
             if own not in self._ids and self.onion.is_own(own):
@@ -221,6 +230,7 @@ class Stage:
             if own in self._ids:
                 text = text.replace(own, self._ids[own])
         self.played.sent.append((sender, text))
+        self.played.causes.append(self._came.get(at, 0))
         self.said.append(f"{_ARROWS[sender]} {text}")
 
 

@@ -74,7 +74,7 @@ class _Notes:
         """As it is."""
         return {"idToken": id_tag, "type": "Central"}
 
-    def tag(self, id_token: dict[str, Any]) -> str:
+    def tag(self, id_token: dict[str, Any], path: str) -> str:
         """As it is, cut."""
         return str(id_token.get("idToken", ""))[:20]
 

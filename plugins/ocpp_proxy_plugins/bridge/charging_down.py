@@ -65,6 +65,8 @@ def _again(desk: Desk, tx: Tx, seen: Seen) -> Work:
         if got.timeout:
             return refused(desk, got)
         tx = find(desk, tx.uid) or tx
+        if tx.state == "open":
+            _show(desk, tx, seen)
     return _answer(tx, seen)
 
 
@@ -98,23 +100,22 @@ def _waiting(desk: Desk, before: Tx | None, tx: Tx, seen: Seen, id_tag: str) -> 
         return refused(desk, got)
     if tx.state == "refused":
         return _refused(desk, tx, seen, id_tag) if seen.kind == "Ended" else _answer(tx, seen)
-    _show(desk, None, tx, seen)
+    _show(desk, tx, seen)
     if seen.kind == "Ended":
         return (yield from _end(desk, tx, seen, id_tag))
-    if not only_register(seen.values):
+    if not only_register(seen.values, seen.at):
         yield from _values(desk, tx, seen)
     return _answer(tx, seen)
 
 
 def _not_told(desk: Desk, before: Tx | None, tx: Tx, seen: Seen) -> dict[str, Any]:
     """1.6 has no transaction before someone is known and something is plugged in."""
-    if seen.values:
-        desk.lost("meterValue", "1.6 has no transaction yet")
-    if seen.kind == "Ended":
-        desk.lost("", "nobody was authorised: 1.6 has no such transaction")
+    ended = seen.kind == "Ended"
+    desk.lost("", "nobody was authorised: 1.6 has no such transaction" if ended else "1.6 has no transaction yet")
+    if ended:
         tx = structs.replace(tx, state="ended", stopped=seen.at, at_ns=desk.now_ns)
     _noted(desk, before, tx)
-    _show(desk, before, tx, seen)
+    _show(desk, tx, seen)
     return _answer(tx, seen)
 
 
@@ -171,15 +172,17 @@ def _known(desk: Desk, before: Tx | None, tx: Tx, seen: Seen, id_tag: str) -> Wo
     if seen.kind == "Ended" and not tx.stopped:
         return (yield from _end(desk, tx, seen, id_tag))
     answer: dict[str, Any] = {}
+    told = _show(desk, tx, seen) or bool(seen.values)
     if id_tag and not same(id_tag, tx.id_tag):
         got = yield from desk.ask(Side.CSMS, "Authorize", {"idTag": id_tag})
         if got.timeout:
             return refused(desk, got)
-        answer = _authorized(desk, got)
+        answer, told = _authorized(desk, got), True
     elif seen.token is not None or UNTOLD in tx.flags:
         answer = {"idTokenInfo": msgspec.json.decode(tx.told)} if tx.told else {}
         tx = structs.replace(tx, flags=tuple(flag for flag in tx.flags if flag != UNTOLD)) if UNTOLD in tx.flags else tx
-    _show(desk, before, tx, seen)
+    if not told:
+        desk.lost("", "no message of 1.6 says this")
     if seen.values:
         problem = yield from _values(desk, tx, seen)
         if problem is not None:
@@ -232,14 +235,17 @@ def _values(desk: Desk, tx: Tx, seen: Seen) -> Asking:
     return None
 
 
-def _show(desk: Desk, before: Tx | None, tx: Tx, seen: Seen) -> None:
-    """What its charging state makes of the connector. What happened while the station was offline is over."""
-    told = before.charging_state if before is not None else ""
-    if not seen.charging_state or told == seen.charging_state or seen.payload.get("offline") is True or tx.state == "ended":
-        return
+def _show(desk: Desk, tx: Tx, seen: Seen) -> bool:
+    """What its charging state makes of the connector, and whether that is told. What happened offline is over."""
+    if not seen.charging_state or tx.state == "ended":
+        return False
+    if seen.payload.get("offline") is True:
+        desk.lost("transactionInfo.chargingState", "the station was offline: what its connector did then is over")
+        return False
     connector = desk.known(tx.evse, tx.evse_connector) if tx.connector else None
-    if connector is not None and connector.status not in ("Faulted", "Unavailable"):
-        become(desk, connector, occupied(tx, connector), time(seen.at, desk, "timestamp"))
+    if connector is None or connector.status in ("Faulted", "Unavailable"):
+        return False
+    return become(desk, connector, occupied(tx, connector), time(seen.at, desk, "timestamp"))
 
 
 # ---- it ends ----
@@ -299,6 +305,8 @@ def _meter_stop(desk: Desk, tx: Tx, seen: Seen) -> int:
 def _reason(desk: Desk, tx: Tx, seen: Seen) -> str:
     """Without a reason it was stopped locally (2.0.1 E06.FR.09)."""
     if seen.trigger == "UnlockCommand" or UNLOCKED in tx.flags:
+        if "stoppedReason" in seen.info:
+            desk.lost("transactionInfo.stoppedReason", "it was stopped to unlock its connector: UnlockCommand")
         return "UnlockCommand"
     said = seen.info.get("stoppedReason", "Local")
     found = desk.enum("StopReason201>16", said)

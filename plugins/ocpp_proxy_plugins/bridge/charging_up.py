@@ -230,6 +230,8 @@ def _last(desk: Desk, tx: Tx, payload: dict[str, Any]) -> dict[str, Any]:
     reason = desk.enum("StopReason16>201", said if said is not None else "Local")
     trigger = desk.enum("StopTrigger16>201", said if said is not None else "Local")
     if DEAUTHORIZED in tx.flags and said in (None, "Remote", "DeAuthorized"):
+        if said == "Remote":
+            desk.lost("$.reason", "it was stopped because the CSMS refused its token: DeAuthorized")
         reason, trigger = "DeAuthorized", "Deauthorized"
     elif REMOTE_STOP in tx.flags and said is None:
         reason, trigger = "Remote", "RemoteStop"

@@ -25,8 +25,8 @@ class Notes(Protocol):
     def token(self, id_tag: str) -> dict[str, Any]:
         """The idToken that an idTag is."""
 
-    def tag(self, id_token: dict[str, Any]) -> str:
-        """The idTag that an idToken is."""
+    def tag(self, id_token: dict[str, Any], path: str) -> str:
+        """The idTag that an idToken at ``path`` is."""
 
 
 Convert = Callable[[Any, Notes, str], Any]

@@ -185,7 +185,7 @@ class Desk:
         """The idToken of an idTag."""
         return tokens.token_of(id_tag, self.kept.aliases, self.options.kinds)
 
-    def tag(self, id_token: dict[str, Any]) -> str:
+    def tag(self, id_token: dict[str, Any], path: str = "idToken") -> str:
         """The idTag of an idToken; of a long one a short name, remembered. Empty: there is none, or it is refused."""
         token, kind = id_token.get("idToken"), id_token.get("type")
         if not isinstance(token, str) or not isinstance(kind, str) or kind == "NoAuthorization" or not token:
@@ -195,7 +195,7 @@ class Desk:
             if self.options.long_tokens == "reject":
                 return ""
             name = tokens.alias(kind, token) if self.options.long_tokens == "alias" else token[: tokens.TAG_LENGTH]
-            self.lost("$.idToken", f"{len(token)} characters: a short name stands for it", "shortened")
+            self.lost(f"{path}.idToken", f"{len(token)} characters: a short name stands for it", "shortened")
         else:
             name = token
             if tokens.kind_of(token, self.options.kinds) == kind:

@@ -16,6 +16,7 @@ from ocpp_proxy_plugins.bridge.work import Refusal, Work
 SILENT_NS = 2_000_000_000                   # how long a station is given to say by itself that a connector is free
 MOST_INFO, MOST_CODE = 50, 50
 _RELEASES = "down.releases"
+_UNMONITORED = "no monitoring in OCPP 1.6"
 PLACES = ("ChargingStation", "EVSE", "Connector")
 ERRORS = {
     "CX001": "ConnectorLockFailure", "CX002": "GroundFailure", "CX003": "HighTemperature", "CX004": "OverCurrentFailure",
@@ -54,26 +55,34 @@ def notify_event(desk: Desk, payload: dict[str, Any]) -> Work:
     events = payload.get("eventData")
     if not isinstance(events, list):
         return Refusal("OccurrenceConstraintViolation", "eventData is missing")
-    for at, event in enumerate(events):
-        if isinstance(event, dict):
-            _event(desk, event, f"eventData[{at}]")
+    carried = [isinstance(event, dict) and _event(desk, event, f"eventData[{at}]") for at, event in enumerate(events)]
+    if not any(carried):
+        desk.lost("", _UNMONITORED)
+        return {}
+    for at in (at for at, whether in enumerate(carried) if not whether):
+        desk.lost(f"eventData[{at}]", _UNMONITORED)
+    desk.carry(payload)                                 # for the ledger: the rest that 1.6 has no field for
     return {}
     yield
 
 
-def _event(desk: Desk, event: dict[str, Any], path: str) -> None:
+def _event(desk: Desk, event: dict[str, Any], path: str) -> bool:
+    """Whether 1.6 has words for it."""
     component, variable = event.get("component"), event.get("variable")
     if not isinstance(component, dict) or not isinstance(variable, dict):
-        return
+        return False
     seen = _monitored(desk, event, str(component.get("name", "")), variable.get("name"), path)
     evse = component.get("evse")
     if seen is None:
-        desk.lost(path, "no monitoring in OCPP 1.6")
-    elif isinstance(evse, dict) and number(evse.get("id")):
-        for connector in _connectors(desk, evse["id"], evse.get("connectorId"), seen):
+        return False
+    if isinstance(evse, dict) and number(evse.get("id")):
+        connectors = _connectors(desk, evse["id"], evse.get("connectorId"), seen)
+        for connector in connectors:
             _connector(desk, connector, seen)
-    elif seen.component == "ChargingStation":
+        return bool(connectors)
+    if seen.component == "ChargingStation":
         _station(desk, seen)
+    return seen.component == "ChargingStation"
 
 
 def _monitored(desk: Desk, event: dict[str, Any], component: str, variable: object, path: str) -> Monitored | None:

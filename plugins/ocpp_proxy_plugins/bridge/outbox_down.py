@@ -12,10 +12,12 @@ import msgspec
 from msgspec import structs
 
 from ocpp_proxy.api import Answer, Ask, Side
+from ocpp_proxy_plugins.bridge.converters import NOTHING
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.events_down import whole
 from ocpp_proxy_plugins.bridge.kept import Event, Tx
 from ocpp_proxy_plugins.bridge.rows_down import find, flush, rows, save
+from ocpp_proxy_plugins.bridge.status_down import become, occupied
 from ocpp_proxy_plugins.bridge.work import Background, Got
 
 START, STOP = "StartTransaction", "StopTransaction"
@@ -156,6 +158,10 @@ def retry(desk: Desk) -> None:
 def _again(desk: Desk, uid: str) -> Background:
     yield from settle(desk, uid)
     tx = find(desk, uid)
+    if tx is not None and tx.state == "open" and not tx.stopped and tx.connector:
+        connector = desk.known(tx.evse, tx.evse_connector)
+        if connector.status not in ("Faulted", "Unavailable"):
+            become(desk, connector, occupied(tx, connector), NOTHING)
     if tx is not None and tx.state == "open" and tx.told and msgspec.json.decode(tx.told).get("status") != "Accepted":
         save(desk, structs.replace(tx, flags=(*tx.flags, UNTOLD)))
 

@@ -26,11 +26,13 @@ def instant(text: object) -> int | None:
     return int(moment.timestamp() * 1000)
 
 
-def only_register(values: object) -> bool:
-    """Whether there is nothing in them that the register at the start does not say."""
-    return all(
+def only_register(values: object, at: object) -> bool:
+    """Whether there is nothing in them that the register at the start, which is of that time, does not say."""
+    every = [(value.get("timestamp"), sample) for value in _dicts(values) for sample in _dicts(value.get("sampledValue"))]
+    return len(every) <= 1 and all(
         _is_register(sample) and "signedMeterValue" not in sample and sample.get("context") in (None, BEGIN)
-        for value in _dicts(values) for sample in _dicts(value.get("sampledValue"))
+        and instant(moment) == instant(at)
+        for moment, sample in every
     )
 
 

@@ -29,7 +29,7 @@ def tag(value: Any, notes: Notes, path: str) -> Any:
         for name in islice(value, MOST_UNKNOWN):
             if name not in _OF_TOKEN:
                 notes.lost(f"{path}.{name[:60]}", "no such field in OCPP 1.6")
-    return notes.tag(value) or NOTHING
+    return notes.tag(value, path) or NOTHING
 
 
 def meter(source: str) -> Convert:

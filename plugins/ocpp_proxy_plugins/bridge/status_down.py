@@ -95,12 +95,14 @@ def message(connector: Connector, at: Any, code: str = "", info: str = "") -> di
     return made
 
 
-def become(desk: Desk, connector: Connector, meant: str, at: Any) -> None:
-    """A transaction says what a connector does: the CSMS is told, when that is news to it."""
-    if connector.sent != meant:
-        connector = structs.replace(connector, sent=meant, since_ns=desk.now_ns)
-        desk.changed(connector)
-        tell(desk, message(connector, at))
+def become(desk: Desk, connector: Connector, meant: str, at: Any) -> bool:
+    """A transaction says what a connector does: the CSMS is told, when that is news to it; whether it was."""
+    if connector.sent == meant:
+        return False
+    connector = structs.replace(connector, sent=meant, since_ns=desk.now_ns)
+    desk.changed(connector)
+    tell(desk, message(connector, at))
+    return True
 
 
 def tell(desk: Desk, payload: dict[str, Any]) -> None:

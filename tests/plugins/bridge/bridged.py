@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from ocpp_proxy_plugins.bridge import Bridge
 
 from ocpp_proxy.api import Side
+from ocpp_proxy.core.services import Lost
 from ocpp_proxy.spec.schemas import check
 from ocpp_proxy.testing import START_NS, Stage
 
@@ -35,6 +36,31 @@ class Told(Struct):
     code: str = ""
 
 
+class Said(Struct):
+    """A message that one side sent. ``link`` and ``number``: as of ``Made``; ``first``: what was made before it came.
+
+    ``action``: of an answer that of its Call, which is ``told``.
+    """
+
+    side: Side
+    action: str
+    message_id: str
+    payload: dict[str, Any]
+    link: int
+    number: int
+    first: int
+    told: Told | None = None
+
+
+class Made(Struct):
+    """A frame that ``side`` was told on that ``link`` (dialled one after the other). ``cause``: of which message; 0: none."""
+
+    side: Side
+    told: Told
+    link: int
+    cause: int
+
+
 class Events(Struct):
     """The transaction events of one uid, as the 2.0.1 CSMS saw them."""
 
@@ -43,10 +69,14 @@ class Events(Struct):
     sent: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
+LINKS: list["Bridged"] = []                  # of the test that runs
+
+
 class Bridged:
     """See the module. ``direction``: ``UP`` or ``DOWN``; ``options``: further ones; ``state``: what it finds stored."""
 
     def __init__(self, direction: str = UP, options: dict[str, Any] | None = None, state: Any = None) -> None:
+        LINKS.append(self)
         station, _, csms = direction.partition(":")
         self.versions = {STATION: station, CSMS: csms}
         self._options = {"station": station, "csms": csms, **(options or {})}
@@ -59,7 +89,10 @@ class Bridged:
         self.ended = 0
         self._count = 0
         self._seen = 0
-        self._said: dict[str, dict[str, Any]] = {}
+        self.said: list[Said] = []
+        self.made: list[Made] = []
+        self.lost: list[tuple[int, Lost]] = []
+        self._links = 0
         self._heard: list[tuple[str, dict[str, Any]]] = []      # Calls of the station
         self._clock_ns = START_NS
         self.stage = self._linked(state)
@@ -71,7 +104,8 @@ class Bridged:
         assert stage.said[-1] == f"=> open ocpp{self.versions[CSMS]}"
         stage.agree(f"ocpp{self.versions[CSMS]}")
         assert stage.said[-1] == f"<= agree ocpp{self.versions[STATION]}"
-        self._seen = 0
+        self._seen = self._noted = 0
+        self._links += 1
         return stage
 
     # ---- what happens ----
@@ -81,19 +115,16 @@ class Bridged:
         self._count += 1
         message_id = message_id or f"m{self._count}"
         self.asked[side][message_id] = action
-        self._said[message_id] = payload or {}
         if side is STATION:
             self._heard.append((action, payload or {}))
         self._note_times(payload)
-        self.stage.send(side, json.dumps([2, message_id, action, payload or {}]))
-        self._look()
+        self._say(side, action, message_id, payload or {}, [2, message_id, action, payload or {}])
         return message_id
 
     def answer(self, side: Side, payload: dict[str, Any] | None = None, action: str = "") -> Told:
         """A side answers the Call of ours that it was told last (of that action); gives that Call."""
         told = self._asked_of(side, action)
-        self.stage.send(side, json.dumps([3, told.message_id, payload or {}]))
-        self._look()
+        self._say(side, told.action, told.message_id, payload or {}, [3, told.message_id, payload or {}], told)
         return told
 
     def error(self, side: Side, code: str, text: str = "", action: str = "") -> Told:
@@ -102,6 +133,14 @@ class Bridged:
         self.stage.send(side, json.dumps([4, told.message_id, code, text, {}]))
         self._look()
         return told
+
+    def _say(
+        self, side: Side, action: str, message_id: str, payload: dict[str, Any], frame: list[Any], told: Told | None = None,
+    ) -> None:
+        number, first = self.stage.heard + 1, len(self.made)
+        self.said.append(Said(side, action, message_id, payload, self._links, number, first, told))
+        self.stage.send(side, json.dumps(frame))
+        self._look()
 
     def wait(self, seconds: float) -> None:
         """Time goes by."""
@@ -162,17 +201,19 @@ class Bridged:
     # ---- checks ----
 
     def _look(self) -> None:
-        sent = self.stage.played.sent
-        for sender, text in sent[self._seen :]:
-            self._frame(sender.other, json.loads(text))
-        self._seen = len(sent)
+        played = self.stage.played
+        for (sender, text), cause in zip(played.sent[self._seen :], played.causes[self._seen :], strict=True):
+            self._frame(sender.other, json.loads(text), cause)
+        self._seen = len(played.sent)
+        self.lost += [(self._links, one) for one in played.losses[self._noted :]]
+        self._noted = len(played.losses)
         kept = self.stage.played.state.get("bridge")
         if kept is not None and self.versions[STATION] == "1.6":
             for tx in kept.charging.transactions:
                 assert self.tids.setdefault(tx.tid, tx.uid) == tx.uid, f"I2: {tx.tid} is {self.tids[tx.tid]} and {tx.uid}"
         assert not self.stage.played.disconnected, f"the bridge ended the link: {self.stage.played.findings}"
 
-    def _frame(self, side: Side, frame: list[Any]) -> None:
+    def _frame(self, side: Side, frame: list[Any], cause: int) -> None:
         kind, message_id = frame[0], frame[1]
         if kind == 2:
             told = Told(2, message_id, frame[2], frame[3])
@@ -187,6 +228,7 @@ class Bridged:
             faults = check(self.versions[side], told.action, kind == 3, told.payload)
             assert not faults, f"invalid for OCPP {self.versions[side]}: {told} {faults}"
         self.told[side].append(told)
+        self.made.append(Made(side, told, self._links, cause))
         self._invariants(side, told)
 
     def _asked_of(self, side: Side, action: str) -> Told:

@@ -29,7 +29,7 @@ class Ledger:
     def token(self, id_tag: str) -> dict[str, Any]:
         return {"idToken": id_tag, "type": "Central"}
 
-    def tag(self, id_token: dict[str, Any]) -> str:
+    def tag(self, id_token: dict[str, Any], path: str) -> str:
         return str(id_token["idToken"])
 
     @property

@@ -90,6 +90,8 @@ def test_n03_a_station_that_says_nothing_more_is_done_for_after_a_while() -> Non
     link.wait(95)
     link.answer(CSMS, {"transactionId": 77, **ACCEPTED}, "StartTransaction")
     assert len(link.calls(CSMS, "StartTransaction")) == 2 and link.state.charging.transactions[0].tid == 77
+    assert statuses(link) == [(1, "Charging")]
+    quiet(link)
     link.settled()
 
 
@@ -162,6 +164,7 @@ def test_a_start_whose_refusal_ends_later_tells_the_station_that_it_is_not_wante
     link.error(CSMS, "InternalError", "", "StartTransaction")
     link.wait(61)
     link.answer(CSMS, {"transactionId": 78, "idTagInfo": {"status": "Blocked"}}, "StartTransaction")
+    quiet(link)
     asked = said(link, event("Updated", 1, 5))
     assert link.answered(asked).payload == {"idTokenInfo": {"status": "Blocked"}}
     asked = said(link, event("Updated", 2, 6))
@@ -284,4 +287,15 @@ def test_the_many_readings_of_an_end_that_waits_for_its_start_are_told_as_lost()
     link.answer(CSMS, {"transactionId": 78, **ACCEPTED}, "StartTransaction")
     stop = link.answer(CSMS, {}, "StopTransaction").payload
     assert stop["meterStop"] == 5000 and "transactionData" not in stop
+    link.settled()
+
+
+def test_n03_what_the_connector_does_is_told_behind_a_start_that_is_settled_later() -> None:
+    link = linked()
+    said(link, BEGIN)
+    link.again()
+    said(link, BEGIN)
+    link.answer(CSMS, {"transactionId": 77, **ACCEPTED}, "StartTransaction")
+    assert statuses(link) == [(1, "Charging")]
+    quiet(link)
     link.settled()

@@ -98,7 +98,7 @@ class Remembering(Ledger):
     def token(self, id_tag: str) -> dict[str, Any]:
         return token_of(id_tag, self.known, {})
 
-    def tag(self, id_token: dict[str, Any]) -> str:
+    def tag(self, id_token: dict[str, Any], path: str) -> str:
         text, kind = id_token["idToken"], id_token["type"]
         name: str = text if len(text) <= TAG_LENGTH else alias(kind, text)
         self.known[name] = kind, text

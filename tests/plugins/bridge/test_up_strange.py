@@ -56,10 +56,10 @@ class Careless(Bridged):
 
     def _times(self, value: Any) -> None: ...
 
-    def _frame(self, side: Any, frame: list[Any]) -> None:
+    def _frame(self, side: Any, frame: list[Any], cause: int) -> None:
         if self.late:
             self.open[side].clear()
-        super()._frame(side, frame)
+        super()._frame(side, frame, cause)
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
