@@ -105,7 +105,7 @@ class Stage:
         return self._now_ns
 
     @property
-    def heard(self) -> int:
+    def received(self) -> int:
         """How many messages the two sides have sent: the number of the newest in ``Played.causes``."""
         return len(self._came)
 

@@ -137,7 +137,7 @@ class Bridged:
     def _say(
         self, side: Side, action: str, message_id: str, payload: dict[str, Any], frame: list[Any], told: Told | None = None,
     ) -> None:
-        number, first = self.stage.heard + 1, len(self.made)
+        number, first = self.stage.received + 1, len(self.made)
         self.said.append(Said(side, action, message_id, payload, self._links, number, first, told))
         self.stage.send(side, json.dumps(frame))
         self._look()
