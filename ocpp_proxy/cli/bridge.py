@@ -9,7 +9,7 @@ from ocpp_proxy.cli.options import CONFIG, JSON, arg, opt
 STATE = Annotated[str | None, opt(
     "--state", "FILE", "The file with the States of plugins; default: that of the running proxy, else of the settings.",
 )]
-DIRECTION = Annotated[str, opt("--bridge", "STATION:CSMS", "1.6:2.0.1 (default) or 2.0.1:1.6.")]
+DIRECTION = Annotated[str, opt("--bridge", "STATION:CSMS", "1.6:2.0.1 (default), 2.0.1:1.6, 2.1:2.0.1 or 2.0.1:2.1.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,8 +29,8 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    action: Annotated[str, arg("ACTION", "An action of either version.")],
-    source: Annotated[str, opt("--from", "VERSION", "The station's version: 1.6 or 2.0.1; default: both ways.")] = "",
+    action: Annotated[str, arg("ACTION", "An action of any of these versions.")],
+    source: Annotated[str, opt("--from", "VERSION", "The station's version: 1.6 (default: 2.0.1 as well), 2.0.1 or 2.1.")] = "",
     target: Annotated[str, opt("--to", "VERSION", "The CSMS's version.")] = "",
 ) -> None:
     """What becomes of an action: its fields one by one, what is made, what is lost and why, the answer."""

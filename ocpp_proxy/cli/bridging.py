@@ -8,17 +8,19 @@ from ocpp_proxy.cli.printing import ascii_json, talk
 from ocpp_proxy.model import ConfigError
 
 DIRECTIONS = ("1.6:2.0.1", "2.0.1:1.6")
+EVERY = (*DIRECTIONS, "2.1:2.0.1", "2.0.1:2.1")
+"""With those between near versions, of which nothing is remembered."""
 
 
 def direction_of(source: str, target: str) -> str | None:
     """The direction of ``--from`` and ``--to``, of which one may be missing; None: both. Raises ``ConfigError``."""
     if not source and not target:
         return None
-    for direction in DIRECTIONS:
+    for direction in EVERY:
         station, _, csms = direction.partition(":")
         if source in ("", station) and target in ("", csms):
             return direction
-    raise ConfigError(f"--from {source or '?'} --to {target or '?'}: the bridge is between 1.6 and 2.0.1")
+    raise ConfigError(f"--from {source or '?'} --to {target or '?'}: the bridge is between 1.6 and 2.0.1, or 2.0.1 and 2.1")
 
 
 def explained(action: str, source: str, target: str) -> str:

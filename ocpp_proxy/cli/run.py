@@ -9,7 +9,7 @@ from ocpp_proxy.cli.options import CONFIG, Texts, arg, opt
 from ocpp_proxy.model import ConfigError
 
 Text = str | None
-BRIDGES = ("1.6:2.0.1", "2.0.1:1.6")
+BRIDGES = ("1.6:2.0.1", "2.0.1:1.6", "2.1:2.0.1", "2.0.1:2.1")
 _KEYS = {                                   # parameter -> setting, where the names differ
     "tls_cert": "tls.cert", "tls_key": "tls.key", "tls_client_ca": "tls.client_ca", "upstream_ca": "tls.upstream_ca",
     "client_cert": "tls.client_cert", "client_key": "tls.client_key", "keylog": "tls.keylog", "capture": "capture.path",
@@ -44,7 +44,7 @@ def run(
     keep_secrets: Annotated[bool, opt("--keep-secrets", None, "Store passwords and tokens as they are.")] = False,
     control: Annotated[Text, opt("--control", "ADDRESS", "Control API: a socket path or HOST:PORT.")] = None,
     plugin: Annotated[Texts, opt("--plugin", "NAME[:KEY=VALUE,...]", "Plugin (name or ./FILE.py) of all links.")] = None,
-    bridge: Annotated[Text, opt("--bridge", "STATION:CSMS", "OCPP versions of both sides: 1.6:2.0.1, or 2.0.1:1.6.")] = None,
+    bridge: Annotated[Text, opt("--bridge", "STATION:CSMS", "OCPP versions: 1.6:2.0.1, 2.0.1:2.1 or the reverse.")] = None,
     allow_inject: Annotated[bool, opt("--allow-inject", None, "Messages may be held, changed and sent by hand.")] = False,
     tui: Annotated[bool, opt("--tui", None, "Open the terminal UI; quitting it leaves the proxy running.")] = False,
     setting: Annotated[Texts, opt("--set", "KEY=VALUE", "Any setting of `config show`; repeatable.")] = None,

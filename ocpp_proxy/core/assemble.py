@@ -206,7 +206,7 @@ class Assembler:
         if wires:
             self._give(key, state, direction, record, wires, out)
         if direction.told:
-            framed.settle(direction, begun, wires, out, state.link.link_id, record)
+            framed.settle(direction, begun, wires, out, state.link, record)
         if reader.have > LARGE or direction.message is not None or direction.kept:
             self._budget(key, state, direction, record, out)
 
@@ -260,7 +260,7 @@ class Assembler:
         aside = Direction(SIDES[record.direction])
         first = len(out)
         self._give((-1, 0), state, aside, Stamp.of(record), wires, out)
-        verdict, cause = framed.origin(state.directions[record.direction], record.offset)
+        verdict, cause = framed.origin(state.directions[record.direction], record.offset, state.link)
         for place in range(first, len(out)):
             seen = out[place]
             if isinstance(seen, records.FrameSeen):

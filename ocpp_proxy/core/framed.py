@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from ocpp_proxy.core.link_state import Direction, MadeFrom, OpenMessage, Seen, Told
-from ocpp_proxy.model import Frame
+from ocpp_proxy.model import Frame, Link
 from ocpp_proxy.records import FrameSeen, Note, Source
 from ocpp_proxy.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, WireFrame
 from ocpp_proxy.wire.spool import Disposition
 
 CONTROLS = (CLOSE, PING, PONG)
-TRANSLATED = "translated"
+TRANSLATED, REPLACED = "translated", "replaced"
 INFLATED = "inflated"           # the same text left, only no longer compressed: nothing became of the message
 UNTOLD = (INFLATED, TRANSLATED)                 # what needs no note: the frames and their causes say it all
 MOST_TOLD = 256                 # verdicts of messages that have not come yet
@@ -52,12 +52,13 @@ def follow_frames(direction: Direction, before: OpenMessage | None, opcode: int,
 
 
 def settle(
-    direction: Direction, begun: list[int], wires: list[WireFrame], out: list[Source], link_id: int, stamp: Seen,
+    direction: Direction, begun: list[int], wires: list[WireFrame], out: list[Source], link: Link, stamp: Seen,
 ) -> None:
     """Put the verdicts that were told on the frames just given: ``wires``, the last ones of ``out``.
 
     ``begun``: frames of the message that was open before them.
     """
+    link_id = link.link_id
     first, ids, notes = len(out) - len(wires), begun, list[Note]()
     for place, wire, end in _ends(direction, wires):
         seen = out[first + place]
@@ -72,7 +73,7 @@ def settle(
         told = direction.told.pop(end, None) if wire.fin else None
         if told is not None:
             out[first + place] = FrameSeen(_judged(direction, end, told, seen.frame, ids))
-            if told.what not in UNTOLD:
+            if told.what not in UNTOLD and (told.what != REPLACED or told.reason or not bridged(link)):
                 notes.append(_note(told, direction, link_id, stamp, seen.frame.frame_id))
     for end in [end for end in direction.told if end <= direction.offset]:
         notes.append(_note(direction.told.pop(end), direction, link_id, stamp, 0))      # its frame is lost
@@ -94,7 +95,7 @@ def _judged(direction: Direction, end: int, told: Told, frame: Frame, ids: list[
         del direction.made_from[next(iter(direction.made_from))]
     if told.what == INFLATED:
         return frame
-    return structs.replace(frame, verdict="replaced" if told.what == TRANSLATED else told.what)
+    return structs.replace(frame, verdict=REPLACED if told.what == TRANSLATED else told.what)
 
 
 def _note(told: Told, direction: Direction, link_id: int, stamp: Seen, frame_id: int) -> Note:
@@ -103,7 +104,12 @@ def _note(told: Told, direction: Direction, link_id: int, stamp: Seen, frame_id:
     return Note(stamp.time_ns, link_id, "plugin", direction.side, ": ".join(word for word in words if word) + about)
 
 
-def origin(direction: Direction, at: int) -> tuple[str, tuple[int, ...]]:
+def bridged(link: Link) -> bool:
+    """Whether its two sides speak two versions: what leaves in place of a message is a translation of it."""
+    return bool(link.csms_protocol) and link.csms_protocol != link.protocol
+
+
+def origin(direction: Direction, at: int, link: Link) -> tuple[str, tuple[int, ...]]:
     """Verdict and cause of frames we made: from the message that ended at ``at``, or (0) from nothing."""
     made = direction.made_from.get(at)
     if at in direction.translations:
@@ -113,4 +119,6 @@ def origin(direction: Direction, at: int) -> tuple[str, tuple[int, ...]]:
         return "injected", ()
     if made is None:
         return "modified", ()                           # what it was made from is lost
-    return INFLATED if made.what == INFLATED else "modified", made.frames
+    if made.what == INFLATED:
+        return INFLATED, made.frames
+    return TRANSLATED if made.what == REPLACED and bridged(link) else "modified", made.frames

@@ -66,6 +66,11 @@ def malformed(text: bytes) -> bool:
     return not seen.mtype or not _STRANGE.isdisjoint(seen.faults)
 
 
+def is_result_error(text: bytes) -> bool:
+    """Whether a text is a CALLRESULTERROR (OCPP 2.1), which plugins do not see."""
+    return decode(text).mtype == 5
+
+
 def unreadable(text: bytes) -> tuple[str, CallResult | CallError | None]:
     """Of a text that is no message: the id it names, and as good as it can be told the answer it is; None: it is a Call."""
     seen = decode(text)

@@ -16,7 +16,7 @@ from ocpp_proxy.core.acts import Action, End, Leave
 from ocpp_proxy.core.entering import Entered, enter
 from ocpp_proxy.core.lanes import Asked, Journey, Lane, Stop
 from ocpp_proxy.core.own_ids import OwnIds
-from ocpp_proxy.core.plugin_text import read, unreadable
+from ocpp_proxy.core.plugin_text import is_result_error, read, unreadable
 from ocpp_proxy.core.seats import FAILED, Now, Seat, Wish, words
 from ocpp_proxy.model import Opcode, Side
 
@@ -93,6 +93,8 @@ class Ways(ABC):
 
     def _withheld(self, sender: Side, text: bytes) -> session.Drop | None:
         """A text that is no message leaves, unless it answers a Call of ours. A person is shown it, a plugin got no answer."""
+        if self.translating and is_result_error(text):
+            return session.Drop("a CALLRESULTERROR: the other side speaks another version")
         message_id, answer = unreadable(text)
         if answer is None or not self._ids.is_own(message_id):
             return None

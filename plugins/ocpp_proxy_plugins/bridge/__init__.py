@@ -1,11 +1,11 @@
-"""The version bridge: 1.6 chargers on a 2.0.1 CSMS, 2.0.1 chargers on a 1.6 CSMS.
+"""The version bridge: 1.6 chargers on a 2.0.1 CSMS, 2.0.1 chargers on a 1.6 CSMS; and between 2.1 and 2.0.1, both ways.
 
-Here is the one way that a Call takes: decoded, translated by its handler or its table or answered here, checked against its
-sender's version, answered. Nothing passes untranslated. What a handler may do stands in ``desk``; who handles what in
-``handlers``.
+Here is the one way that a Call between 1.6 and 2.0.1 takes: decoded, translated by its handler or its table or answered here,
+checked against its sender's version, answered. Nothing passes untranslated. What a handler may do stands in ``desk``; who
+handles what in ``handlers``. Between the near versions 2.1 and 2.0.1 messages are carried over one by one: ``near``.
 """
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from functools import cache
 from typing import Any
 
@@ -35,6 +35,7 @@ from ocpp_proxy.api import (
 )
 from ocpp_proxy.spec import schemas
 from ocpp_proxy.spec.versions import version_of
+from ocpp_proxy_plugins.bridge import near
 from ocpp_proxy_plugins.bridge.desk import Answered, Desk, Session, session
 from ocpp_proxy_plugins.bridge.gate import fit
 from ocpp_proxy_plugins.bridge.handlers import BEGINNINGS, CLOSINGS, HANDLERS, TICKS
@@ -49,7 +50,7 @@ TWICE = {"1.6": "ProtocolError", "2.0.1": "RpcFrameworkError"}
 
 
 class Bridge(Plugin):
-    """Joins a charger and a CSMS that speak different OCPP versions: 1.6 and 2.0.1, either way round."""
+    """Joins a charger and a CSMS that speak different OCPP versions: 1.6 and 2.0.1, or 2.0.1 and 2.1, either way round."""
 
     version = "1"
     fails = "close"
@@ -59,7 +60,7 @@ class Bridge(Plugin):
 
         def __post_init__(self) -> None:
             super().__post_init__()
-            _compile(self.direction)
+            (near.warm if self.near else _compile)(self.direction)
 
     class State(Kept, frozen=True, omit_defaults=True):
         """See ``bridge.kept``."""
@@ -67,6 +68,13 @@ class Bridge(Plugin):
     def __init__(self) -> None:
         self._link: Session | None = None
         self._admitted = False              # as one to be bridged
+
+    @classmethod
+    def unused(cls, options: Any) -> Collection[str]:
+        """Between near versions nothing is due by time, and a lost side is told to the other at once; else no answer comes
+        to a Call that went over as one: Calls of the bridge have their own.
+        """
+        return ("on_tick", "on_close", "on_gone") if options.near else ("on_answer",)
 
     # ---- the opening ----
 
@@ -100,10 +108,16 @@ class Bridge(Plugin):
         """Translate it, or answer it here."""
         if not self._bridged(context):
             return PASS
-        return self._answered(context, sender, call)
+        return near.called(context, sender, call) if context.options.near else self._answered(context, sender, call)
+
+    def on_answer(self, context: Context, sender: Side, answer: Answer, call: Call) -> Decision:
+        """Between near versions: carry it over, too."""
+        return near.answered(context, sender, answer, call) if self._bridged(context) else PASS
 
     def on_send(self, context: Context, sender: Side, send: Send) -> Decision:
-        """None of the two versions knows it."""
+        """None of the two versions knows it, or only one."""
+        if context.options.near and self._bridged(context):
+            return near.sent(context, sender, send)
         return Drop("a SEND: none of the bridged versions knows it") if self._bridged(context) else PASS
 
     def on_malformed(self, context: Context, sender: Side, text: Malformed) -> Decision:

@@ -10,6 +10,7 @@ from ocpp_proxy.model import Side
 from ocpp_proxy.spec import actions, errors, schemas
 from ocpp_proxy_plugins.bridge.check_fields import Leg, compiled, fit_row, legal_value
 from ocpp_proxy_plugins.bridge.check_keys import key_faults
+from ocpp_proxy_plugins.bridge.near_check import near_faults
 from ocpp_proxy_plugins.bridge.rows import (
     DOWN,
     UP,
@@ -41,7 +42,7 @@ class Half(Struct, frozen=True):
 
 
 def faults(tables: Tables | None = None) -> list[str]:
-    """What is wrong with the tables, one sentence each; [] when nothing is."""
+    """What is wrong with the tables, one sentence each; [] when nothing is. None: with all there are."""
     judged = read() if tables is None else tables
     found = [*_coverage(judged), *_enums(judged), *_names(judged), *_errors(judged), *key_faults(judged)]
     for direction in (UP, DOWN):
@@ -50,6 +51,8 @@ def faults(tables: Tables | None = None) -> list[str]:
             where = f"{direction} {row.sender} {row.name}"
             if row.name in actions.known(version):
                 found.extend(_action(judged, row, version, where))
+    if tables is None:
+        found.extend(near_faults())
     return list(dict.fromkeys(found))
 
 

@@ -7,6 +7,8 @@ from typing import Any, get_args
 from msgspec import json
 
 from ocpp_proxy_plugins.bridge.converters import FIXED
+from ocpp_proxy_plugins.bridge.near_explain import near_actions, near_pages
+from ocpp_proxy_plugins.bridge.near_rows import NEAR
 from ocpp_proxy_plugins.bridge.rows import DOWN, UP, ActionRow, Direction, Rows, ShapeRow, other, read, sender_version
 
 KINDS: Mapping[str, str] = {
@@ -19,22 +21,28 @@ HOWS: Mapping[str, str] = {
 
 
 def explain(action: str, direction: str | None = None) -> str:
-    """Everything the tables say about an action, in one direction ("1.6:2.0.1", "2.0.1:1.6") or in both.
+    """Everything the tables say about an action, in one direction ("1.6:2.0.1", "2.1:2.0.1" ...), or between 1.6 and 2.0.1 in
+    both; of an action that these do not have between 2.0.1 and 2.1.
 
     Raises ``ValueError`` with a text for the user: for an unknown direction or action, and which one was probably meant.
     """
-    if direction is not None and direction not in get_args(Direction):
-        raise ValueError(f"no direction {direction!r}: one of {', '.join(get_args(Direction))} (station:CSMS)")
+    if direction is not None and direction not in (*get_args(Direction), *NEAR):
+        raise ValueError(f"no direction {direction!r}: one of {', '.join((*get_args(Direction), *NEAR))} (station:CSMS)")
     found = [
         (way, row) for way in (UP, DOWN) if direction in (None, way) for row in read().actions(way) if row.name == action
     ]
     if not found:
-        raise ValueError(_unknown(action, direction))
+        near = near_pages(action, direction) if direction not in get_args(Direction) else []
+        if not near:
+            raise ValueError(_unknown(action, direction))
+        return "\n\n".join(near) + "\n"
     return "\n\n".join("\n".join(_page(way, row)) for way, row in found) + "\n"
 
 
 def _unknown(action: str, direction: str | None) -> str:
     names = sorted({row.name for way in (UP, DOWN) if direction in (None, way) for row in read().actions(way)})
+    if direction not in get_args(Direction):
+        names = sorted({*names, *near_actions(direction)})
     lower = {name.lower(): name for name in names}
     near = get_close_matches(action[:80].lower(), list(lower), 1, 0.6)
     where = f" in the direction {direction}" if direction else ""

@@ -6,12 +6,12 @@ signed data are never changed; a required field is never left out.
 
 from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, Decimal
-from typing import Any
+from typing import Any, Protocol
 
+from ocpp_proxy.api import Loss
 from ocpp_proxy.spec.field_help import FieldHelp, field_help
 from ocpp_proxy.spec.json_path import Step, steps
 from ocpp_proxy.spec.schemas import Fault, check, validator
-from ocpp_proxy_plugins.bridge.converters import Notes
 
 ROUNDS = 8                                  # a message may have more faults than are told at once
 FREE_TEXTS = frozenset({
@@ -19,6 +19,14 @@ FREE_TEXTS = frozenset({
     "techInfo", "vendorName",
 })
 """Fields a person reads; of the others no text is ever cut."""
+
+
+class Notes(Protocol):
+    """Where a repair is told."""
+
+    def lost(self, path: str, reason: str, what: Loss = "dropped") -> None:
+        """An entry of the loss ledger."""
+
 
 Holder = dict[str, Any] | list[Any]
 Repair = Callable[[Fault, Holder, Step, FieldHelp, Notes], bool]

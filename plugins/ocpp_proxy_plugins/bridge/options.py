@@ -4,9 +4,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ocpp_proxy_plugins.bridge.near_rows import NEAR
+from ocpp_proxy_plugins.bridge.rows import DOWN, UP
+
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
-    """``station`` and ``csms``: the OCPP versions of the two sides, one 1.6 and the other 2.0.1.
+    """``station`` and ``csms``: the OCPP versions of the two sides, 1.6 and 2.0.1 or 2.0.1 and 2.1, either way round.
 
     ``assume``: a charger that offers no subprotocol speaks the station's version. ``answer_seconds``: by when a Call is
     answered, whatever the other side does. ``grace_seconds``: how long one side stays open when the other is lost.
@@ -24,10 +27,12 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     a signed update for a station that knows only unsigned ones is refused, or sent unsigned. ``topology``: 1.6 connector ->
     [EVSE, connector] where it is not n -> [n, 1]. ``extra_data``: what 1.6 knows and 2.0.1 does not goes along as customData.
     ``attempts`` and ``attempt_seconds``: of transaction messages, the n-th wait is n times as long.
+
+    Between 2.0.1 and 2.1 only ``assume``, ``upstream``, ``strict`` and ``long_tokens`` (over 36 characters) mean something.
     """
 
-    station: Literal["1.6", "2.0.1"] = "1.6"
-    csms: Literal["1.6", "2.0.1"] = "2.0.1"
+    station: Literal["1.6", "2.0.1", "2.1"] = "1.6"
+    csms: Literal["1.6", "2.0.1", "2.1"] = "2.0.1"
     assume: bool = False
     answer_seconds: float = 30.0
     grace_seconds: float = 10.0
@@ -49,6 +54,8 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.station == self.csms:
             raise ValueError(f"station and csms both speak {self.station}: there is nothing to bridge")
+        if self.direction not in (UP, DOWN, *NEAR):
+            raise ValueError("the bridge is between 1.6 and 2.0.1, or between 2.0.1 and 2.1")
         if self.upstream and not self.upstream.startswith(("ws://", "wss://")):
             raise ValueError("upstream is a URL that begins with ws:// or wss://")
         if not 1 <= self.answer_seconds <= 300 or not 0 <= self.grace_seconds <= 300:
@@ -60,5 +67,10 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def direction(self) -> str:
-        """``1.6:2.0.1`` (A) or ``2.0.1:1.6`` (B)."""
+        """``1.6:2.0.1`` (A), ``2.0.1:1.6`` (B), ``2.1:2.0.1`` or ``2.0.1:2.1``."""
         return f"{self.station}:{self.csms}"
+
+    @property
+    def near(self) -> bool:
+        """Whether the two versions are near."""
+        return self.direction in NEAR

@@ -72,6 +72,32 @@ def _made(root: Schema, node: Schema, name: str, depth: int) -> st.SearchStrateg
     return _ANY
 
 
+def _least(root: Schema, node: Schema) -> Any:
+    reference = node.get("$ref")
+    if isinstance(reference, str):
+        node = root["definitions"][reference.rpartition("/")[2]]
+    if "enum" in node:
+        return node["enum"][0]
+    match node.get("type"):
+        case "object":
+            return {name: _least(root, node["properties"][name]) for name in node.get("required", ())}
+        case "array":
+            return [_least(root, node["items"]) for _ in range(node.get("minItems", 0))]
+        case "string":
+            return {"date-time": "2027-01-15T08:00:00Z", "uri": "https://example.org/a"}.get(node.get("format", ""), "A")
+        case "boolean":
+            return True
+    return 1
+
+
+def least(version: str, action: str, answer: bool = False) -> Any:
+    """The message with what is required alone."""
+    schema: Schema = raw(version, action, answer)
+    made = _least(schema, {**schema, "type": "object"})
+    assert not check(version, action, answer, made)
+    return made
+
+
 @cache
 def payloads(version: str, action: str, answer: bool = False) -> st.SearchStrategy[dict[str, Any]]:
     """What the schema of a message allows."""

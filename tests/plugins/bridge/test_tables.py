@@ -240,4 +240,4 @@ def test_keys_and_variables() -> None:
 def test_each_table_is_read_from_the_package() -> None:
     folder = ROOT / "plugins" / "ocpp_proxy_plugins" / "bridge" / "tables"
     assert {path.name for path in folder.iterdir()} == {
-        "actions_up.toml", "actions_down.toml", "enums.toml", "keys.toml", "shapes.toml"}
+        "actions_up.toml", "actions_down.toml", "enums.toml", "keys.toml", "near.toml", "shapes.toml"}
