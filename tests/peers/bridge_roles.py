@@ -32,6 +32,7 @@ Payload = dict[str, Any]
 Given = Payload | Callable[[Payload], Payload | Awaitable[Payload]]
 MODULES: dict[str, Any] = {"1.6": v16, "2.0.1": v201}
 NOW = "2026-11-22T16:00:00.000Z"
+SESSION = 150.0                                         # seconds for all of a session, restarts of the relay with it
 NUMBERS = count(1)                                      # of the Calls of all peers
 
 
@@ -165,7 +166,7 @@ class Theatre:
     async def csms(self) -> AsyncIterator[None]:
         """The CSMS, listening."""
         protocol = Subprotocol(f"ocpp{self.versions[1]}")
-        async with asyncio.timeout(DEADLINE), serve(self._link, LOOPBACK, self.csms_port, subprotocols=[protocol]):
+        async with asyncio.timeout(SESSION), serve(self._link, LOOPBACK, self.csms_port, subprotocols=[protocol]):
             yield
 
     async def dial(self, answers: dict[str, Given], identity: str = "CP1") -> tuple[Peer, Peer]:
@@ -179,7 +180,8 @@ class Theatre:
     async def dial_alone(self, answers: dict[str, Given], identity: str = "CP1") -> Peer:
         """A station on a new link; the CSMS is another program."""
         protocol = Subprotocol(f"ocpp{self.versions[0]}")
-        link = await connect(f"ws://{LOOPBACK}:{self.target.port}/ocpp/{identity}", subprotocols=[protocol])
+        link = await connect(f"ws://{LOOPBACK}:{self.target.port}/ocpp/{identity}", subprotocols=[protocol],
+                             open_timeout=DEADLINE)         # its relay may be on the way
         assert link.subprotocol == protocol
         return Peer(self.versions[0], link, answers, identity)
 

@@ -4,6 +4,7 @@ Each peer reads in a thread of its own, so a script may send without caring who 
 """
 
 import contextlib
+import itertools
 import os
 import random
 import select
@@ -11,7 +12,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.peers.websocket import (
@@ -38,10 +39,24 @@ class Stalled(Exception):
     """A peer waited in vain, or could not send."""
 
 
+WORKERS = 16                                            # processes of one run of the tests that get ports of their own
+
+
+def _ports() -> Iterator[int]:
+    """The ports of this process of the tests, over and over from one of them: those beside it have others."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % WORKERS
+    mine = range(15000 + worker, 32000, WORKERS)
+    first = random.SystemRandom().randrange(len(mine))
+    return itertools.cycle((*mine[first:], *mine[:first]))
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    """A free port below the ephemeral range, so that no outgoing connection can take it in between."""
+    """A free port below the ephemeral range, so that no outgoing connection can take it in between; nobody else is given it."""
     while True:
-        port = random.randrange(15000, 32000)
+        port = next(_PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((LOOPBACK, port))
             return port

@@ -125,14 +125,14 @@ def started(command: list[str], listen: int, folder: Path) -> Iterator[Target]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)                                # a capture that is not closed is no evidence
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 def _wait_listening(process: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError):
             socket.create_connection((LOOPBACK, port), 1).close()
