@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ocpp import v16, v201
+from ocpp import v16, v21, v201
 from ocpp.charge_point import camel_to_snake_case
 from ocpp.routing import on
 from websockets.asyncio.client import connect
@@ -30,7 +30,7 @@ from tests.peers.taps import DEADLINE
 
 Payload = dict[str, Any]
 Given = Payload | Callable[[Payload], Payload | Awaitable[Payload]]
-MODULES: dict[str, Any] = {"1.6": v16, "2.0.1": v201}
+MODULES: dict[str, Any] = {"1.6": v16, "2.0.1": v201, "2.1": v21}
 NOW = "2026-11-22T16:00:00.000Z"
 SESSION = 150.0                                         # seconds for all of a session, restarts of the relay with it
 NUMBERS = count(1)                                      # of the Calls of all peers
