@@ -28,7 +28,7 @@ from ocpp_proxy.escape import safe_text
 from ocpp_proxy.hub import instance as instances
 from ocpp_proxy.hub.instance import Instance
 from ocpp_proxy.hub.listeners import Listener, listen
-from ocpp_proxy.hub.log import LogFile
+from ocpp_proxy.hub.log_file import LogFile
 from ocpp_proxy.hub.probe import answers
 from ocpp_proxy.hub.segments import has_writer
 from ocpp_proxy.model import ConfigError

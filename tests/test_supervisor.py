@@ -22,7 +22,7 @@ from ocpp_proxy.config import CaptureConfig, Config, LinkRule
 from ocpp_proxy.core.reloading import RELOAD_FILE, Reloaded
 from ocpp_proxy.hub.client import find_instances
 from ocpp_proxy.hub.instance import Instance
-from ocpp_proxy.hub.log import LogFile
+from ocpp_proxy.hub.log_file import LogFile
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.supervisor import Event, Supervisor
 from tests.hub.doubles import SqliteStore, eventually
@@ -88,7 +88,7 @@ def supervised(tmp_path: Path, config: Config | None = None, **environment: str)
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         try:
-            process.communicate(timeout=30)
+            process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
@@ -97,7 +97,7 @@ def supervised(tmp_path: Path, config: Config | None = None, **environment: str)
 def dial(address: str) -> int:
     """Connect; the pid of the relay that answered."""
     host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         return int(connection.recv(100))
 
 
@@ -117,7 +117,7 @@ def test_a_run_from_start_to_sigterm(tmp_path: Path) -> None:
             dial(known.listen[0])
         running.process.send_signal(signal.SIGTERM)
         running.wait_for("stopped")
-        assert running.process.wait(20) == 0
+        assert running.process.wait(60) == 0
         assert running.order(folder) == ["relay told", "relay ended", "recorder ended"]
         # the relay's last words were stored, although it spoke them after the order to stop
         assert SqliteStore(folder / "rows.sqlite").payloads() == [b"dial"] * 3 + [b"last words"]
@@ -132,7 +132,7 @@ def test_the_terminals_interrupt_ends_it_in_order_too(tmp_path: Path) -> None:
         running.wait_for("listening")
         folder = Path(running.instance().folder)
         running.process.send_signal(signal.SIGINT)
-        assert running.process.wait(20) == 0
+        assert running.process.wait(60) == 0
         assert running.order(folder)[-2:] == ["relay ended", "recorder ended"]
 
 
@@ -149,7 +149,7 @@ def test_a_hangup_reads_the_configuration_again_and_cuts_nothing(tmp_path: Path)
         said = msgspec.json.decode(kept.read_bytes(), type=Reloaded)
         assert said.text == "the configuration has not changed"
         running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(20) == 0
+        assert running.process.wait(60) == 0
 
 
 def test_a_hangup_because_the_terminal_has_gone_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def test_a_killed_relay_refuses_no_dial_and_comes_back(tmp_path: Path) -> None:
             killed.add(pid)
             assert dial(known.listen[0]) not in killed      # waits in the backlog of the supervisor's socket
         running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(20) == 0
+        assert running.process.wait(60) == 0
         assert SqliteStore(Path(known.folder) / "rows.sqlite").payloads().count(b"dial") == 10
 
 
@@ -192,7 +192,7 @@ def test_a_killed_recorder_comes_back_and_misses_nothing(tmp_path: Path) -> None
             dial(known.listen[0])
             pid = running.wait_for("started", "recorder")["pid"]
         running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(20) == 0
+        assert running.process.wait(60) == 0
         assert SqliteStore(Path(known.folder) / "rows.sqlite").payloads() == [b"dial"] * 6 + [b"last words"]
         told = [(line.level, line.text.split(" (pid")[0]) for line in LogFile(Path(known.folder)).since(0)
                 if line.process == "supervisor"]
@@ -218,7 +218,7 @@ def test_what_a_restart_cannot_mend_ends_the_run_with_its_code(tmp_path: Path) -
         folder = Path(running.instance().folder)
     (folder / "refuse").touch()
     with supervised(tmp_path) as running:
-        assert running.process.wait(20) == 2
+        assert running.process.wait(60) == 2
         assert running.process.stderr is not None
         assert "certificate cannot be read" in running.process.stderr.read()
 
@@ -229,7 +229,7 @@ def test_a_child_that_cannot_be_started_at_all_ends_the_run(tmp_path: Path) -> N
         folder = Path(running.instance().folder)
     (folder / "crash").touch()
     with supervised(tmp_path) as running:
-        assert running.process.wait(40) == 1
+        assert running.process.wait(60) == 1
         assert running.process.stdout is not None
         kinds = [json.loads(line)["kind"] for line in running.process.stdout]
     assert "listening" not in kinds
@@ -240,7 +240,7 @@ def test_a_second_run_on_the_same_capture_is_refused(tmp_path: Path) -> None:
     with supervised(tmp_path) as running:
         running.wait_for("listening")
         with supervised(tmp_path) as second:
-            assert second.process.wait(20) == 1             # the ConfigError of this bare process
+            assert second.process.wait(60) == 1             # the ConfigError of this bare process
             assert second.process.stderr is not None
             text = second.process.stderr.read()
         assert re.search(r"ConfigError: ocpp-proxy is already running on the capture .*c\.duckdb \(pid \d+, 127", text)
@@ -250,12 +250,12 @@ def test_a_second_run_on_the_same_capture_is_refused(tmp_path: Path) -> None:
 def test_systemd_is_told(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(20)
+        systemd.settimeout(60)
         with supervised(tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify")) as running:
             assert systemd.recv(100).startswith(b"READY=1")
             running.process.send_signal(signal.SIGTERM)
             assert systemd.recv(100) == b"STOPPING=1"
-            assert running.process.wait(20) == 0
+            assert running.process.wait(60) == 0
 
 
 def test_it_works_as_pid_1_and_reaps_orphans(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_it_works_as_pid_1_and_reaps_orphans(tmp_path: Path) -> None:
         eventually(lambda: len(children()) == 2)            # relay and recorder; the orphan was reaped
         os.kill(int(first), signal.SIGTERM)
         running.wait_for("stopped")
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.communicate()
@@ -327,7 +327,7 @@ def test_an_isolated_rule_has_a_listener_and_a_relay_of_its_own(tmp_path: Path) 
         assert running.wait_for("died")["text"] == "relay-1 ended with signal SIGKILL in a hook of plugin bad"
         assert dial(own) not in (first, second) and dial(known.listen[0]) == first
         running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(20) == 0
+        assert running.process.wait(60) == 0
         assert sorted(running.order(folder)) == ["recorder ended", "relay ended", "relay told", "relay-1 ended", "relay-1 told"]
         assert running.order(folder)[-1] == "recorder ended"
         payloads = SqliteStore(folder / "rows.sqlite").payloads()

@@ -1,8 +1,7 @@
 """Findings T that rest on what the relay noted: failed TLS, ports mixed up, no head, CSMS not reached, certificates."""
 
+import importlib
 from datetime import UTC, datetime
-
-from cryptography import x509
 
 from ocpp_proxy.checks.context import Context
 from ocpp_proxy.checks.registry import Guard, Hit, Hits, rule
@@ -100,6 +99,7 @@ def noted(text: str) -> list[tuple[str, datetime]]:
 
 def certificates(pem: str) -> list[tuple[str, datetime]]:
     """Subject and end of validity of each certificate of a PEM chain; what cannot be read is left out."""
+    x509 = importlib.import_module("cryptography.x509")     # 30 ms that only TLS is worth
     try:
         chain = x509.load_pem_x509_certificates(pem.encode())
     except ValueError:

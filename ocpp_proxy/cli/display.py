@@ -16,7 +16,6 @@ from ocpp_proxy.cli.tailing import Printer, follow_source
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.fields import parse
 from ocpp_proxy.fields.registry import time_of
-from ocpp_proxy.hub.client import LiveSource
 from ocpp_proxy.hub.instance import Instance
 from ocpp_proxy.model import CaptureError, ConfigError
 from ocpp_proxy.records import Handshake, Line, LinkOpened
@@ -111,6 +110,8 @@ class Display(threading.Thread):
 
     async def _follow(self) -> None:
         """Follow, and follow again after the recorder was restarted; what came meanwhile is shown then."""
+        from ocpp_proxy.hub.client import LiveSource  # slow to load; relay and recorder have been started by now
+
         printer, waiting = Printer(json=False), self._waiting
         waiting.begin()
 

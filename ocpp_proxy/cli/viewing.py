@@ -14,6 +14,8 @@ from ocpp_proxy.hub.instance import state_folder
 from ocpp_proxy.source import Source
 
 PATIENCE_SECONDS = 10.0                     # a recorder that died is back by then
+QUIET_SECONDS = 2.0                         # and one that was only just started answers by then
+RETRY_SECONDS = 0.1
 
 
 async def view(
@@ -44,15 +46,15 @@ async def view(
 
 async def _open(text: str | None) -> Source:
     """Open the source. One that does not answer may be a proxy whose recorder is just being restarted."""
-    deadline = monotonic() + PATIENCE_SECONDS
-    told = False
+    begin, told = monotonic(), False
     while True:
         try:
             return await open_source(text)
         except ConnectionError as error:
-            if monotonic() >= deadline:
+            waited = monotonic() - begin
+            if waited >= PATIENCE_SECONDS:
                 raise
-            if not told:
+            if waited >= QUIET_SECONDS and not told:
                 talk(f"{safe_text(str(error))} Trying for {PATIENCE_SECONDS:.0f} s.")
                 told = True
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(RETRY_SECONDS)

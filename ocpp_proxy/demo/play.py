@@ -19,11 +19,10 @@ from ocpp_proxy.demo.csms import SimulatedCsms, simulated
 from ocpp_proxy.demo.report import verdict
 from ocpp_proxy.demo.station import RawStation, Station
 from ocpp_proxy.hub import instance
-from ocpp_proxy.hub.client import LiveSource
-from ocpp_proxy.hub.probe import answers
-from ocpp_proxy.model import CaptureError
+from ocpp_proxy.hub.probe import told
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0                    # a cold start on a small machine
+STOP_SECONDS = 60.0                     # what was sent is stored first
 CALL_SECONDS = 2.0                          # compressed time: a Call without an answer is one after 2 s, not 30
 PACE_SECONDS = 0.4                          # between two messages, once somebody looks on and all acts were played
 Say = Callable[[str], None]
@@ -65,11 +64,6 @@ class Proxy:
         self.host, _, port = self.instance.listen[0].rpartition(":")
         self.port = int(port)
 
-    def answering(self) -> instance.Instance:
-        """The proxy, as soon as it answers questions."""
-        self._wait(lambda: answers(self.instance, 0.5) or None, "answer")
-        return self.instance
-
     def recorder(self) -> int:
         """The pid of the recorder that runs now (Linux)."""
         return self.child("recorder")
@@ -83,10 +77,10 @@ class Proxy:
         """Let it drain and close the capture."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(30)
+            self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            raise RuntimeError("the proxy did not stop within 30 s") from None
+            raise RuntimeError(f"the proxy did not stop within {STOP_SECONDS:.0f} s") from None
 
     def _running(self) -> instance.Instance | None:
         found = instance.read(self._folder)
@@ -157,15 +151,11 @@ async def first_run(
 
 async def _seen(running: Proxy, watcher: Watcher) -> None:
     """Wait until the onlooker follows the proxy (or has gone): only then the recorder may be killed under its eyes."""
-    source = LiveSource(running.instance.control, running.instance.token)
-    try:
-        while watcher.shown:
-            with contextlib.suppress(CaptureError):     # it does not answer just now
-                if (await source.health()).get("subscribers"):
-                    return
-            await asyncio.sleep(0.1)
-    finally:
-        await source.close()
+    while watcher.shown:
+        with contextlib.suppress(OSError):  # it does not answer just now
+            if (await asyncio.to_thread(told, running.instance))[1].get("subscribers"):
+                return
+        await asyncio.sleep(0.1)
 
 
 async def second_run(running: Proxy, seed: int, say: Say, watcher: Watcher | None) -> tuple[int, int]:
@@ -199,7 +189,7 @@ def play(capture: Path, seed: int, seconds: float, *, show: bool, say: Say, watc
     with simulated(csms) as upstream:
         with proxy(upstream, capture, show=show) as running:
             if watcher is not None:
-                watcher.open(running.answering())
+                watcher.open(running.instance)          # it takes as long to load as the recorder, and waits for that
             sent, refused = asyncio.run(first_run(running, csms, seed, seconds, say, watcher))
         with proxy(upstream, capture, "--handshake", "lenient", show=show) as running:
             more, let_in = asyncio.run(second_run(running, seed, say, watcher))

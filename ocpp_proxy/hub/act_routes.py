@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.hub.acting import Acts, Do, Known
-from ocpp_proxy.hub.answers import MISSING, answer
+from ocpp_proxy.hub.answers import answer
 from ocpp_proxy.hub.asking import encode
+from ocpp_proxy.hub.bodies import MISSING
 from ocpp_proxy.hub.guard import ACTING, ROLE, acting, who_asks
 from ocpp_proxy.model import ConfigError, Side
 

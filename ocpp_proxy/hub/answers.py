@@ -4,8 +4,6 @@ Answers come from the store, or without one from what this recorder remembers. O
 anything, and only in the capture.
 """
 
-import sys
-from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
@@ -15,13 +13,13 @@ from msgspec import structs
 
 from ocpp_proxy.fields import Filter, parse
 from ocpp_proxy.hub.asking import Asking, encode
+from ocpp_proxy.hub.bodies import packed
 from ocpp_proxy.hub.guard import acting
-from ocpp_proxy.hub.log import LogFile
+from ocpp_proxy.hub.log_file import LogFile
 from ocpp_proxy.hub.queries import FILTER_SECONDS, MAX_LINES, MAX_ROWS, Known, Marks, Rows, Summaries
 from ocpp_proxy.model import ConfigError
 from ocpp_proxy.source import Bookmark, Charging, View
 
-MISSING = "X-Ocpp-Proxy-Missing"            # which relay workers an answer is without, and why
 NO_CAPTURE = "this proxy stores nothing (--no-capture)"
 CANNOT = "the capture of this proxy cannot answer that"
 VIEWS = ("exchanges", "frames")
@@ -152,23 +150,6 @@ class Answers:
 
 async def _at_once(question: Callable[[], bytes]) -> bytes:
     return question()
-
-
-def packed(numbers: "array[int]") -> bytes:
-    """Numbers as they travel: little-endian 64 bit."""
-    if sys.byteorder == "big":
-        numbers = array("q", numbers)
-        numbers.byteswap()
-    return numbers.tobytes()
-
-
-def unpacked(body: bytes) -> "array[int]":
-    """The reverse of ``packed``."""
-    numbers = array("q")
-    numbers.frombytes(body)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
 
 
 def answer(body: bytes, status: int = 200) -> web.Response:

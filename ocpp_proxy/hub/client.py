@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 
 from ocpp_proxy.fields import Filter
-from ocpp_proxy.hub.answers import MISSING, unpacked
+from ocpp_proxy.hub.bodies import MISSING, unpacked
 from ocpp_proxy.hub.probe import answers, find_instances
 from ocpp_proxy.hub.sinks import Batch
 from ocpp_proxy.model import CaptureError, ConfigError, Link, Side

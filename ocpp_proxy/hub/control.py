@@ -20,7 +20,7 @@ from ocpp_proxy.hub.asking import Asking, encode
 from ocpp_proxy.hub.bodies import Ask
 from ocpp_proxy.hub.commits import StoreThread
 from ocpp_proxy.hub.instance import join_address, split_address
-from ocpp_proxy.hub.log import LogFile
+from ocpp_proxy.hub.log_file import LogFile
 from ocpp_proxy.hub.metrics import Metrics
 from ocpp_proxy.hub.queries import MAX_LINES, Known, Queries, Stream, cut
 from ocpp_proxy.hub.sinks import Live

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ocpp_proxy.escape import safe_text
 from ocpp_proxy.hub import instance as instances
@@ -72,13 +73,21 @@ def _lives(pid: int) -> bool:
 
 def health(instance: Instance, seconds: float = PROBE_SECONDS) -> tuple[bool, list[str]]:
     """Whether all is well with an instance, and what is not. Raises ``OSError`` when it does not answer."""
+    status, body = told(instance, seconds)
+    problems = [str(one) for one in body.get("problems", ())]
+    return status == 200, problems or ([] if status == 200 else [f"it answers {status}"])
+
+
+def told(instance: Instance, seconds: float = PROBE_SECONDS) -> tuple[int, dict[str, Any]]:
+    """Status and body of /healthz. Raises ``OSError`` when nothing answers, or not so."""
     connection = _Connection(instance, seconds)
     try:
         connection.request("GET", "/healthz", headers={"Authorization": f"Bearer {instance.token}"})
         response = connection.getresponse()
         body = json.loads(response.read())
-        problems = [str(one) for one in body.get("problems", ())]
-        return response.status == 200, problems or ([] if response.status == 200 else [f"it answers {response.status}"])
+        if not isinstance(body, dict):
+            raise ValueError("no object")
+        return response.status, body
     except (http.client.HTTPException, ValueError) as error:
         raise OSError(str(error)) from error
     finally:

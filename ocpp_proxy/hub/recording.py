@@ -33,6 +33,7 @@ from ocpp_proxy.hub.commits import (
 )
 from ocpp_proxy.hub.control import Control
 from ocpp_proxy.hub.kept import KeptStore
+from ocpp_proxy.hub.log_file import LogFile
 from ocpp_proxy.hub.metrics import Metrics, relay_numbers
 from ocpp_proxy.hub.observing import Observing
 from ocpp_proxy.hub.overflow import Overflow, moved_folder
@@ -78,7 +79,7 @@ class Recorder:
         self._live = Live()
         self._memory = Remembered(self._live, config.call_seconds) if store is None else None
         self._metrics = Metrics(instance, self._gauges)
-        self._said = log.LogFile(instance)
+        self._said = LogFile(instance)
         self._listener = log.Listener(self._said)
         self._thread = StoreThread()
         self._kept = store                  # what is committed to and closed: the store, or the store and kept segments

@@ -9,9 +9,10 @@ import pytest
 import structlog
 
 from ocpp_proxy.core.said import said
-from ocpp_proxy.hub import log
+from ocpp_proxy.hub import log, log_file
 from ocpp_proxy.hub.client import LiveSource
-from ocpp_proxy.hub.log import FLOOD_LINES, FLOOD_NS, Listener, LogFile
+from ocpp_proxy.hub.log import FLOOD_LINES, FLOOD_NS, Listener
+from ocpp_proxy.hub.log_file import LogFile
 from ocpp_proxy.hub.recording import Recorder
 from ocpp_proxy.records import Beat, Gap, Note, Record
 from ocpp_proxy.source import LogLine
@@ -46,7 +47,7 @@ def test_lines_of_several_processes_come_in_order_and_once(tmp_path: Path) -> No
 
 
 def test_the_log_is_bounded_and_keeps_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "FILE_BYTES", 10_000)
+    monkeypatch.setattr(log_file, "FILE_BYTES", 10_000)
     files = [LogFile(tmp_path), LogFile(tmp_path)]
     for number in range(1, 2001):
         files[number % 2].write(LogLine(number, "info", "relay", "x" * 50))
