@@ -1,8 +1,9 @@
 """The body of ``bridge shadow``: a captured or live stream through the bridge, with nothing sent.
 
 The bridge runs as it would between the charger and a CSMS of the other version. What the CSMS of the source answered is
-answered here by that CSMS of the other version, carried over by the tables of the other direction; what only the bridge asks
-is answered with the least that the schema allows. Calls of the CSMS are left out: the other CSMS would send its own.
+answered here by that CSMS of the other version, carried over by the tables of the other direction (between near versions by
+those of the answer); what only the bridge asks is answered with the least that the schema allows. Calls of the CSMS are left
+out: the other CSMS would send its own.
 """
 
 import json
@@ -12,9 +13,11 @@ from typing import Any
 
 from msgspec import Struct, field
 from ocpp_proxy_plugins.bridge import Bridge
+from ocpp_proxy_plugins.bridge.near_forms import Refused
+from ocpp_proxy_plugins.bridge.near_forms import form as near_form
 from ocpp_proxy_plugins.bridge.tables import book
 
-from ocpp_proxy.cli.bridging import DIRECTIONS
+from ocpp_proxy.cli.bridging import DIRECTIONS, EVERY
 from ocpp_proxy.cli.open_source import open_source
 from ocpp_proxy.cli.printing import ascii_json, stamp, talk
 from ocpp_proxy.cli.settings import environment, load
@@ -79,12 +82,24 @@ class _Notes:
         return str(id_token.get("idToken", ""))[:20]
 
 
+class _NearNotes:
+    """The same of what is carried back between near versions."""
+
+    def lost(self, path: str, reason: str, what: Any = "dropped") -> None:
+        """Nothing."""
+
+    def token(self, token: dict[str, Any], path: str) -> dict[str, Any]:
+        """As it is."""
+        return token
+
+
 class Shadow:
     """The bridge over a stream. ``options``: of the plugin."""
 
     def __init__(self, direction: str, options: dict[str, Any]) -> None:
         self.station, _, self.csms = direction.partition(":")
-        self._back = book(f"{self.csms}:{self.station}")
+        self._near = direction not in DIRECTIONS
+        self._back = {} if self._near else book(f"{self.csms}:{self.station}").actions
         self._options = {**options, "station": self.station, "csms": self.csms}
         self._stages: dict[str, tuple[Stage, int]] = {}
         self._open: dict[tuple[int, str], Message] = {}
@@ -171,22 +186,34 @@ class Shadow:
 
     def _carried(self, action: str, target: str, payload: bytes) -> dict[str, Any]:
         """The answer that a CSMS of the other version would give."""
-        row = self._back.actions.get((Side.STATION, target))
-        form = row.answers.get(action) if row is not None else None
         try:
             said = json.loads(payload)
         except ValueError:
             said = {}
-        made = form.carry(said, _Notes()) if form is not None else {}
+        if self._near:
+            made = _nearly(self.station, target, said)
+        else:
+            row = self._back.get((Side.STATION, target))
+            form = row.answers.get(action) if row is not None else None
+            made = form.carry(said, _Notes()) if form is not None else {}
         if check(self.csms, target, True, made):
             made = {**skeleton(self.csms, target, True), **made}
         return made
 
 
+def _nearly(version: str, action: str, said: Any) -> dict[str, Any]:
+    """An answer of that version, in the near one."""
+    way = near_form(version, action, True)
+    try:
+        return way.carry(said, _NearNotes()).payload if way is not None and isinstance(said, dict) else {}
+    except Refused:
+        return {}
+
+
 async def run(text: str, wish: Wish) -> int:
     """Print what a CSMS of the other version would see; 1 when something could not be translated."""
-    if wish.direction not in DIRECTIONS:
-        raise ConfigError(f"--bridge {wish.direction}: write {' or '.join(DIRECTIONS)}")
+    if wish.direction not in EVERY:
+        raise ConfigError(f"--bridge {wish.direction}: write {' or '.join(EVERY)}")
     options = dict(load(wish.config, environment(), {}).config.plugins.get("bridge", {}))
     shadow, source = Shadow(wish.direction, options), await open_source(text)
     sums = Sums()

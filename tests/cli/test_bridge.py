@@ -105,3 +105,40 @@ def test_real_traffic_goes_through_without_a_fault(capsys: pytest.CaptureFixture
     for path in (trace, folder / "logs" / "ocpp-trace.jsonl"):
         code, text, error = said(capsys, "shadow", str(path), "--json")
         assert code in (0, 1) and "plugin-failed" not in text and " Calls of chargers: " in error and rows(text)
+
+
+def test_near_versions_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text, _ = said(capsys, "explain", "Authorize", "--from", "2.1", "--to", "2.0.1")
+    assert code == 0 and text.startswith("Authorize, from the station    (station 2.1, CSMS 2.0.1)\n")
+    assert "    idToken.idToken: over 36 characters: a short name stands for it\n" in text
+    code, text, _ = said(capsys, "explain", "SetDefaultTariff")
+    assert code == 0 and "is answered by the bridge" in text and '"status":"Rejected"' in text
+    code, _, error = said(capsys, "explain", "SetDefaultTarif", "--from", "2.0.1", "--to", "2.1")
+    assert code == 2 and "did you mean SetDefaultTariff?" in error
+
+
+def test_a_2_1_station_in_the_shadow_of_a_2_0_1_csms(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    frames = [
+        [2, "1", "BootNotification", {"reason": "PowerUp", "chargingStation": {"model": "M", "vendorName": "V"}}],
+        [3, "1", {"status": "Accepted", "currentTime": "2026-01-01T00:00:00Z", "interval": 60, "statusInfo": {
+            "reasonCode": "x", "additionalInfo": "y" * 1000}}],
+        [2, "2", "TransactionEvent", {"eventType": "Updated", "timestamp": "2026-01-01T00:00:00Z", "triggerReason": "LimitSet",
+                                      "seqNo": 1, "transactionInfo": {"transactionId": "a"}, "evseSleep": True}],
+        [3, "2", {}], [2, "3", "NotifyDERAlarm", {"controlType": "EnterService", "timestamp": "2026-01-01T00:00:00Z"}],
+        [3, "3", {}],
+    ]
+    trace = tmp_path / "a.jsonl"
+    trace.write_text("".join(json.dumps({
+        "schemaVersion": "1.1", "timestamp": f"2026-01-01T00:00:0{at}.000Z", "ocppVersion": "2.1", "chargePointId": "CP1",
+        "direction": "cp-to-csms" if frame[0] == 2 else "csms-to-cp", "raw": json.dumps(frame)}) + "\n"
+        for at, frame in enumerate(frames)))
+    code, text, error = said(capsys, "shadow", str(trace), "--bridge", "2.1:2.0.1", "--json")
+    boot, event, alarm = rows(text)
+    assert code == 0 and [one["action"] for one in boot["made"]] == ["BootNotification"] and boot["losses"] == []
+    made = event["made"][0]["payload"]
+    assert made["triggerReason"] == "ChargingRateChanged" and "evseSleep" not in made
+    lost = {(one["what"], one["path"]) for one in event["losses"]}
+    assert lost == {("shortened", "$.triggerReason"), ("dropped", "$.evseSleep")}
+    assert alarm["made"] == [] and "2 Calls to the other CSMS, 1 answered by the bridge, 0 not translated" in error
+    code, _, error = said(capsys, "shadow", str(trace), "--bridge", "2.1:1.6")
+    assert code == 2 and "write 1.6:2.0.1 or" in error

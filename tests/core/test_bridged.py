@@ -9,7 +9,7 @@ from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.model import Finding
 from ocpp_proxy.records import ExchangeDone, Found, FrameSeen, Handshake, MessageSeen, Note, Record, TransactionChanged
 from ocpp_proxy.wire.spool import Head, Kind, SpoolRecord
-from tests.core.bridged import BOOT, START, Bridged, other_way, session
+from tests.core.bridged import BOOT, MASK, START, Bridged, other_way, session
 from tests.core.feeds import ANSWER, CSMS, STATION, Relay, wire_frame
 
 
@@ -172,3 +172,46 @@ def test_the_other_way_round() -> None:
     assert (told[-1].meter_start, told[-1].meter_stop) == (100, 1100)
     assert [one.exchange.outcome for one in out if isinstance(one, ExchangeDone)] == ["ok"] * 8
     assert played(other_way(), True) == out
+
+
+def replaced(relay: Bridged, direction: int, text: bytes, made: bytes, reason: str = "") -> None:
+    """A message leaves as another one, as a verdict of a plugin has it."""
+    at = relay.take(direction, text, "replaced", reason=reason)
+    relay.add(Kind.OUT, 1, direction, wire_frame(made, mask=MASK if direction == STATION else b""), at=at)
+
+
+def test_what_replaces_a_message_between_two_versions_is_a_translation_under_the_same_id() -> None:
+    relay = Bridged()
+    relay.begin(1, b"ocpp2.1", b"ocpp2.0.1")
+    replaced(relay, STATION, b'[2,"h","Heartbeat",{}]', b'[2,"h","Heartbeat",{}]')
+    now = b'[3,"h",{"currentTime":"2026-01-02T03:04:05Z"}]'
+    replaced(relay, CSMS, now, now)
+    replaced(relay, CSMS, b'[2,"c","ClearCache",{}]', b'[2,"c","ClearCache",{}]')
+    replaced(relay, STATION, b'[3,"c",{"status":"Accepted"}]', b'[3,"c",{"status":"Accepted"}]')
+    relay.beat()
+    out = played(relay.records)
+    assert not findings(out) and not [record for record in out if isinstance(record, Note)]
+    frames = {record.frame.frame_id: record.frame for record in out if isinstance(record, FrameSeen)}
+    made = [frame for frame in frames.values() if frame.verdict == "translated"]
+    assert len(made) == 4 and all(frame.cause == (frame.frame_id - 1,) for frame in made)
+    done = [record.exchange for record in out if isinstance(record, ExchangeDone)]
+    assert [(one.action, one.protocol, one.outcome) for one in done] == [
+        ("Heartbeat", "ocpp2.0.1", "ok"), ("Heartbeat", "ocpp2.1", "ok"),
+        ("ClearCache", "ocpp2.1", "ok"), ("ClearCache", "ocpp2.0.1", "ok")]
+    assert played(relay.records, True) == out
+
+
+def test_what_replaces_a_message_of_one_version_is_a_copy_of_it() -> None:
+    relay = Bridged()
+    relay.begin(1, b"ocpp2.1", b"ocpp2.1")
+    replaced(relay, STATION, b'[2,"h","Heartbeat",{}]', b'[2,"h","Heartbeat",{}]')
+    out = played(relay.records)
+    assert [record.frame.verdict for record in out if isinstance(record, FrameSeen)][2:] == ["replaced", "modified"]
+    assert [record.kind for record in out if isinstance(record, Note)] == ["plugin"]
+
+
+def test_why_a_translation_is_another_one_is_noted() -> None:
+    relay = Bridged()
+    relay.begin(1, b"ocpp2.1", b"ocpp2.0.1")
+    replaced(relay, STATION, b'[2,"h","Heartbeat",{}]', b'[2,"h","Heartbeat",{}]', "as asked")
+    assert ["as asked" in record.text for record in played(relay.records) if isinstance(record, Note)] == [True]

@@ -138,3 +138,9 @@ def test_work_that_begins_work_without_end_is_a_failure_and_ends() -> None:
 
     played = play(Endless, '> [2,"1","Heartbeat",{}]\n=> [2,"1","Heartbeat",{}]\n! plugin-failed')
     assert str(MOST_WISHES) in played.findings[0][1]
+
+
+def test_a_call_result_error_never_passes_between_two_versions() -> None:
+    text = '[5,"1","FormatViolation","",{}]'
+    play(Between, OPEN + f"> {text}\n< {text}")
+    play(Versions, f"> {text}\n=> {text}", version="2.1")
