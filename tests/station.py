@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 class Station:
@@ -57,7 +57,7 @@ class Station:
 def station(port: int, identity: str = "CP1") -> Iterator[Station]:
     """A charger of OCPP 1.6 that has booted."""
     url = f"ws://127.0.0.1:{port}/{identity}"
-    with connect(url, subprotocols=[Subprotocol("ocpp1.6")], ping_interval=None) as link:
+    with connect(url, subprotocols=[Subprotocol("ocpp1.6")], ping_interval=None, open_timeout=SECONDS) as link:
         made = Station(link)
         try:
             made.say("boot", "BootNotification", {"chargePointVendor": "Acme", "chargePointModel": "X"})

@@ -498,8 +498,8 @@ def test_requests_to_a_worker_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     async def body() -> None:
         async with desk() as at:
             station, _, _ = await tunnel(at.theatre, False)
-            asked = [asyncio.ensure_future(at.person.inject("CP1", Side.STATION, "Reset", {"type": "Soft"}, seconds=0.5))
-                     for _ in range(2)]
+            asked = [asyncio.ensure_future(at.person.inject("CP1", Side.STATION, "Reset", {"type": "Soft"}, seconds=2))
+                     for _ in range(2)]                     # time enough for who comes meanwhile
             await reads(station, 1, heard)
             await until(lambda: len(at.commands._open) == 2)
             with pytest.raises(ConfigError, match="2 requests wait"):

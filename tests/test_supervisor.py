@@ -229,7 +229,7 @@ def test_a_child_that_cannot_be_started_at_all_ends_the_run(tmp_path: Path) -> N
         folder = Path(running.instance().folder)
     (folder / "crash").touch()
     with supervised(tmp_path) as running:
-        assert running.process.wait(60) == 1
+        assert running.process.wait(150) == 1
         assert running.process.stdout is not None
         kinds = [json.loads(line)["kind"] for line in running.process.stdout]
     assert "listening" not in kinds

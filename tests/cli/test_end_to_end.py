@@ -19,7 +19,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-SECONDS = 60.0
+SECONDS = 90.0
 CALLS = [
     ("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"}), ("Heartbeat", {}),
     ("StatusNotification", {"connectorId": 1, "errorCode": "NoErrr", "status": "Available"}),
@@ -81,7 +81,7 @@ def until(get: Any) -> Any:
 
 async def charger(port: int, identity: str) -> None:
     url = f"ws://127.0.0.1:{port}/{identity}"
-    async with connect(url, subprotocols=[Subprotocol("ocpp1.6")], ping_interval=None) as link:
+    async with connect(url, subprotocols=[Subprotocol("ocpp1.6")], ping_interval=None, open_timeout=SECONDS) as link:
         for number, (action, payload) in enumerate(CALLS):
             await link.send(json.dumps([2, f"{identity}-{number}", action, payload]))
             assert json.loads(await link.recv())[:2] == [3, f"{identity}-{number}"]

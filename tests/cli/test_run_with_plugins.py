@@ -92,7 +92,7 @@ def test_mistakes_end_the_start_with_exit_2(machine: Machine, mine: str) -> None
 def test_a_plugin_that_ends_the_process_costs_the_links_and_no_capture(machine: Machine, mine: str) -> None:
     async def killing(port: int) -> None:
         url = f"ws://127.0.0.1:{port}/CP1"
-        async with connect(url, subprotocols=[Subprotocol("ocpp1.6")], ping_interval=None) as link:
+        async with connect(url, subprotocols=[Subprotocol("ocpp1.6")], ping_interval=None, open_timeout=60) as link:
             await link.send('[2,"last","DataTransfer",{"vendorId":"x"}]')
             with pytest.raises(ConnectionClosed):
                 await link.recv()
@@ -125,7 +125,7 @@ def test_sighup_gives_an_open_link_other_plugins(machine: Machine, mine: str) ->
 
     async def beats(port: int, process: "subprocess.Popen[str]") -> None:
         url = f"ws://127.0.0.1:{port}/CP1"
-        async with connect(url, subprotocols=[Subprotocol("ocpp1.6")], ping_interval=None) as link:
+        async with connect(url, subprotocols=[Subprotocol("ocpp1.6")], ping_interval=None, open_timeout=60) as link:
             async def beat(number: int) -> str:
                 await link.send(f'[2,"{number}","Heartbeat",{{}}]')
                 answer: str = json.loads(await link.recv())[2]["currentTime"]

@@ -76,14 +76,15 @@ async def visit(running: Proxy, identity: str, protocol: str, secret: str, expec
     credentials = base64.b64encode(f"{identity}:{secret}".encode()).decode()
     async with connect(
         f"ws://{running.host}:{running.port}/{identity}", subprotocols=[Subprotocol(protocol)], proxy=None,
-        compression="deflate" if compressed else None, additional_headers={"Authorization": f"Basic {credentials}"},
+        compression="deflate" if compressed else None, open_timeout=60,
+        additional_headers={"Authorization": f"Basic {credentials}"},
     ) as socket:
         number = 0
         while len(got) < expected:
             number += 1
             await socket.send(json.dumps([2, f"{identity}-{number}", "Heartbeat", {}]))
             for _ in range(2 if len(got) < expected else 1):
-                text = await asyncio.wait_for(socket.recv(), 10)
+                text = await asyncio.wait_for(socket.recv(), 60)
                 if str(text).startswith("[2,"):
                     got.append(str(text))
                     await socket.send(json.dumps([3, json.loads(text)[1], {"status": "Accepted"}]))

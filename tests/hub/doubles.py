@@ -155,7 +155,7 @@ class TroubledStore(SqliteStore):
             raise RuntimeError("connection lost after the commit")
 
 
-def eventually(condition: "object", seconds: float = 20.0) -> None:
+def eventually(condition: "object", seconds: float = 60.0) -> None:
     """Wait until a function gives something true."""
     assert callable(condition)
     deadline = time.monotonic() + seconds

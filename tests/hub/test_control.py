@@ -69,7 +69,7 @@ def served(
         got = await control.start(address or str(folder / "control.sock"), "secret")
         source = LiveSource(got, "secret")
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await during(source, live)
         finally:
             await source.close()
@@ -148,7 +148,7 @@ def test_followers_get_what_passes_their_filter_until_the_end(tmp_path: Path) ->
                 got.extend(batch)
 
         follower = asyncio.create_task(follow())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not live.subscribers:
                 await asyncio.sleep(0.01)
             for n in range(1, 7):

@@ -109,6 +109,11 @@ def settings(tmp_path: Path, port: int, **capture: Any) -> Config:
     )
 
 
+def dialled(known: Instance) -> connect:
+    """A charger's link, however long the relay takes to come."""
+    return connect(f"ws://{known.listen[0]}/CP1", subprotocols=[websockets.Subprotocol("ocpp1.6")], open_timeout=60)
+
+
 def test_a_conversation_is_live_then_stored_and_the_file_is_whole(tmp_path: Path) -> None:
     async def play() -> None:
         async with serve(csms, "127.0.0.1", 0, subprotocols=[websockets.Subprotocol("ocpp1.6")]) as server:
@@ -117,15 +122,15 @@ def test_a_conversation_is_live_then_stored_and_the_file_is_whole(tmp_path: Path
                 await proxy.wait_for("listening")
                 known = proxy.instance()
                 source = await LiveSource.connect(known.control, known.token)
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while (await source.health())["status"] != "ok":
                         await asyncio.sleep(0.05)
                 url = f"ws://{known.listen[0]}/CP1"
-                async with connect(url, subprotocols=[websockets.Subprotocol("ocpp1.6")]) as station:
+                async with connect(url, subprotocols=[websockets.Subprotocol("ocpp1.6")], open_timeout=60) as station:
                     for n in range(20):
                         await station.send(json.dumps([2, f"m{n}", "Heartbeat", {}]))
                         assert json.loads(await station.recv())[1] == f"m{n}"
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while sum(isinstance(line.record, MessageSeen) for line in await source.page(None, 0, 1000)) < 40:
                         await asyncio.sleep(0.05)
                 assert (await source.query("overview", {})).rows
@@ -151,7 +156,7 @@ def test_a_conversation_is_live_then_stored_and_the_file_is_whole(tmp_path: Path
                 await source.close()
                 proxy.process.send_signal(signal.SIGTERM)
                 await proxy.wait_for("stopped")
-                assert await asyncio.to_thread(proxy.process.wait, 30) == 0
+                assert await asyncio.to_thread(proxy.process.wait, 60) == 0
             assert not (tmp_path / "c.duckdb.wal").exists()
             assert list((Path(known.folder) / "spool").iterdir()) == []
             records = await stored(tmp_path / "c.duckdb")
@@ -188,11 +193,11 @@ def test_a_full_capture_disk_stops_no_traffic_and_costs_no_row(tmp_path: Path, s
                 source = await LiveSource.connect(known.control, known.token)
 
                 async def until(status: str) -> None:
-                    async with asyncio.timeout(30):
+                    async with asyncio.timeout(60):
                         while (await source.health())["status"] != status:
                             await asyncio.sleep(0.05)
 
-                async with connect(f"ws://{known.listen[0]}/CP1", subprotocols=[websockets.Subprotocol("ocpp1.6")]) as station:
+                async with dialled(known) as station:
                     async def exchange(first: int) -> None:
                         for number in range(first, first + 100):
                             await station.send(json.dumps([2, f"m{number}", "Heartbeat", {}]))
@@ -239,13 +244,13 @@ def test_without_a_capture_lines_and_findings_are_live_and_nothing_is_stored(tmp
                         got.extend(batch)
 
                 following = asyncio.create_task(follow())
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while (await source.health())["subscribers"] < 1:
                         await asyncio.sleep(0.02)
-                async with connect(f"ws://{known.listen[0]}/CP1", subprotocols=[websockets.Subprotocol("ocpp1.6")]) as station:
+                async with dialled(known) as station:
                     await station.send(json.dumps([2, "m1", "NoSuchAction", {}]))
                     await station.recv()
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while len(got) < 2 or any(charger.state != "closed" for charger in await source.chargers()):
                         await asyncio.sleep(0.02)
                 assert [line.record.message.message_id for line in got if isinstance(line.record, MessageSeen)] == ["m1", "m1"]
@@ -264,7 +269,7 @@ def test_without_a_capture_lines_and_findings_are_live_and_nothing_is_stored(tmp
                 await proxy.wait_for("stopped")
                 await following             # the stream came to its end
                 await source.close()
-                assert await asyncio.to_thread(proxy.process.wait, 30) == 0
+                assert await asyncio.to_thread(proxy.process.wait, 60) == 0
             assert list(tmp_path.rglob("*.duckdb")) == []
             assert list((Path(known.folder) / "spool").iterdir()) == []
 
@@ -280,12 +285,12 @@ def test_a_second_run_on_the_same_capture_goes_on_counting(tmp_path: Path) -> No
                 with running(tmp_path, settings(tmp_path, server.sockets[0].getsockname()[1])) as proxy:
                     await proxy.wait_for("listening")
                     url = f"ws://{proxy.instance().listen[0]}/CP1"
-                    async with connect(url, subprotocols=[websockets.Subprotocol("ocpp1.6")]) as station:
+                    async with connect(url, subprotocols=[websockets.Subprotocol("ocpp1.6")], open_timeout=60) as station:
                         await station.send(json.dumps([2, "m", "Heartbeat", {}]))
                         await station.recv()
                     proxy.process.send_signal(signal.SIGTERM)
                     await proxy.wait_for("stopped")
-                    assert await asyncio.to_thread(proxy.process.wait, 30) == 0
+                    assert await asyncio.to_thread(proxy.process.wait, 60) == 0
                 frames = [record.frame for record in await stored(tmp_path / "c.duckdb") if isinstance(record, FrameSeen)]
                 counts.append(len(frames))
             assert counts[1] > counts[0] > 0

@@ -112,7 +112,7 @@ def test_a_port_alone_is_every_interface_in_both_families() -> None:
     try:
         assert found.address == f"[::]:{found.port}"
         for host in ("127.0.0.1", "::1"):
-            socket.create_connection((host, found.port), timeout=10).close()
+            socket.create_connection((host, found.port), timeout=60).close()
     finally:
         found.socket.close()
 

@@ -53,7 +53,7 @@ def test_a_hook_that_ends_its_process_cuts_only_the_links_of_that_process(tmp_pa
                 await proxy.wait_for("listening")
                 known = proxy.instance()
                 deadly, quiet = (known.isolated[0], known.listen[0]) if own else (known.listen[0], known.isolated[0])
-                async with connect(f"ws://{quiet}/QUIET", subprotocols=PROTOCOL) as other:
+                async with connect(f"ws://{quiet}/QUIET", subprotocols=PROTOCOL, open_timeout=60) as other:
                     for number in range(2):
                         compression = None if own else "deflate"
                         async with connect(

@@ -69,7 +69,7 @@ def served(folder: Path, store: object, during: Callable[[LiveSource], Awaitable
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.01)
 
@@ -134,13 +134,14 @@ def test_a_question_whose_time_is_over_ends_and_leaves_its_place(tmp_path: Path,
 
 def test_bookmarks_of_a_running_proxy_are_queried_exported_and_go_over_to_the_next_segment(tmp_path: Path) -> None:
     async def talk(address: str, first: int, count: int) -> None:
-        async with connect(f"ws://{address}/CP1", subprotocols=[websockets.Subprotocol("ocpp1.6")]) as station:
+        url = f"ws://{address}/CP1"
+        async with connect(url, subprotocols=[websockets.Subprotocol("ocpp1.6")], open_timeout=60) as station:
             for n in range(first, first + count):
                 await station.send(json.dumps([2, f"m{n}", "Heartbeat", {}]))
                 assert json.loads(await station.recv())[1] == f"m{n}"
 
     async def messages(source: LiveSource, count: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (await source.query("SELECT count(*) FROM messages", {})).rows != [[count]]:
                 await asyncio.sleep(0.1)
 

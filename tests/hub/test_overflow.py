@@ -61,7 +61,7 @@ class Lagging:
         return moved_folder(self.folder)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.002)
 
@@ -80,7 +80,7 @@ class Lagging:
                 self.writer.tick()
                 self.writer.close()
                 self.recorder._stop(0.0)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 assert await running == 0
         asyncio.run(run())
 

@@ -25,7 +25,7 @@ from tests.hub.writing import Writer
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -42,7 +42,7 @@ def recorded(folder: Path, store: Store | None, during: Callable[[Recorder, Live
         finally:
             await source.close()
             recorder._stop(0.0)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await running
     return asyncio.run(play())
 
@@ -336,7 +336,7 @@ def test_kill_9_at_random_points_stores_everything_once_in_order(tmp_path: Path)
     eventually(lambda: answers(instance))
     os.close(alive)                         # the supervisor dies: the recorder drains and ends by itself
     os.close(reader)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert store.payloads() == [b"%d" % n for n in range(sent)]
     assert store.payloads("gap") == []
     assert list((tmp_path / "spool").iterdir()) == []

@@ -41,7 +41,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 async def asked(address: str, token: str, route: openapi.Route, **headers: str) -> tuple[int, str]:
     path = route.path.replace("{held_id}", "0.1.1").replace("{intercept_id}", "1")
     given = {"Authorization": f"Bearer {token}", **headers}
-    timeout = aiohttp.ClientTimeout(total=10)
+    timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout) as session, session.request(
         route.method, f"http://{address}{path}", headers=given, data=b"{}" if route.method == "post" else None,
     ) as response:

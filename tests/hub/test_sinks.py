@@ -77,7 +77,7 @@ def test_no_line_is_missing_and_none_comes_twice(seed: int, monkeypatch: pytest.
             sent += more
             await asyncio.sleep(0)
         live.end()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await reading
         after = [number for number in range(max(before, default=0) + 1, sent + 1) if where is None or number % 3 == 1]
         assert got == (before[-last:] if last else []) + after

@@ -109,7 +109,7 @@ class Session:
 
     async def station(self, port: int) -> None:
         """The whole session, seen from the station. What its meter values say is no valid 1.6 (``Hz``)."""
-        async with connect(f"ws://{LOOPBACK}:{port}/ocpp/CP1", subprotocols=[PROTOCOL]) as link:
+        async with connect(f"ws://{LOOPBACK}:{port}/ocpp/CP1", subprotocols=[PROTOCOL], open_timeout=60) as link:
             charger = Charger("CP1", link)
             reader = asyncio.create_task(_reading(charger))
             for call in _calls():

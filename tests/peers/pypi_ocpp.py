@@ -97,7 +97,7 @@ class Play:
     async def station(self, port: int, identity: str, readings: int) -> None:
         """A station that boots and sends readings; it closes when the CSMS has had its own answer."""
         url = f"ws://{LOOPBACK}:{port}/ocpp/{identity}"
-        async with connect(url, subprotocols=[Subprotocol(self.protocol)], ping_interval=PING) as link:
+        async with connect(url, subprotocols=[Subprotocol(self.protocol)], ping_interval=PING, open_timeout=60) as link:
             await self._talk(link, identity, readings)
 
     async def _talk(self, link: ClientConnection, identity: str, readings: int) -> None:
