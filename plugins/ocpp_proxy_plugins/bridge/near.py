@@ -128,9 +128,6 @@ def called(context: Context, sender: Side, call: Call) -> Verdict:
         return _said(message, sender, call, payload)
     except Refused as refused:
         return _refused(message, action, refused)
-    except OverflowError:                               # JSON knows larger numbers than anything here
-        context.find("large", f"a number in {action} has more than 64 bits", severity="error", blame="either")
-        return _error("PropertyConstraintViolation", "a number has more than 64 bits")
 
 
 def _said(message: Message, sender: Side, call: Call, payload: dict[str, Any]) -> Verdict:
@@ -250,10 +247,6 @@ def answered(context: Context, sender: Side, answer: Answer, call: Call) -> Verd
         return _told(message, sender, answer, call, payload)
     except NotJson as error:
         return _no_answer(f"the payload of the answer is no JSON: {error}")
-    except OverflowError:
-        text = f"a number in the answer to {call.action} has more than 64 bits"
-        context.find("large", text, severity="error", blame="either")
-        return _no_answer("a number has more than 64 bits")
 
 
 def _told(message: Message, sender: Side, answer: CallResult, call: Call, payload: dict[str, Any]) -> Verdict:

@@ -9,7 +9,7 @@ from tests.plugins.bridge.bridged import CSMS, DOWN, STATION, UP, Bridged
 from tests.plugins.bridge.downward import linked
 
 TESTS = Path(__file__).resolve().parents[2]
-OTHER_VERSIONS = range(52, 57)              # OCPP 1.5 and 2.1, which the bridge does not speak
+OTHER_VERSIONS = range(52, 55)              # OCPP 1.5, which the bridge does not speak
 SCENARIOS = {f"s{number:02}" for number in range(1, 62) if number not in OTHER_VERSIONS} | {
     f"n{number:02}" for number in range(1, 26)}
 
