@@ -177,7 +177,10 @@ def _known(desk: Desk, before: Tx | None, tx: Tx, seen: Seen, id_tag: str) -> Wo
         got = yield from desk.ask(Side.CSMS, "Authorize", {"idTag": id_tag})
         if got.timeout:
             return refused(desk, got)
-        answer, told = _authorized(desk, got), True
+        answer = _authorized(desk, got)
+        if not told:
+            desk.lost("timestamp", "an Authorize of 1.6 has no time")
+            told = True
     elif seen.token is not None or UNTOLD in tx.flags:
         answer = {"idTokenInfo": msgspec.json.decode(tx.told)} if tx.told else {}
         tx = structs.replace(tx, flags=tuple(flag for flag in tx.flags if flag != UNTOLD)) if UNTOLD in tx.flags else tx

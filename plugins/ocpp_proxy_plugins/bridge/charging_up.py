@@ -64,7 +64,9 @@ def stop_transaction(desk: Desk, payload: dict[str, Any]) -> Work:
     carried = desk.carry(payload, EVENT)
     key = key_of("stop", *(payload.get(name) for name in ("transactionId", "timestamp", "meterStop", "reason")))
     charging = desk.kept.charging
-    ended = by_key(charging, key, "stop_key") or _over(charging, payload.get("transactionId"))
+    ended = by_key(charging, key, "stop_key")
+    if ended is None and (ended := _over(charging, payload.get("transactionId"))) is not None:
+        desk.lost("", "its transaction has ended already, and the CSMS was told how")
     if ended is None:
         made = _ended(desk, payload, carried, key)
         if made is None or isinstance(made, Refusal):

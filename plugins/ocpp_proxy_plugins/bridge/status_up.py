@@ -19,6 +19,7 @@ from ocpp_proxy_plugins.bridge.transactions import is_id, running
 from ocpp_proxy_plugins.bridge.work import Background, Got, Refusal, Work
 
 NO_ERROR = "NoError"
+_DETAILS = ("info", "vendorErrorCode", "vendorId")
 _TOLD = "told"                              # in ``Session.notes``: connector -> [boot, status] the CSMS was told on this link
 _NO_EVENTS = "no events"                    # in ``Session.notes``: the CSMS does not know NotifyEvent
 
@@ -57,9 +58,9 @@ def status_notification(desk: Desk, payload: dict[str, Any]) -> Work:
         steps.append(lambda desk: deliver(desk, event))
     data = _problem(desk, before, now, payload) + _availability(desk, before, number, status, connector_status)
     if data:
-        steps.append(lambda desk: _notify(desk, timestamp, data))
+        steps.append(lambda desk: _notify(desk, timestamp, data, payload))
     elif error == NO_ERROR:
-        for name in ("vendorErrorCode", "info", "vendorId"):
+        for name in _DETAILS:
             if payload.get(name):
                 desk.lost(f"$.{name}", "there is no problem to tell it with")
     return (yield from _told(desk, steps))
@@ -149,7 +150,7 @@ def _problem(desk: Desk, before: Connector, now: Connector, payload: dict[str, A
     event = {**_about(now), "variable": {"name": "Problem"}, "actualValue": "true" if now.error else "false"}
     if now.error:
         event["techCode"] = now.error[:50]
-        said = [str(payload[name]) for name in ("info", "vendorErrorCode", "vendorId") if payload.get(name)]
+        said = [str(payload[name]) for name in _DETAILS if payload.get(name)]
         if said:
             event["techInfo"] = " | ".join(said)[:500]
     else:
@@ -177,9 +178,9 @@ def _about(connector: Connector) -> dict[str, Any]:
     return {"component": {"name": "Connector", "evse": {"id": connector.evse, "connectorId": connector.conn}}}
 
 
-def _notify(desk: Desk, timestamp: str, data: list[dict[str, Any]]) -> Told:
+def _notify(desk: Desk, timestamp: str, data: list[dict[str, Any]], payload: dict[str, Any]) -> Told:
     if desk.link.notes.get(_NO_EVENTS):
-        desk.lost("$.errorCode", "the CSMS does not know NotifyEvent")
+        _untold(desk, payload)
         return Got(payload={})
     first = desk.kept.next_event_id
     desk.keep(next_event_id=first + len(data))
@@ -189,9 +190,17 @@ def _notify(desk: Desk, timestamp: str, data: list[dict[str, Any]]) -> Told:
     } for at, event in enumerate(data)]
     got = yield from desk.ask(Side.CSMS, "NotifyEvent", {"generatedAt": timestamp, "seqNo": 0, "eventData": events})
     if got.lacks:
+        _untold(desk, payload)
         desk.link.notes[_NO_EVENTS] = True
         desk.find("no-events", "the CSMS does not know NotifyEvent: problems of connectors are not told", "warning", "csms")
     return got
+
+
+def _untold(desk: Desk, payload: dict[str, Any]) -> None:
+    """Of a connector the status is told all the same."""
+    names = ("errorCode", *(name for name in _DETAILS if payload.get(name))) if payload.get("connectorId") else ("",)
+    for name in names:
+        desk.lost(name, "the CSMS does not know NotifyEvent")
 
 
 UP_STATION = {"StatusNotification": status_notification}

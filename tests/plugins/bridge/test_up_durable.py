@@ -275,6 +275,7 @@ def test_a_stop_said_again_is_answered_here() -> None:
     ended(link, tid)
     asked = link.call(STATION, "StopTransaction", {"transactionId": tid, "timestamp": LATER, "meterStop": 4})
     assert link.answered(asked).payload == {} and types(link) == [["Started", "Ended"]]
+    assert link.losses("dropped")[-1] == "$"
     link.settled()
 
 

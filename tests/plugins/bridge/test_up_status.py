@@ -150,7 +150,9 @@ def test_a_csms_that_knows_no_events_is_not_asked_again() -> None:
     link.error(CSMS, "NotImplemented")
     assert link.answered(asked).payload == {} and link.findings == ["no-events"]
     now_is(link, "Unavailable", connector=0)
-    assert len(link.calls(CSMS)) == 1 and "$.errorCode" in link.losses()
+    assert len(link.calls(CSMS)) == 1 and link.losses("dropped") == ["$", "$"]
+    now_is(link, "Faulted", error="GroundFailure", info="leak")
+    assert link.losses("dropped")[2:] == ["$.errorCode", "$.info"]
     link.settled()
 
 
