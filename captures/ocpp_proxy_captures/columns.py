@@ -15,10 +15,10 @@ from ocpp_proxy import records
 from ocpp_proxy.model import Finding, Frame, Message, Opcode
 from ocpp_proxy.records import ExchangeDone, FrameSeen, MessageSeen, Record
 from ocpp_proxy_captures.pieces import set_apart
+from ocpp_proxy_captures.readings import Kinds, readings
 from ocpp_proxy_captures.wire_table import NO_FRAME, NO_MESSAGE, Column, ints, lists, moments, printable, text, wire_table
 
 LINE_FRAMES = frozenset(Opcode) - {Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION}
-SAMPLED = frozenset({"MeterValues", "StopTransaction", "TransactionEvent"})      # the Calls samples.sql unpacks
 _TABLE = {"frames": "wire"}
 _KINDS: dict[type, str] = {
     records.LinkOpened: "link_opened", records.Handshake: "handshake", records.LinkClosed: "link_closed",
@@ -67,17 +67,13 @@ class Batch:
         self.beat_ns = 0
         self.message_count = 0
         self.rules = ""                     # the last note of other rule settings
+        self.odd_samples: list[int] = []    # the messages whose samples are left to SQL
 
     @property
     def first_ns(self) -> int:
         """The time of the first row; 0: there is none."""
         times = [frame.time_ns for frame in self.frames[:1] if frame is not NO_FRAME] + [event[1] for event in self.events[:1]]
         return min(times, default=0)
-
-    @property
-    def has_samples(self) -> bool:
-        """Whether a message may hold meter samples."""
-        return any(message.action in SAMPLED for message in self.messages)
 
     def add(self, batch: Sequence[Record]) -> None:
         """Take in records, in their order."""
@@ -158,14 +154,18 @@ class Batch:
         if kind not in _SILENT:
             self.last = LastLine(self.no, "link" if kind in ("handshake", "link_closed", "note") else "other", link_id)
 
-    def tables(self) -> dict[str, pa.Table]:
-        """The Arrow tables of the rows, by name; only those that have rows."""
+    def tables(self, kinds: Kinds) -> dict[str, pa.Table]:
+        """The Arrow tables of the rows, by name; only those that have rows. ``kinds``: of the readings in the file."""
         made = {"events": _events, "frames": lambda batch: wire_table(batch.nos, batch.frames, batch.messages), "found": _found}
         tables = {_TABLE.get(name, name): make(self) for name, make in made.items() if getattr(self, name)}
         if "wire" in tables:
             tables["wire"], pieces = set_apart(tables["wire"])
             if pieces is not None:
                 tables["pieces"] = pieces
+        plain, self.odd_samples = readings(self.frames, self.messages, kinds)
+        for name, table in (("readings", plain), ("reading_kinds", kinds.table())):
+            if table is not None:
+                tables[name] = table
         return tables
 
 

@@ -15,7 +15,8 @@ import duckdb
 
 from ocpp_proxy.model import CaptureError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = ("1", "2")                      # schemas this release reads; what it writes to becomes the newest
 STORAGE_VERSION = "v1.5.0"                  # a capture is mailed to people: DuckDB 1.5 and 2.0 open it, and zstd works
 BLOCK_SIZE = 64 << 10       # of a new file: every column of every table leaves part of a block empty (256 KiB by itself)
 TABLES = ("runs", "events", "wire", "pieces", "samples", "found")
@@ -101,8 +102,8 @@ def refused(path: Path, error: Exception) -> CaptureError:
     return CaptureError(f"{path}: {what}. `ocpp-proxy doctor --repair` sets it aside and rebuilds what the spool still holds.")
 
 
-def check_version(con: Connection, path: Path, alias: str) -> None:
-    """Raise ``CaptureError`` unless the attached file has the tables of a schema that this release reads."""
+def check_version(con: Connection, path: Path, alias: str) -> str:
+    """The schema of an attached file. Raises ``CaptureError`` unless it is one that this release reads."""
     try:
         rows = con.execute(f"SELECT value FROM {alias}.meta WHERE key = 'schema_version'").fetchall()
     except duckdb.CatalogException as error:
@@ -110,10 +111,23 @@ def check_version(con: Connection, path: Path, alias: str) -> None:
     except duckdb.Error as error:
         raise refused(path, error) from error
     version = rows[0][0] if rows else "none"
-    if version != str(SCHEMA_VERSION):
+    if version not in READABLE:
         raise CaptureError(
-            f"{path}: was written with capture schema {version}; this release reads {SCHEMA_VERSION}."
+            f"{path}: was written with capture schema {version}; this release reads {' and '.join(READABLE)}."
             " Use the release that wrote it.")
+    return str(version)
+
+
+def migrate(con: Connection, path: Path, alias: str) -> None:
+    """Bring an attached file that will be written to up to the newest schema, in one transaction. Raises ``CaptureError``."""
+    if check_version(con, path, alias) == "1":
+        con.execute(f"USE {alias}")
+        try:
+            con.execute("BEGIN")
+            con.execute(resource("migrate_1_2.sql"))
+            con.execute("COMMIT")
+        finally:
+            con.execute("USE memory")
 
 
 def fetched(answered: Connection, most: int = sys.maxsize) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
--- The samples of the messages in {source}: definition of the table samples (energy in Wh, power in W).
+-- The samples of the messages in {source}: definition of the rows of samples (energy in Wh, power in W).
 WITH read AS (
   SELECT msg_no, coalesce(evse_id, connector_id) AS evse,
          from_json(payload, '{"meterValue": [{"timestamp": "VARCHAR", "sampledValue": [{

@@ -1,4 +1,4 @@
--- Tables of a capture file, schema 1. Rows are only ever appended; what changes (links, findings) is a view over its history.
+-- Tables of a capture file, schema 2. Rows are only ever appended; what changes (links, findings) is a view over its history.
 -- "no" is the ordinal of the record in the whole capture: one stream, one order. Empty text is stored as NULL.
 CREATE TABLE meta(key VARCHAR NOT NULL, value VARCHAR);
 CREATE TABLE runs(run_no INTEGER NOT NULL, started_at TIMESTAMPTZ NOT NULL, first_no BIGINT NOT NULL, tool_version VARCHAR);
@@ -29,10 +29,19 @@ CREATE TABLE wire(
 -- 3 raw, 4 odd, 5 header, 6 prefix, 7 suffix. In "wire" they are NULL (raw and odd: empty).
 CREATE TABLE pieces(no BIGINT NOT NULL, place UTINYINT NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL);
 
--- Meter samples, unpacked once when their message is stored (view: meter_values). Energy in Wh, power in W.
-CREATE TABLE samples(
+-- Meter samples, unpacked once when their message is stored (view: meter_values). Energy in Wh, power in W. One row of readings for
+-- the samples of a message: amounts[place] is what reading_kinds says of that place. Samples of messages of another form than
+-- nearly all have are rows of odd_samples. "samples" is both, one row a sample; in schema 1 it was a table.
+CREATE TABLE readings(
+  msg_no BIGINT NOT NULL, evse BIGINT, sampled_at TIMESTAMPTZ, kind INTEGER NOT NULL, amounts DOUBLE[] NOT NULL);
+CREATE TABLE reading_kinds(
+  kind INTEGER NOT NULL, place INTEGER NOT NULL, measurand VARCHAR, phase VARCHAR, context VARCHAR, location VARCHAR, unit VARCHAR);
+CREATE TABLE odd_samples(
   msg_no BIGINT NOT NULL, evse BIGINT, sampled_at TIMESTAMPTZ, measurand VARCHAR, phase VARCHAR, context VARCHAR,
   location VARCHAR, value DOUBLE, unit VARCHAR);
+CREATE VIEW samples AS
+SELECT msg_no, evse, sampled_at, measurand, phase, context, location, amounts[place] AS value, unit
+FROM readings JOIN reading_kinds USING (kind) UNION ALL SELECT * FROM odd_samples;
 
 -- Every report of a finding; the view "findings" keeps the newest of each. line_no: the record it is shown on (itself: alone).
 CREATE TABLE found(

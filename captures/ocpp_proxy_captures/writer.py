@@ -28,9 +28,9 @@ from ocpp_proxy_captures.database import (
     Connection,
     attach,
     capture_files,
-    check_version,
     connect,
     define_views,
+    migrate,
     refused,
     resource,
     segment_number,
@@ -39,6 +39,7 @@ from ocpp_proxy_captures.database import (
 from ocpp_proxy_captures.gate import Gate
 from ocpp_proxy_captures.progress import Mark, P, Progress, meta_table, newest, state_table
 from ocpp_proxy_captures.reader import Reader
+from ocpp_proxy_captures.readings import Kinds
 
 CURRENT = "current_file"
 CHECKPOINT_ROWS = 300_000                   # a .wal of about 150 MB; the recorder also asks by itself
@@ -50,6 +51,8 @@ _INSERTS = {
         CASE WHEN payload IS NOT NULL AND TRY_CAST(payload AS JSON) IS NULL THEN encode(payload) ELSE odd END AS odd)
         FROM new_wire""",
     "found": "SELECT * FROM new_found", "pieces": "SELECT * FROM new_pieces",
+    "readings": "SELECT * REPLACE (TRY_CAST(sampled_at AS TIMESTAMPTZ) AS sampled_at) FROM new_readings",
+    "reading_kinds": "SELECT * FROM new_reading_kinds",
 }
 
 
@@ -69,6 +72,7 @@ class DuckStore(Reader, Generic[P]):
         self._held = 0                      # bytes of large values written since memory was given back
         self._shows_apart = False           # the views were made anew since there are large values
         self._progress = Progress()
+        self._kinds = Kinds()
         self._con = self._open()
         try:
             self._begin_run(meta)
@@ -97,7 +101,7 @@ class DuckStore(Reader, Generic[P]):
         batch = Batch(self._progress.no, self._progress.last, self._progress.ahead_ns)
         batch.add(records)
         progress = self._advanced(batch)
-        tables = batch.tables()
+        tables = batch.tables(self._kinds)
         apart = tables["pieces"].nbytes if "pieces" in tables else 0
         try:
             self._transaction(tables, positions, changed, progress, batch)
@@ -105,6 +109,7 @@ class DuckStore(Reader, Generic[P]):
             if not self._recovered(error, progress):
                 raise CaptureError(f"{self._file}: could not be written: {_first_line(error)}") from error
         self._progress = progress
+        self._kinds.saved()
         self._churn += len(changed)
         if self._due(progress):
             self._rotate()
@@ -219,11 +224,12 @@ class DuckStore(Reader, Generic[P]):
             with self._private():
                 self._file = self._current(con)
                 attach(con, self._file, CURRENT, read_only=False)
-                check_version(con, self._file, CURRENT)
+                migrate(con, self._file, CURRENT)
                 self._views(con)
                 memory.allow_spilling(con, self._file)
             value = con.execute(f"SELECT value FROM {CURRENT}.meta WHERE key = 'progress'").fetchall()[0][0]
             self._progress = msgspec.json.decode(value, type=Progress)
+            self._kinds = Kinds(con.execute(f"SELECT * FROM {CURRENT}.reading_kinds").fetchall())
             self._checkpointed_no = self._progress.no
         except duckdb.Error as error:
             con.close()
@@ -287,9 +293,9 @@ class DuckStore(Reader, Generic[P]):
             try:
                 for name in tables:
                     con.execute(f"INSERT INTO {CURRENT}.{name} BY NAME {_INSERTS[name]}")
-                if batch.has_samples:
-                    unpacked = _SAMPLES_APART if "pieces" in tables else _SAMPLES
-                    con.execute(f"INSERT INTO {CURRENT}.samples " + unpacked.replace("{no}", str(self._progress.no)))
+                if batch.odd_samples:
+                    unpacked = (_SAMPLES_APART if "pieces" in tables else _SAMPLES).replace("{no}", str(self._progress.no))
+                    con.execute(f"INSERT INTO {CURRENT}.odd_samples {unpacked}", [batch.odd_samples])
                 for one in newest(positions):
                     _put_position(con, one)
                 if changed:
@@ -380,10 +386,11 @@ def _without_before(rules: str) -> str:
 _SET_PROGRESS = f"UPDATE {CURRENT}.meta SET value = ? WHERE key = 'progress'"
 _NO_RULES = f"DELETE FROM {CURRENT}.meta WHERE key = 'rules_settings'"
 _SET_RULES = f"INSERT INTO {CURRENT}.meta VALUES ('rules_settings', ?)"
-_SAMPLES = resource("samples.sql").replace("{source}", f"(SELECT * FROM {CURRENT}.wire WHERE no > {{no}})")
+_ODD = "no > {no} AND msg_no IN (SELECT unnest(?))"
+_SAMPLES = resource("samples.sql").replace("{source}", f"(SELECT * FROM {CURRENT}.wire WHERE {_ODD})")
 _SAMPLES_APART = resource("samples.sql").replace("{source}", (
     "(SELECT * REPLACE (coalesce(payload, (SELECT TRY_CAST(string_agg(decode(data), '' ORDER BY part) AS JSON)"
-    f" FROM {CURRENT}.pieces p WHERE p.no = w.no AND place = 0)) AS payload) FROM {CURRENT}.wire w WHERE no > {{no}})"))
+    f" FROM {CURRENT}.pieces p WHERE p.no = w.no AND place = 0)) AS payload) FROM {CURRENT}.wire w WHERE {_ODD})"))
 
 
 @contextmanager

@@ -30,8 +30,8 @@ _COPIES = {
           CAST(replace(replace(CAST(payload AS VARCHAR), '{{second}}', '{{next}}'), '{{first}}', '{{this}}') AS JSON)
             AS payload)
         FROM wire WHERE no <= {{top}}""",
-    "samples": f"""SELECT * REPLACE (msg_no + {{msg}} AS msg_no, {_TS.format("sampled_at")})
-        FROM samples WHERE msg_no <= {{top_msg}}""",
+    **{table: f"""SELECT * REPLACE (msg_no + {{msg}} AS msg_no, {_TS.format("sampled_at")})
+        FROM {table} WHERE msg_no <= {{top_msg}}""" for table in ("readings", "odd_samples")},
     "events": f"""SELECT * REPLACE (
           no + {{no}} AS no, {_TS.format("ts")}, link_id + {{link}} AS link_id, {_IDENTITY} AS identity,
           CAST(replace(replace(CAST(body AS VARCHAR), coalesce(identity, 'CP-'), coalesce({_IDENTITY}, 'CP-')),

@@ -9,6 +9,7 @@ from ocpp_proxy_captures.columns import Batch, LastLine
 from ocpp_proxy_captures.pieces import APART, LARGE, PIECE
 from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import FileReader
+from ocpp_proxy_captures.readings import Kinds
 from ocpp_proxy_captures.writer import open_store
 
 from ocpp_proxy.model import Frame, Opcode, Side
@@ -94,7 +95,7 @@ def test_sql_sees_large_payloads_and_their_samples(tmp_path: Path, live: bool) -
 def test_small_rows_are_left_alone() -> None:
     batch = Batch(0, LastLine())
     batch.add([_raw(1, b"x" * LARGE)])
-    table = batch.tables()["wire"]
+    table = batch.tables(Kinds())["wire"]
     assert pieces.set_apart(table) == (table, None)
 
 

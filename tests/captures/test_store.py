@@ -9,10 +9,11 @@ from typing import Any
 
 import duckdb
 import pytest
-from ocpp_proxy_captures.columns import SAMPLED, Batch, LastLine
+from ocpp_proxy_captures.columns import Batch, LastLine
 from ocpp_proxy_captures.envelope import short_header, wire_bytes
 from ocpp_proxy_captures.progress import Position
 from ocpp_proxy_captures.reader import CaptureSource, FileReader
+from ocpp_proxy_captures.readings import SAMPLED
 from ocpp_proxy_captures.writer import open_store
 
 from ocpp_proxy.model import CaptureError, Finding, Frame, Message, Opcode, Severity, Side
@@ -184,7 +185,7 @@ def test_meta_tells_what_judged_the_capture(tmp_path: Path) -> None:
     con = duckdb.connect(str(tmp_path / "a.duckdb"), read_only=True)
     meta = dict(con.execute("SELECT key, value FROM meta").fetchall())
     con.close()
-    assert (meta["schema_version"], meta["rules_version"], meta["tool_version"]) == ("1", "2", "x")
+    assert (meta["schema_version"], meta["rules_version"], meta["tool_version"]) == ("2", "2", "x")
 
 
 def test_payloads_are_zstd_on_disk(tmp_path: Path) -> None:
@@ -344,9 +345,10 @@ def test_another_duckdb_opens_the_file_and_finds_the_same(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("action", sorted(SAMPLED))
-def test_samples_are_unpacked_whichever_call_of_a_commit_brings_them(tmp_path: Path, action: str) -> None:
+@pytest.mark.parametrize("blank", ["", " "])
+def test_samples_are_unpacked_whichever_call_of_a_commit_brings_them(tmp_path: Path, action: str, blank: str) -> None:
     name = "transactionData" if action == "StopTransaction" else "meterValue"
-    payload = f'{{"{name}":[{{"timestamp":"2026-01-05T10:00:00Z","sampledValue":[{{"value":"7"}}]}}]}}'.encode()
+    payload = f'{{"{name}":{blank}[{{"timestamp":"2026-01-05T10:00:00Z","sampledValue":[{{"value":"7"}}]}}]}}'.encode()
     store = small_store(tmp_path / "a.duckdb")
     for number, (what, held) in enumerate((("Heartbeat", b"{}"), (action, payload), ("Heartbeat", b"{}")), 1):
         text = b'[2,"m%d","%s",%s]' % (number, what.encode(), held)
