@@ -134,9 +134,12 @@ def options_of(config: Config, wish: Wish, kept: Kept) -> Any:
     if direction := wish.direction or stored:
         values["station"], _, values["csms"] = direction.partition(":")
     try:
-        return msgspec.convert(values, Bridge.Options, strict=False)
+        options = msgspec.convert(values, Bridge.Options, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"plugins.{NAME}: {error}") from None
+    if options.near:
+        raise ConfigError(f"between {options.station} and {options.csms} the bridge remembers no transactions")
+    return options
 
 
 def _done(wish: Wish, desk: Any) -> str:

@@ -346,3 +346,12 @@ def test_a_file_that_another_process_holds_is_told(
 
 def test_directions_are_known_from_what_is_stored() -> None:
     assert [direction_of(one) for one in (charging()[0].state, charging_down().state, Bridge.State())] == [UP, DOWN, ""]
+
+
+def test_between_near_versions_there_are_no_transactions_to_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = stored(tmp_path / "s", CP1=Bridge.State())
+    config = tmp_path / "near.toml"
+    config.write_text('[plugins.bridge]\nstation = "2.1"\ncsms = "2.0.1"\n')
+    code, _, error = tx(capsys, path, "adopt", "CP1", "5", "--config", str(config))
+    assert code == 2 and "between 2.1 and 2.0.1 the bridge remembers no transactions" in error
+    assert tx(capsys, path, "list", "--config", str(config))[0] == 0
