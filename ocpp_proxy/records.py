@@ -199,6 +199,7 @@ class Row(Struct, gc=False):
     ``side``: who sent its first line. ``ms``: from Call to answer; ``outcome``: ``pending`` until the answer, then as
     ``model.Exchange`` has it, empty for what cannot be answered. ``level``: worst severity of its findings, -1: none.
     ``size``: bytes of its payloads. ``summary``: what it says in short, not escaped. ``verdicts``: of its frames, each once.
+    ``made``: actions of the Calls that a bridge made of its Call and that are no rows of their own, each once, without its own.
     """
 
     number: int
@@ -228,6 +229,7 @@ class Row(Struct, gc=False):
     opcode: str = ""
     summary: str = ""
     verdicts: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
 
 
 def lines(stream: Iterable[Record]) -> Iterator[Line]:
