@@ -41,6 +41,12 @@ _OUTCOME = f"""CASE WHEN a.mtype = 4 OR {_SPOILT} THEN 'error' WHEN a.mtype = 3 
 _OF_ANSWERS = ("ms", "outcome", "tx", "size", "mtype")
 
 
+TRANSLATIONS = """SELECT m.no AS no, m.msg_no AS msg_no, m.action AS action, o.msg_no AS root FROM (
+        SELECT frame_id, list_last(cause) AS origin FROM wire WHERE verdict = 'translated' AND cause IS NOT NULL) f
+    JOIN wire m ON m.frame_id = f.frame_id AND m.mtype = 2 AND m.no NOT IN (SELECT line_no FROM found)
+    LEFT JOIN wire o ON o.frame_id = f.origin AND o.mtype = 2"""        # Calls that are no rows (core.rows), and of what
+
+
 class Exchanges(Struct, frozen=True):
     """The condition of a filter on exchanges, and the join it needs."""
 
@@ -48,11 +54,11 @@ class Exchanges(Struct, frozen=True):
     join: str = ""
 
 
-def exchanges(where: Filter | None) -> Exchanges:
-    """The condition for a filter; None lets everything through."""
+def exchanges(where: Filter | None, bridged: bool = False) -> Exchanges:
+    """The condition for a filter; None lets everything through. ``bridged``: whether there are translations."""
     if where is None:
         return Exchanges(ALWAYS)
-    return Exchanges(translated(where.root, _atom), ANSWER if _asks_answers(where.root) else "")
+    return Exchanges(translated(where.root, _bridged_atom if bridged else _atom), ANSWER if _asks_answers(where.root) else "")
 
 
 def _asks_answers(node: Node) -> bool:
@@ -78,6 +84,25 @@ def _atom(node: Word | Compare) -> Condition:
     if field in _SPECIAL:
         return _SPECIAL[field](op, value)
     return line_atom(node)
+
+
+def _bridged_atom(node: Word | Compare) -> Condition:
+    """As ``_atom``, where an exchange has the action of what its Call was translated into, too."""
+    if isinstance(node, Word):
+        return some([_atom(node), _made("contains", node.text)])
+    if node.field != "action":
+        return _atom(node)
+    if node.op == "!=":
+        return every([_atom(node), negated(_made("==", node.value))])
+    return some([_atom(node), _made(node.op, node.value)])
+
+
+def _made(op: Op, value: Value) -> Condition:
+    """A comparison with the actions of what a Call was translated into: with any of them."""
+    action = scalar("t.action", op, value)
+    return Condition(*(
+        Sql(f"w.msg_no IN (SELECT t.root FROM ({TRANSLATIONS}) t WHERE t.root IS NOT NULL AND {sql.text})", sql.parameters)
+        for sql in (action.may, action.sure)))
 
 
 def _any_line(node: Word | Compare) -> Condition:

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +18,7 @@ from ocpp_proxy.fields import Filter
 from ocpp_proxy.fields.registry import link_of
 from ocpp_proxy.fields.rows import compile_rows
 from ocpp_proxy.model import Link
-from ocpp_proxy.records import Handshake, Line, LinkOpened, Row
+from ocpp_proxy.records import Handshake, Line, LinkOpened, MessageSeen, Row
 from ocpp_proxy.source import View
 from ocpp_proxy_captures import rebuild
 from ocpp_proxy_captures.conditions import ALWAYS, Condition
@@ -26,7 +26,7 @@ from ocpp_proxy_captures.database import Connection, fetched
 from ocpp_proxy_captures.fields_sql import candidates, event_atom, translated
 from ocpp_proxy_captures.gate import aside
 from ocpp_proxy_captures.lines import light, lines
-from ocpp_proxy_captures.rows_sql import exchanges
+from ocpp_proxy_captures.rows_sql import TRANSLATIONS, exchanges
 
 PAGE = 5_000                                # rows that are looked at again at once
 _LINE = "(w.msg_no IS NOT NULL OR w.opcode > 2 OR w.raw IS NOT NULL)"
@@ -35,12 +35,16 @@ _NO_CALL = """(w.msg_no IS NULL AND (w.opcode = 8 OR (w.opcode <= 2 AND w.raw IS
 _STANDING = "f.no = f.line_no"
 _CALLED = """SELECT msg_no FROM wire WHERE mtype = 2 AND msg_no IN
     (SELECT msg_no FROM found WHERE no = line_no AND msg_no IS NOT NULL)"""
-_ROOTS = """SELECT m.msg_no AS msg_no, o.msg_no AS root FROM (
-        SELECT frame_id, list_last(cause) AS origin FROM wire WHERE verdict = 'translated' AND cause IS NOT NULL) f
-    JOIN wire m ON m.frame_id = f.frame_id AND m.mtype = 2 AND m.no NOT IN (SELECT line_no FROM found)
-    LEFT JOIN wire o ON o.frame_id = f.origin AND o.mtype = 2"""        # translations that are no rows (core.rows), and of what
-_HIDDEN = f"SELECT msg_no FROM ({_ROOTS})"
-_Gathered = tuple[int, list[Line], str]     # ordinal of a row, its lines in order, the opcode of the first
+_HIDDEN = f"SELECT msg_no FROM ({TRANSLATIONS})"
+
+
+class _Gathered(NamedTuple):
+    """A row to be made: its ordinal, its lines in order, the opcode of the first, actions of translations of its Call."""
+
+    number: int
+    lines: list[Line]
+    opcode: str
+    made: Sequence[str] = ()
 
 
 class Traffic(ABC):
@@ -65,17 +69,17 @@ class Traffic(ABC):
         out = numbers.tolist()
         for start in range(0, len(unsure), PAGE):
             with self.reading() as con:
-                for number, of_row, opcode in _gathered(con, view, unsure[start : start + PAGE]):
-                    if test.test(_row(view, number, of_row, opcode, known), partial(_same, of_row)):
-                        out.append(number)
+                for one in _gathered(con, view, unsure[start : start + PAGE]):
+                    if test.test(_row(view, one, known), partial(_same, one.lines)):
+                        out.append(one.number)
         return array("q", sorted(out))
 
     def rows(self, view: View, numbers: Sequence[int]) -> list[Row]:
         """As ``source.Source.rows``; ordinals that are none are left out."""
         with self.reading() as con:
             gathered = _gathered(con, view, sorted(set(numbers)))
-            known = _links(con, {link_of(of_row[0]) for _, of_row, _ in gathered})
-        return [_row(view, number, of_row, opcode, known) for number, of_row, opcode in gathered]
+            known = _links(con, {link_of(one.lines[0]) for one in gathered})
+        return [_row(view, one, known) for one in gathered]
 
     def row_lines(self, view: View, number: int) -> list[Line]:
         """As ``source.Source.row_lines``."""
@@ -168,8 +172,9 @@ def _parts(con: Connection, view: View, where: Filter | None) -> list[tuple[str,
             ("w", f"wire w WHERE {_LINE}", candidates(where)),
             ("e", "events e WHERE e.kind NOT IN ('plugin_finding', 'beat')", of_event),
             ("f", f"found f WHERE {_STANDING}", of_event)]
-    asked, orphan, call, called = exchanges(where), _orphan(con), "w.mtype = 2", _CALLED
-    if _translates(con):
+    bridged = _translates(con)
+    asked, orphan, call, called = exchanges(where, bridged), _orphan(con), "w.mtype = 2", _CALLED
+    if bridged:
         orphan = f"{orphan} OR (w.msg_no - w.call_back IN ({_HIDDEN}) AND w.no IN (SELECT line_no FROM found))"
         call, called = f"{call} AND w.msg_no NOT IN ({_HIDDEN})", f"{called} AND msg_no NOT IN ({_HIDDEN})"
     return [
@@ -188,7 +193,7 @@ def _shown_by(con: Connection, number: int, msg_no: int, call_no: int | None) ->
     """The row of a message of a translation that is none itself: that of what it was made from."""
     if not _translates(con):
         return number, call_no
-    roots = con.execute(f"SELECT root FROM ({_ROOTS}) WHERE msg_no = ?", [call_no or msg_no]).fetchall()
+    roots = con.execute(f"SELECT root FROM ({TRANSLATIONS}) WHERE msg_no = ?", [call_no or msg_no]).fetchall()
     alone = con.execute("SELECT 1 FROM found WHERE line_no = ? LIMIT 1", [number]).fetchall()
     if not roots or (call_no is not None and alone):
         return number, None if roots else call_no
@@ -253,17 +258,37 @@ def _gathered(con: Connection, view: View, numbers: Sequence[int]) -> list[_Gath
     of_call: dict[int, list[int]] = {}
     for no in sorted(members):
         of_call.setdefault(members[no], []).append(no)
+    made = _made(con, [call for number in numbers if number in found and (call := _call(found[number][0]))]) \
+        if view == "exchanges" else {}
     return [
-        (number, [found[no][0] for no in (number, *of_call.get(number, ())) if no in found], found[number][1])
+        _Gathered(number, [found[no][0] for no in (number, *of_call.get(number, ())) if no in found], found[number][1],
+                  made.get(_call(found[number][0]), ()))
         for number in numbers if number in found]
 
 
-def _row(view: View, number: int, of_row: Sequence[Line], opcode: str, links: dict[int, Link]) -> Row:
-    first, *more = of_row
-    row = (making.alone if view == "frames" else making.begin)(first, links, number)
+def _call(line: Line) -> int:
+    """The number of a Call; 0: it is none."""
+    return line.record.message.msg_no if isinstance(line.record, MessageSeen) and line.record.message.mtype == 2 else 0
+
+
+def _made(con: Connection, calls: Sequence[int]) -> dict[int, list[str]]:
+    """The actions of what these Calls were translated into, in order."""
+    made: dict[int, list[str]] = {}
+    if calls and _translates(con):
+        for root, action in fetched(con.execute(
+                f"SELECT root, action FROM ({TRANSLATIONS}) WHERE {rebuild.among('root', sorted(calls))} ORDER BY no")):
+            made.setdefault(root, []).append(action or "")
+    return made
+
+
+def _row(view: View, one: _Gathered, links: dict[int, Link]) -> Row:
+    first, *more = one.lines
+    row = (making.alone if view == "frames" else making.begin)(first, links, one.number)
     for line in more:
         making.add(row, line)
-    row.opcode = row.opcode or opcode
+    for action in one.made:
+        making.name_too(row, action)
+    row.opcode = row.opcode or one.opcode
     return row
 
 

@@ -45,6 +45,17 @@ def is_translation(line: Line) -> bool:
             return False
 
 
+def origin_of(line: Line) -> int:
+    """The ``frame_id`` of what a translation that is no row of its own (``is_translation``) was made from; 0: it is none."""
+    return line.frame.cause[-1] if line.frame is not None and is_translation(line) else 0
+
+
+def name_too(row: Row, action: str) -> None:
+    """A Call that is no row of its own was made of this row's Call: filters find the row by the action of either."""
+    if action and action != row.action and action not in row.made:
+        row.made += (action,)
+
+
 def begin(line: Line, links: Links, number: int = 0) -> Row:
     """The row of a line, as far as that line tells."""
     link = links.get(link_of(line))

@@ -20,7 +20,7 @@ Test = Callable[[Row, Lines], bool]
 _Get = Callable[[Row], Any]
 _SIZED = frozenset(("exchange", "message", "ping", "pong", "close", "http", "raw"))
 _ATTRIBUTES = {
-    "action": "action", "message_id": "message_id", "evse": "evse", "connector": "connector", "tx": "tx", "token": "token",
+    "message_id": "message_id", "evse": "evse", "connector": "connector", "tx": "tx", "token": "token",
     "error": "error", "ms": "ms", "opcode": "opcode", "time": "time_ns", "link": "link_id", "severity": "level",
 }
 _MISSING: dict[str, object] = {"evse": None, "connector": None, "ms": None, "time": None, "link": 0, "severity": -1}
@@ -115,7 +115,8 @@ def _word(text: str, links: Links) -> Test:
     needle, of_line = text.lower(), word_test(text, links)
 
     def found(row: Row, lines: Lines) -> bool:
-        return needle in row.action.lower() or needle in row.message_id.lower() or any(map(of_line, lines()))
+        return (needle in row.action.lower() or needle in row.message_id.lower()
+                or any(needle in action.lower() for action in row.made) or any(map(of_line, lines())))
     return found
 
 
@@ -128,6 +129,8 @@ def _compare(node: Compare, links: Links) -> Test:
         return _of_findings(attrgetter(_MANY[field]), node)
     if field == "mtype":
         return _mtype(node)
+    if field == "action":
+        return _action(node)
     if field in _ATTRIBUTES:
         return _plain(attrgetter(_ATTRIBUTES[field]), _MISSING.get(field, ""), node.op, value, value_test(node))
     return _plain(_getter(field, links), None, node.op, value, value_test(node))
@@ -155,6 +158,18 @@ def _of_findings(get: _Get, node: Compare) -> Test:
     if node.op == "!=":
         return lambda row, lines: bool(get(row)) and all(map(holds, get(row)))
     return lambda row, lines: any(map(holds, get(row)))
+
+
+def _action(node: Compare) -> Test:
+    """That of the Call, or of one that a bridge made of it; ``!=``: of none of them."""
+    holds, value = value_test(node), node.value
+    if node.op == "==" and value:
+        return lambda row, lines: row.action == value or value in row.made
+    of_all = all if node.op == "!=" else any
+
+    def found(row: Row, lines: Lines) -> bool:
+        return bool(row.action) and of_all(map(holds, (row.action, *row.made)))
+    return found
 
 
 def _unsure(holds: Callable[[Any], bool]) -> bool:

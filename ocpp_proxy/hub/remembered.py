@@ -57,7 +57,13 @@ class Remembered:
     def rows(self, view: View, numbers: Sequence[int]) -> list[Row]:
         """The rows of lines that are still held."""
         found = (rows.whole(lines, self._live.links, number) for number, lines in self._grouped(view, numbers).items())
-        return [row for row in found if row is not None]
+        made = [row for row in found if row is not None]
+        if view == "exchanges":
+            by_frame = {row.frame_id: row for row in made if row.kind == "exchange"}
+            for line in self._live.ring:
+                if isinstance(line.record, MessageSeen) and (row := by_frame.get(rows.origin_of(line))) is not None:
+                    rows.name_too(row, line.record.message.action)
+        return made
 
     def row_lines(self, view: View, number: int) -> list[Line]:
         """The lines of a row, as far as they are still held."""

@@ -25,11 +25,13 @@ class Oracle:
         self.lines: dict[View, dict[int, list[Line]]] = {"frames": {no: [line] for no, line in lines.items()}, "exchanges": {}}
         made = self.lines["exchanges"]
         beside: set[int] = set()            # Calls that are translations, and no rows
+        named: list[tuple[int, str]] = []   # of what frame they were made, their action
         for no, line in lines.items():
             number = calls.get(rows.call_of(line), 0)
             if isinstance(line.record, MessageSeen) and not line.findings and (
                     rows.is_translation(line) or rows.call_of(line) in beside):
                 beside |= {line.record.message.msg_no} if rows.is_translation(line) else set()
+                named.append((rows.origin_of(line), line.record.message.action))
             elif number:
                 made[number].append(line)
             elif rows.is_row(line):
@@ -39,6 +41,10 @@ class Oracle:
         self.rows: dict[View, dict[int, Row]] = {
             "frames": {no: rows.alone(line, self.links, no) for no, line in lines.items()},
             "exchanges": {no: self._whole(no, of_row) for no, of_row in made.items()}}
+        for row in self.rows["exchanges"].values():
+            for frame_id, action in named:
+                if row.kind == "exchange" and row.frame_id == frame_id:
+                    rows.name_too(row, action)
 
     def _whole(self, number: int, of_row: list[Line]) -> Row:
         row = rows.whole(of_row, self.links, number)

@@ -1,6 +1,7 @@
 """A bridged link in a capture: versions of both legs, pairs of frames, one transaction, losses; live, in SQL, handed on."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -15,6 +16,7 @@ from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.overview import Overview
 from ocpp_proxy.core.pipeline import Pipeline
 from ocpp_proxy.fields import parse
+from ocpp_proxy.fields.rows import compile_rows
 from ocpp_proxy.records import ExchangeDone, Record, TransactionChanged, lines
 from ocpp_proxy.source import View
 from tests.captures.capture_streams import everything, fill
@@ -195,15 +197,45 @@ def test_an_exchange_that_was_translated_is_one_row_unless_something_is_wrong_wi
     ring = Ring("exchanges", 1000, {}, True)
     for line in lines(wrong()):
         ring.add(line)
-    live = [(row.kind, row.action, row.message_id, row.verdicts, row.codes, row.outcome) for _, row in ring.rows(0, ring.end)]
-    assert live == [(row.kind, row.action, row.message_id, row.verdicts, row.codes, row.outcome) for row in rows]
+    live = [(row.kind, row.action, row.message_id, row.verdicts, row.codes, row.outcome, row.made)
+            for _, row in ring.rows(0, ring.end)]
+    assert live == [(row.kind, row.action, row.message_id, row.verdicts, row.codes, row.outcome, row.made) for row in rows]
     assert [one[2] for one in live if one[0] == "exchange"] == ["b", "c", "own-2", "d", "e", "x"]
     assert live[1][3] == ("replaced", "translated")
     for text in ("verdict == translated", "verdict != translated", "not verdict == translated", "verdict contains lace",
-                 "verdict in [translated]", "severity >= warning", "protocol == ocpp2.0.1", "Reset"):
+                 "verdict in [translated]", "severity >= warning", "protocol == ocpp2.0.1", "Reset",
+                 "action == BootNotification", "action != Reset"):
         for view in get_args(View):
             assert reader.numbers(view, parse(text)).tolist() == oracle.numbers(view, text), (view, text)
     reader.close()
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("action == TransactionEvent", ["a", "s"]), ("action == StartTransaction", ["a"]), ("action contains eVent", ["a", "s"]),
+    ("action != TransactionEvent", ["b", "r"]), ("not action == TransactionEvent", ["b", "r"]), ('action ~ "^Remote"', ["r"]),
+    ("action in [TransactionEvent, RemoteStartTransaction]", ["r", "a", "s"]), ("action == RequestStartTransaction", ["r"]),
+    ("action == BootNotification", ["b"]), ("remotestart", ["r"]),
+    ("action == TransactionEvent and action != StopTransaction", ["a"]),
+])
+@pytest.mark.parametrize("step", [1, 1000])
+def test_an_exchange_is_found_by_the_action_it_was_translated_into(
+    tmp_path: Path, text: str, shown: list[str], step: int,
+) -> None:
+    fill(tmp_path / "a.duckdb", live(), step=step)
+    reader, oracle = opened(tmp_path / "a.duckdb")
+    numbers = reader.numbers("exchanges", parse(f"kind == message ({text})"))
+    rows = reader.rows("exchanges", numbers)
+    assert [row.message_id for row in rows] == shown
+    assert rows == [oracle.rows["exchanges"][number] for number in numbers]
+    assert {row.action: row.made for row in reader.rows("exchanges", reader.numbers("exchanges", None)) if row.made} == {
+        "RequestStartTransaction": ("RemoteStartTransaction",), "StartTransaction": ("TransactionEvent",),
+        "StopTransaction": ("TransactionEvent",)}
+    reader.close()
+    ring, test = Ring("exchanges", 1000, {}, True), compile_rows(parse(text))
+    for line in lines(live()):
+        ring.add(line)
+    passing = [row.message_id for at, row in ring.rows(0, ring.end) if row.msg_no and test(row, partial(ring.lines, at))]
+    assert passing == shown
 
 
 def test_a_message_of_the_other_leg_is_shown_by_the_row_of_what_it_was_made_from(path: Path) -> None:

@@ -203,4 +203,5 @@ def test_messages_of_the_other_leg_of_a_bridge_are_shown_by_the_row_of_what_they
         if isinstance(record, MessageSeen) and record.message.action == "TransactionEvent":
             (row,) = remembered.rows("exchanges", [remembered.number_of("exchanges", record.message.msg_no)])
             assert row.action in ("StartTransaction", "StopTransaction") and row.verdicts == ("replaced", "translated")
+            assert row.made == ("TransactionEvent",)
     remembered.end()

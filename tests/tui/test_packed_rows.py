@@ -33,7 +33,8 @@ def rows(count: int, seed: int = 3) -> list[Row]:
         dice.choice((None, 0.0, 20.125, 21.0)),
         dice.choice(("", "pending", "ok", "error", "unanswered")), dice.choice(("", "InternalError")), dice.randrange(-1, 4),
         dice.choice(((), ("R05",), ("R05", "R07"))), dice.choice(((), ("csms",), ("station",))), dice.choice((0, 99, 1 << 33)),
-        dice.choice(("", "text")), dice.choice(("", "says this")), dice.choice(((), ("replaced",)))) for _ in range(count)]
+        dice.choice(("", "text")), dice.choice(("", "says this")), dice.choice(((), ("replaced",))),
+        dice.choice(((), ("Reset",)))) for _ in range(count)]
 
 
 def nothing() -> Iterator[Line]:

@@ -66,6 +66,10 @@ class Chunk:
             return self._packed.first_message(kinds)
         return next((row.msg_no for row in self._open if row.kind in kinds), 0)
 
+    def last_frame(self) -> int:
+        """As ``PackedRows.last_frame``."""
+        return max((row.frame_id for row in self._open), default=0) if self._packed is None else self._packed.last_frame()
+
     def place_of(self, msg_no: int, frame_id: int) -> int | None:
         """As ``PackedRows.place_of``."""
         if self._packed is not None:

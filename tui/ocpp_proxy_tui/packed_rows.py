@@ -33,6 +33,7 @@ class Alike(Struct, frozen=True, gc=False):
     blames: tuple[str, ...]
     opcode: str
     verdicts: tuple[str, ...]
+    made: tuple[str, ...]
 
 
 class Shared:
@@ -48,7 +49,7 @@ class Shared:
             self._known.clear()
         made = Alike(
             row.kind, row.link_id, row.identity, row.protocol, row.side, row.mtype, row.action, row.evse, row.connector, row.tx,
-            row.token, row.outcome, row.error, row.level, row.codes, row.blames, row.opcode, row.verdicts)
+            row.token, row.outcome, row.error, row.level, row.codes, row.blames, row.opcode, row.verdicts, row.made)
         return self._known.setdefault(made, made)
 
 
@@ -81,7 +82,8 @@ class PackedRows:
             0, alike.kind, self._times[at], alike.link_id, self._messages[at], self._frames[at], alike.identity, alike.protocol,
             alike.side, alike.mtype, alike.action, self._ids[self._cuts[at]:self._cuts[at + 1]], alike.evse, alike.connector,
             alike.tx, alike.token, self._answers[at], None if math.isnan(ms) else ms, alike.outcome, alike.error, alike.level,
-            alike.codes, alike.blames, self._sizes[at], alike.opcode, self._summaries.get(at, ""), alike.verdicts)
+            alike.codes, alike.blames, self._sizes[at], alike.opcode, self._summaries.get(at, ""), alike.verdicts,
+            alike.made)
 
     def put(self, at: int, row: Row) -> None:
         """A row has changed: all but its time, its id, its own numbers and what is kept of its summary."""
@@ -105,6 +107,10 @@ class PackedRows:
     def first_message(self, kinds: tuple[str, ...]) -> int:
         """The number of the first message that begins a row of these kinds; 0: none does."""
         return next((number for number, alike in zip(self._messages, self._alike, strict=True) if alike.kind in kinds), 0)
+
+    def last_frame(self) -> int:
+        """The highest number of a frame; 0: there is none."""
+        return max(self._frames, default=0)
 
     def place_of(self, msg_no: int, frame_id: int) -> int | None:
         """Where the first row stands that shows a message (an answer, too) or a frame; 0: not asked for."""
@@ -140,6 +146,7 @@ class Glance:
     blames = property(attrgetter("alike.blames"))
     opcode = property(attrgetter("alike.opcode"))
     verdicts = property(attrgetter("alike.verdicts"))
+    made = property(attrgetter("alike.made"))
 
     @property
     def time_ns(self) -> int:

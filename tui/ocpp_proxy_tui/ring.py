@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from ocpp_proxy.core.rows import add, alone, begin, call_of, is_row, is_translation, whole
+from ocpp_proxy.core.rows import add, alone, begin, call_of, is_row, is_translation, name_too, origin_of, whole
 from ocpp_proxy.fields import Links
 from ocpp_proxy.records import Found, Line, MessageSeen, Row
 from ocpp_proxy.source import View
@@ -84,10 +84,28 @@ class Ring:
         """Whether a line of a translation (the Call itself, or about the Call) is no row: nothing is wrong there."""
         if not call and isinstance(line.record, MessageSeen):
             self._made[line.record.message.msg_no] = None
+            self._name_too(origin_of(line), line.record.message.action)
             if len(self._made) > CHANGES:
                 del self._made[next(iter(self._made))]
             return True
         return isinstance(line.record, MessageSeen) and not line.findings
+
+    def _name_too(self, frame_id: int, action: str) -> None:
+        """A Call was made of that of a row, one of the newest as a rule."""
+        for number, chunk in reversed(self._chunks.items()):
+            at = chunk.place_of(0, frame_id)
+            if at is not None:
+                row = chunk.row(at)
+                name_too(row, action)
+                self._intern(row)
+                chunk.put(at, row)
+                self._changed(self._base + number * CHUNK + at)
+            if at is not None or chunk.last_frame() < frame_id:     # what stands before has been seen earlier still
+                return
+
+    def _changed(self, position: int) -> None:
+        self.changes.append(position)
+        self.changed += 1
 
     def row(self, position: int) -> Row:
         """The row as it is kept: without a summary when it is packed. Raises ``KeyError`` for one that is not here."""
@@ -166,8 +184,7 @@ class Ring:
         self._intern(row)
         self._keep(chunk, at, line)
         chunk.put(at, row)
-        self.changes.append(position)
-        self.changed += 1
+        self._changed(position)
         return True
 
     def _missed(self, call: int) -> bool:
@@ -240,5 +257,6 @@ class Ring:
                 self._tuples.clear()
             row.codes = self._tuples.setdefault(row.codes, row.codes)
             row.blames = self._tuples.setdefault(row.blames, row.blames)
-        if row.verdicts:
-            row.verdicts = self._tuples.setdefault(row.verdicts, row.verdicts)
+        for name in ("verdicts", "made"):
+            if value := getattr(row, name):
+                setattr(row, name, self._tuples.setdefault(value, value))
