@@ -128,9 +128,9 @@ of all its findings, `rule` and `blame` those of all, `verdict` those of both, `
 together, `tx` the Call's or else the answer's, `outcome` what became of it, `kind` is `message`; `identity`, `side`, `time`,
 `message_id`, `evse`, `connector`, `token` are the Call's. `action` is the Call's, and behind a bridge also that of the Calls it
 was translated into: `action == TransactionEvent` finds a StartTransaction for a CSMS of 2.0.1, too. `mtype`, `text`, `payload`,
-`payload.<path>` and bare words hold when they hold for the Call or an answer to it: `mtype == CALLERROR` finds the exchanges that failed so, `not payload
-contains x` those without x in any of their messages. All other rows, and every row of a list of frames, are asked as the lines
-they are."""
+`payload.<path>` and bare words hold when they hold for the Call or an answer to it: `mtype == CALLERROR` finds the
+exchanges that failed so, `not payload contains x` those without x in any of their messages. All other rows, and every row
+of a list of frames, are asked as the lines they are."""
 
 _IN_FLIGHT = """\
 ## Messages in flight
