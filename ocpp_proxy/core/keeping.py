@@ -12,9 +12,13 @@ from msgspec import Struct
 
 from ocpp_proxy.api import Plugin
 from ocpp_proxy.core import session
-from ocpp_proxy.core.acts import End
+from ocpp_proxy.core.acts import End, Leave
 from ocpp_proxy.core.lanes import Journey
 from ocpp_proxy.core.seats import FAILED, Keep, Seat, Told, Wish, words
+from ocpp_proxy.model import Side
+
+_GOING_AWAY = b"\x03\xe9"                   # 1001, RFC 6455 7.4.1
+_CLOSE = 8
 
 
 class Stored(Struct, frozen=True, gc=False):
@@ -50,7 +54,7 @@ class Pending(Struct, eq=False):
 class States:
     """The States of one link. ``keeps``: of the hook that runs. ``verdict``: on the message whose verdict was ``WAIT``."""
 
-    def __init__(self, seats: Sequence[Seat], wishes: list[Wish], tell: Callable[[Told | End], None]) -> None:
+    def __init__(self, seats: Sequence[Seat], wishes: list[Wish], tell: Callable[[Told | Leave | End], None]) -> None:
         self.keeps: list[Keep] = []
         self.verdict: session.Verdict = session.PASS
         self.named = tuple(seat.name for seat in seats if _has_state(seat))
@@ -106,6 +110,15 @@ class States:
             elif seat.name in found and (anew or seat not in self._restored):
                 restore(seat, found[seat.name])
         self._restored += [seat for seat in asked if seat not in self._restored]
+
+    def overtaken(self, why: str) -> None:
+        """Another link has the States now, and nothing more of this one can be stored: where that ends it, it ends now."""
+        strict = next((seat.name for seat in self._seats if seat.on_error == "close" and not seat.off), None)
+        if strict is not None:
+            self._tell(Told("plugin-state", "warning", "either", f"plugin {strict}: {why}: this one ends"))
+            for side in Side:
+                self._tell(Leave(side, _GOING_AWAY + why.encode(), "injected", strict, why, opcode=_CLOSE))
+            self._tell(End(strict, why))
 
     def kept(
         self, seat: Seat, journey: Journey | None = None, decision: Any = None, running: Any = None,

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from ocpp_proxy.core.onion import Onion
 from ocpp_proxy.core.session import WAIT, Verdict
-from ocpp_proxy.relay.state_store import DIALLING, Opened, StateStore
+from ocpp_proxy.relay.state_store import DIALLING, TAKEN_OVER, Opened, StateStore
 
 
 class Gate:
@@ -97,6 +97,7 @@ class Keeper:
 
     def last(self, told: Callable[[str], None]) -> None:
         """The link is over: what was kept is stored all the same; ``told`` gets why not."""
+        self._store.leave(self._identity, self._overtaken)
         if self._onion.states.waiting:
             self._store.keep(self._identity, self._epoch, self._onion.states.rows(), lambda why: told(why) if why else None)
 
@@ -108,6 +109,16 @@ class Keeper:
         self._loading -= 1
         if not self._loading:
             self._open()
+        if self._epoch > 0:
+            self._store.hold(self._identity, self._overtaken)
+
+    def _overtaken(self) -> None:
+        """A newer link of this charger has the lease: of two links that translate only one can."""
+        if self.gate.closed:
+            self.gate.later(self._overtaken)
+        elif self._onion.translating:
+            self._onion.states.overtaken(TAKEN_OVER)
+            self._settle()
 
     def _keep(self) -> None:
         self.gate.closed = True

@@ -87,6 +87,7 @@ class StateStore:
         self.failing: set[str] = set()
         self.refused = 0                    # jobs for which there was no room
         self._worker = worker
+        self._holders: dict[str, Callable[[], None]] = {}       # of the links that have a lease, by identity
         self._loop = loop
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._waiting = 0
@@ -110,6 +111,18 @@ class StateStore:
     def later(self, done: Callable[[str], object], error: str) -> None:
         """Answer a ``keep`` that cannot be asked for."""
         self._loop.call_soon(done, error)
+
+    def hold(self, identity: str, overtaken: Callable[[], None]) -> None:
+        """A link has the lease: an older one of this process that had it is told, at once."""
+        before = self._holders.get(identity)
+        self._holders[identity] = overtaken
+        if before is not None and before != overtaken:
+            before()
+
+    def leave(self, identity: str, overtaken: Callable[[], None]) -> None:
+        """The link that held it so is over."""
+        if self._holders.get(identity) == overtaken:
+            del self._holders[identity]
 
     def look(self) -> None:
         """Now and then: whether a file that failed can be written again, so that its failure is not told for ever."""
