@@ -118,7 +118,8 @@ class Stage:
         if found := _CONTROL.fullmatch(text):
             self._control(sender, _OPCODES[found[1]], (found[2] or "").encode(), data)
             return
-        verdict = self.onion.receive(sender, data, self._at, self._now_ns)
+        passed = self.onion.passes(sender, data)
+        verdict = session.QUIET if passed else self.onion.receive(sender, data, self._at, self._now_ns)
         self._store()
         if verdict is session.WAIT:
             verdict = self.onion.states.verdict

@@ -6,8 +6,8 @@ from typing import Any
 
 from ocpp_proxy.api import Answer, Call, Send
 from ocpp_proxy.core import session
-from ocpp_proxy.core.acts import End, Leave
-from ocpp_proxy.core.lanes import MOST_WISHES, NO_CALL, Asked, Held, Journey, Room
+from ocpp_proxy.core.acts import End, Leave, Remark
+from ocpp_proxy.core.lanes import MOST_WISHES, NO_CALL, Asked, Held, Journey, Lane, Room
 from ocpp_proxy.core.seats import Seat
 from ocpp_proxy.core.services import named
 from ocpp_proxy.core.ways import Ways
@@ -34,8 +34,23 @@ class Asking(Ways):
         """Go on with a hook that asks."""
 
     @abstractmethod
+    def _leave(self, journey: Journey) -> session.Verdict:
+        """It leaves now."""
+
     def _later(self, journey: Journey, outcome: session.Verdict) -> None:
-        """What becomes of a message that we made."""
+        """What becomes of a message whose verdict was given long ago, or that we made."""
+        sender, at, opcode = journey.sender, journey.at, journey.opcode
+        match outcome:
+            case session.Pass():
+                leave = Leave(sender, journey.text, "released", journey.plugin, journey.reason, at, opcode)
+                self.actions.append(leave)
+            case session.Replace():
+                what = "replaced" if journey.text else journey.made
+                self.actions.append(Leave(sender, outcome.text, what, outcome.plugin, outcome.reason, at, opcode))
+            case session.Drop() if self.translating and journey.asks and not outcome.reason and outcome.what == "answered":
+                pass                                    # its answer says so
+            case session.Drop() if outcome.what not in (HELD, TRANSLATED):
+                self.actions.append(Remark(sender, at, outcome.what, outcome.plugin, outcome.reason))
 
     def _own(
         self, seat: Seat, side: Side, message: Call | Send, reason: str, due_ns: int, journey: Journey | None = None,
@@ -108,3 +123,20 @@ class Asking(Ways):
                 self._own(wish.seat, wish.side, wish.message, wish.reason, self._now.ns + self._longest_ns)
             elif wishes == MOST_WISHES + 1:
                 wish.seat.fail(f"sends or begins more than {MOST_WISHES} messages because of one event")
+
+    def _freed(self, lane: Lane) -> None:
+        """An answer came, or is not waited for any more: who waited for that may go."""
+        while lane.queue and lane.own is None:
+            self._unqueue(lane)
+        if lane.waiting and not lane.count:
+            self._send_own(lane)
+
+    def _unqueue(self, lane: Lane) -> None:
+        journey = lane.queue.popleft()
+        self.room.give(journey.size)
+        self._later(journey, self._leave(journey))
+
+    def _send_own(self, lane: Lane) -> None:
+        journey = lane.waiting.popleft().journey
+        self.room.give(journey.size)
+        self._later(journey, self._leave(journey))

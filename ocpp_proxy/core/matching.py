@@ -25,6 +25,9 @@ from ocpp_proxy.wire.ocppj import load
 LATER = frozenset(("ms", "outcome", "severity", "rule", "blame", "opcode", "time", "link", "verdict"))
 """Fields of traffic that a message in flight has not."""
 
+MOST_KNOWN = 4096
+_known: dict[tuple[str, Side, str], bool] = {}
+"""What filters say of all Calls of an action from a side. Bounded: a charger may send any action."""
 _HOT = frozenset(("evse", "connector", "tx", "token"))
 _NAMES = ", ".join(name for name in LINES.fields if name not in LATER)
 _TOKENS = {version: token for token, version in SUBPROTOCOLS.items()}
@@ -44,6 +47,14 @@ class Match:
         self._actions = _demanded(where.root, "action")
         self._sides = _demanded(where.root, "side")
 
+    def settled(self, sender: Side, action: str) -> bool | None:
+        """Whether all messages of that action from there pass; None: it depends on more."""
+        if self._actions is not None and action not in self._actions:
+            return False
+        if self._sides is not None and sender.value not in self._sides:
+            return False
+        return True if self._decided else None
+
     def passes(self, identity: str, version: str, sender: Side, message: Message, call: Call | None = None) -> bool:
         """Whether a message passes. ``version``: the sender's (``1.6``; empty: unknown); ``call``: what an answer answers.
 
@@ -51,12 +62,9 @@ class Match:
         """
         about = message if isinstance(message, Call | Send) else call
         action = about.action if about is not None else ""
-        if self._actions is not None and action not in self._actions:
-            return False
-        if self._sides is not None and sender.value not in self._sides:
-            return False
-        if self._decided:
-            return True
+        settled = self.settled(sender, action)
+        if settled is not None:
+            return settled
         mtype = _MTYPES[type(message)]
         evse, connector, tx_id, token = _hot(version, action, mtype, message.payload) if self._hot else NO_KEYS
         error = (message.code, message.description) if isinstance(message, CallError) else ("", "")
@@ -81,7 +89,14 @@ def matches(
     where: str, identity: str, version: str, sender: Side, message: Message, call: Call | None = None,
 ) -> bool:
     """Whether a message passes the filter of a text. Raises ``ConfigError`` as ``matcher``."""
-    return matcher(where).passes(identity, version, sender, message, call)
+    if type(message) is Call and (known := _known.get((where, sender, message.action))) is not None:
+        return known
+    match = matcher(where)
+    if type(message) is Call and len(_known) < MOST_KNOWN:
+        known = match.settled(sender, message.action)
+        if known is not None:
+            _known[where, sender, message.action] = known
+    return match.passes(identity, version, sender, message, call)
 
 
 def _leaves(node: Node) -> list[Word | Compare]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ocpp_proxy.api import PASS, Answer, Ask, Call, Closing, Drop, Hold, Malformed, Pass, Replace, Reply, Send
 from ocpp_proxy.core import keeping, session
-from ocpp_proxy.core.acts import End, Leave, Remark
+from ocpp_proxy.core.acts import End
 from ocpp_proxy.core.asking import HELD, TRANSLATED, Asking
 from ocpp_proxy.core.lanes import (
     EXPIRES_NS,
@@ -23,14 +23,13 @@ from ocpp_proxy.core.lanes import (
     Asked,
     Held,
     Journey,
-    Lane,
     Open,
     Room,
     Stop,
     Waiting,
     earliest,
 )
-from ocpp_proxy.core.plugin_text import doubtful, malformed, read, write
+from ocpp_proxy.core.plugin_text import call_of, doubtful, malformed, read, result_of, write
 from ocpp_proxy.core.seats import FAILED, Installed, Limit, NoLimit, Seat, carried, words
 from ocpp_proxy.core.services import named
 from ocpp_proxy.core.session import QUIET
@@ -68,9 +67,35 @@ class Onion(Asking):
 
     # ---- what happens ----
 
+    def passes(self, sender: Side, text: bytes) -> bool:
+        """Whether a text is an answer that no plugin wants to see and nothing waits for. Else ``receive`` it."""
+        found = result_of(text) if not self._hears and text[-2:] == b"}]" else None
+        if found is None or self._wishes or self.actions:
+            return False
+        lane, message_id = self._answered[sender], found[1].decode()
+        calls = lane.open.get(message_id)
+        if calls is None or len(calls) > 1 or calls[0].seen or calls[0].asked is not None or lane.queue or lane.waiting:
+            return False
+        del lane.open[message_id]
+        lane.count -= 1
+        return True
+
     def receive(self, sender: Side, text: bytes, at: int, now_ns: int, opcode: int = 1) -> session.Verdict:
         """A whole message came; ``at``: where it ends in the direction. Gives what becomes of it."""
         self._now.ns = now_ns
+        found = call_of(text) if not self._mends and text[-2:] == b"}]" else None
+        if found is not None:                           # the usual case
+            message_id, action = found.groups()
+            start = found.end()
+            call = Call(text[start:-1], action.decode(), message_id.decode())
+            outcome = self._call(sender, call, text, at, opcode, start)
+            if (outcome is QUIET and not self._wishes) or (session.quiet(outcome) and self._still()):
+                return outcome
+            return self._event(session.loud(outcome))
+        return self._odd(sender, text, at, opcode)
+
+    def _odd(self, sender: Side, text: bytes, at: int, opcode: int) -> session.Verdict:
+        """As ``receive``, of whatever it is."""
         message = read(text)
         if self._mends and (message is None or doubtful(message)) and malformed(text):
             outcome = self._go(Journey(sender, Malformed(text), "", self._broken[sender], text, at, opcode))
@@ -105,6 +130,10 @@ class Onion(Asking):
         """Whether hooks wished for nothing, or for nothing but entries of the loss ledger, which are actions then."""
         wishes = self._wishes
         if wishes:
+            if len(wishes) == 1 and (one := wishes[0].lost) is not None and not self._todo:
+                wishes.clear()
+                self.actions.append(one)
+                return True
             lost = [wish.lost for wish in wishes if wish.lost is not None]
             if len(lost) < len(wishes) or self._todo:
                 return False
@@ -120,8 +149,10 @@ class Onion(Asking):
             self._settle()
         return outcome
 
-    def _call(self, sender: Side, message: Any, text: bytes, at: int, opcode: int) -> session.Verdict:
-        """A Call came. Flat: nearly all pass every plugin, and those need no journey."""
+    def _call(self, sender: Side, message: Any, text: bytes, at: int, opcode: int, start: int = 0) -> session.Verdict:
+        """A Call came. Flat: nearly all pass every plugin, and those need no journey. ``start``: of its payload, in an ordinary
+        text; else 0."""
+        action = message.action
         path, step, keeps = self._calls[sender], 0, self._keeps
         seen: list[Stop] = []
         changed, plugin, reason = False, "", ""
@@ -146,8 +177,16 @@ class Onion(Asking):
             return self._go(Journey(
                 sender, message, message.message_id, path, text, at, opcode, step, changed, plugin, reason, seen))
         now_ns = self._now.ns
-        lane.add(Open(message.message_id, now_ns + EXPIRES_NS, seen), now_ns)
-        return session.Replace(write(message, message.message_id), reason, plugin, True) if changed else QUIET
+        if lane.count:
+            lane.add(Open(message.message_id, now_ns + EXPIRES_NS, seen), now_ns)
+        else:                                           # the usual case: it is the only one
+            lane.open[message.message_id] = [Open(message.message_id, now_ns + EXPIRES_NS, seen)]
+            lane.count = 1
+        if not changed:
+            return QUIET
+        if start and message.action is action:
+            return session.Replace(b"".join((text[:start], message.payload, b"]")), reason, plugin, True)
+        return session.Replace(write(message, message.message_id), reason, plugin, True)
 
     def _answer(self, sender: Side, message: Any, call: Open, text: bytes, at: int, opcode: int) -> session.Verdict:
         """An answer came, of a call that is open no longer. Flat, as ``_call``."""
@@ -307,9 +346,10 @@ class Onion(Asking):
         """Answer a Call here: the answer goes back through those that saw the Call before."""
         seen = [stop for stop in journey.seen if stop[0] is not seat]
         side, at = journey.answer or (None, 0)          # what it was made from, where another answer was asked for
-        call = Open(journey.message_id, 0, seen, journey.asked)
+        message_id = journey.message_id or verdict.answer.message_id       # of a broken text who answers it read it
+        call = Open(message_id, 0, seen, journey.asked)
         answer = Journey(
-            journey.sender.other, named(verdict.answer, journey.message_id), journey.message_id, seen[::-1], plugin=seat.name,
+            journey.sender.other, named(verdict.answer, message_id), message_id, seen[::-1], plugin=seat.name,
             reason=words(verdict.reason), call=call,
         )
         if side is answer.sender and self.translating:
@@ -417,21 +457,6 @@ class Onion(Asking):
             return session.PASS
         return session.Replace(write(journey.message, journey.message_id), journey.reason, journey.plugin)
 
-    def _later(self, journey: Journey, outcome: session.Verdict) -> None:
-        """What becomes of a message whose verdict was given long ago, or that we made."""
-        sender, at, opcode = journey.sender, journey.at, journey.opcode
-        match outcome:
-            case session.Pass():
-                leave = Leave(sender, journey.text, "released", journey.plugin, journey.reason, at, opcode)
-                self.actions.append(leave)
-            case session.Replace():
-                what = "replaced" if journey.text else journey.made
-                self.actions.append(Leave(sender, outcome.text, what, outcome.plugin, outcome.reason, at, opcode))
-            case session.Drop() if self.translating and journey.asks and not outcome.reason and outcome.what == "answered":
-                pass                                    # its answer says so
-            case session.Drop() if outcome.what not in (HELD, TRANSLATED):
-                self.actions.append(Remark(sender, at, outcome.what, outcome.plugin, outcome.reason))
-
     def _release(self, held: Held) -> None:
         """A message is held no longer."""
         if held not in self._held:
@@ -441,20 +466,3 @@ class Onion(Asking):
         self.room.give(journey.size)
         outcome = self._decide(journey, held.seat, held.then)
         self._later(journey, outcome if outcome is not None else self._go(journey))
-
-    def _freed(self, lane: Lane) -> None:
-        """An answer came, or is not waited for any more: who waited for that may go."""
-        while lane.queue and lane.own is None:
-            self._unqueue(lane)
-        if lane.waiting and not lane.count:
-            self._send_own(lane)
-
-    def _unqueue(self, lane: Lane) -> None:
-        journey = lane.queue.popleft()
-        self.room.give(journey.size)
-        self._later(journey, self._leave(journey))
-
-    def _send_own(self, lane: Lane) -> None:
-        journey = lane.waiting.popleft().journey
-        self.room.give(journey.size)
-        self._later(journey, self._leave(journey))

@@ -11,8 +11,9 @@ from ocpp_proxy.api import Call, CallError, CallResult, Message, Send
 from ocpp_proxy.wire.ocppj import canonical_prefix, decode
 
 _ID = rb'"([ !#-\[\]-~]{1,36})"'              # printable ASCII but for quotes and backslashes
-_CALL = re.compile(rb"\[2," + _ID + rb',"([A-Za-z0-9]{1,64})",(?=\{)').match
-_RESULT = re.compile(rb"\[3," + _ID + rb",(?=\{)").match
+call_of = re.compile(rb"\[2," + _ID + rb',"([A-Za-z0-9]{1,64})",(?=\{)').match
+result_of = re.compile(rb"\[3," + _ID + rb",(?=\{)").match
+"""What stands before the payload of an ordinary Call (id, action) and CallResult (id): the text has to end in ``}]``, too."""
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
 _STRANGE = frozenset((
     "id_not_string", "id_null", "payload_null", "payload_not_object", "shape", "size", "depth", "utf8",
@@ -23,11 +24,11 @@ _STRANGE = frozenset((
 def read(text: bytes) -> Call | CallResult | CallError | Send | None:
     """The message of a text."""
     if text[-2:] == b"}]":
-        found = _CALL(text)
+        found = call_of(text)
         if found is not None:
             message_id, action = found.groups()
             return Call(text[found.end() : -1], action.decode(), message_id.decode())
-        found = _RESULT(text)
+        found = result_of(text)
         if found is not None:
             return CallResult(text[found.end() : -1], found[1].decode())
     return _odd(text)

@@ -32,7 +32,7 @@ from ocpp_proxy.api import (
     Verdict,
 )
 from ocpp_proxy.core.plugin_text import write
-from ocpp_proxy.core.services import MOST_LOST, Concealing, Judging, Lost, as_it_is, hand_of, loss, unjudged, words_of
+from ocpp_proxy.core.services import LOSSES, MOST_LOST, Concealing, Judging, Lost, as_it_is, hand_of, loss, unjudged, words_of
 from ocpp_proxy.model import Blame, Finding, Side
 
 STRIKES = 5
@@ -241,7 +241,12 @@ class SeatContext:
         seat.lost_now += 1
         if seat.lost_now > MOST_LOST:
             raise ValueError(f"more than {MOST_LOST} losses in one hook")
-        entry = loss(hand_of(seat.at_hand), seat.name, path, words(reason), what)
+        hand = seat.at_hand
+        fit = type(path) is str and path[:1] == "$" and type(what) is str and what in LOSSES
+        if fit and len(hand) == 3 and type(hand[2]) is Call:        # the usual case
+            entry = Lost(hand[1], seat.name, hand[2].action, hand[2].message_id, path, what, words(reason))
+        else:
+            entry = loss(hand_of(hand), seat.name, path, words(reason), what)
         seat.wishes.append(Wish(seat, None, None, "", lost=entry))
 
     def findings(self, message: Message) -> Sequence[Finding]:
@@ -432,9 +437,11 @@ class Seat:
             case Replace():
                 return _unlike(verdict.message, message)
             case Reply():
-                if type(message) is not Call:
-                    return "gave a Reply where no Call came"
                 answer = verdict.answer
+                if type(message) is Malformed and type(answer) is CallError and not answer.message_id:
+                    return "gave a Reply to a Malformed that names no message_id"
+                if type(message) is not Call and not (type(message) is Malformed and type(answer) is CallError):
+                    return "gave a Reply where no Call came"
                 return _unwritable(answer) if type(answer) in _ANSWERS else "gave a Reply that is no CallResult or CallError"
             case Hold():
                 if type(verdict.seconds) not in (int, float) or not 0 <= verdict.seconds < 1e9:

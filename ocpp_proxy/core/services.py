@@ -10,7 +10,7 @@ from ocpp_proxy.model import Finding, Side
 
 MOST_LOST = 256                             # entries of the loss ledger that one hook may make
 MOST_TEXT = 4_000                           # characters of an exception's text that are looked at
-_LOSSES = get_args(Loss)
+LOSSES = get_args(Loss)
 _ANSWERS = (CallResult, CallError)
 
 Judging = Callable[[str, Side, Message, str, int], Sequence[Finding]]
@@ -91,11 +91,8 @@ def loss(hand: AtHand, plugin: str, path: object, reason: str, what: object) -> 
     """The entry. Raises ``TypeError`` or ``ValueError`` for what is none."""
     if not isinstance(path, str) or not path.startswith("$"):
         raise ValueError(f"the path of a loss is like $.a[0].b, not {path!r}")
-    if what not in _LOSSES:
-        raise ValueError(f"a loss is {', '.join(_LOSSES)}, not {what!r}")
-    message = hand.message
-    if type(message) is Call:               # the usual case
-        return Lost(hand.sender or Side.STATION, plugin, message.action, message.message_id, path, str(what), reason)
+    if what not in LOSSES:
+        raise ValueError(f"a loss is {', '.join(LOSSES)}, not {what!r}")
     return Lost(hand.sender or Side.STATION, plugin, hand.action, hand.message_id, path, str(what), reason)
 
 

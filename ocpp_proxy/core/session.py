@@ -6,6 +6,7 @@ it came, all later compressed ones leave uncompressed (legal: RFC 7692 section 6
 """
 
 from collections.abc import Callable
+from struct import Struct as Packing
 
 from msgspec import Struct, structs
 
@@ -114,19 +115,20 @@ class Unseen(Struct, frozen=True, gc=False):
     reason: str
 
 
+_SHORT, _MIDDLE, _LONG = Packing(">BB").pack, Packing(">BBH").pack, Packing(">BBQ").pack
 Effect = Original | Made | Dropped | Unseen
 
 
 def text_frame(text: bytes, opcode: int, mask: bytes) -> bytes:
     """One whole frame, minimal length form, masked when ``mask`` (4 bytes) is given."""
     size, bit = len(text), 128 if mask else 0
-    if size < 126:
-        header = bytes((128 | opcode, bit | size))
-    elif size < 65536:
-        header = bytes((128 | opcode, bit | 126)) + size.to_bytes(2, "big")
+    if 125 < size < 65536:
+        header = _MIDDLE(128 | opcode, bit | 126, size)
+    elif size < 126:
+        header = _SHORT(128 | opcode, bit | size)
     else:
-        header = bytes((128 | opcode, bit | 127)) + size.to_bytes(8, "big")
-    return header + mask + unmask(text, mask)
+        header = _LONG(128 | opcode, bit | 127, size)
+    return b"".join((header, mask, unmask(text, mask)))
 
 
 class Session:
@@ -222,7 +224,7 @@ class Session:
 
     def made(self, verdict: Replace) -> tuple[bytes, int]:
         """The frame that leaves for data just asked about, when they were just one message, and where that ends."""
-        return self._make(verdict.text, TEXT), self._at
+        return text_frame(verdict.text, TEXT, self._entropy(4) if self._masked else b""), self._at
 
     def take(self, data: bytes) -> list[Effect]:
         """As ``feed``, frame by frame."""

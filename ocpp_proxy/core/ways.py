@@ -53,6 +53,7 @@ class Ways(ABC):
         self._controls = _both([seat for seat in seats if "on_control" in seat.hooks])
         self._tickers = [seat for seat in seats if "on_tick" in seat.hooks]
         self._mends = bool(self._broken[Side.STATION])
+        self._hears = self._mends or any(seat.on_answer for seat in seats)
         self._spoken()
 
     @property

@@ -9,6 +9,8 @@ import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from msgspec.msgpack import Encoder
+
 from ocpp_proxy.core.session import (
     PASS,
     QUIET,
@@ -58,6 +60,7 @@ class Keys:
         return self._bytes[at : self._at]
 
 
+_encode = Encoder().encode                   # as ``encode_body``
 _keys = Keys()
 
 
@@ -100,7 +103,7 @@ class Framing:
 
     __slots__ = (
         "_asked", "_base", "_held", "_number", "_session", "_timer", "_tracker", "_transform", "_turn", "_waiting", "at_hand",
-        "fed", "gate", "leg", "link", "ours", "unseen", "watch", "whole",
+        "chunk", "fed", "gate", "leg", "link", "ours", "unseen", "watch", "whole",
     )
 
     def __init__(self, link: Framed, leg: Leg, agreed: Agreement | None, transform: Transform | None = None) -> None:
@@ -117,6 +120,7 @@ class Framing:
         self._timer: asyncio.TimerHandle | None = None
         self.watch: Watch | None = None
         self.at_hand: AtHand | None = None      # told what comes before plugins are
+        self.chunk = b""                        # what came last
         self.ours: Callable[[bytes | None], bool] | None = None
         self._held: tuple[int, ...] = ()        # records whose bytes have not left yet
         self._waiting: tuple[bytes, list[Effect]] = (b"", [])   # a chunk with a message whose verdict is awaited
@@ -190,8 +194,7 @@ class Framing:
             return
         session = self._session
         if session is not None:
-            if self.at_hand is not None:
-                self.at_hand(self._turn.writer.seq, leg.offset, len(data), data)
+            self.chunk = data
             verdict = session.ask(data)
             if verdict is not QUIET:
                 if type(verdict) is Replace and not self.gate.closed:
@@ -199,28 +202,40 @@ class Framing:
                     if not verdict.quiet:
                         self.fed()
                     return
+                if verdict is None:
+                    self.show()
                 if type(verdict) is not Pass:
                     self._feed(session, data, session.take(data) if verdict is None else session.obey(data, verdict))
                     return
             offset, self._held = leg.offset, ()         # the usual case: it leaves as it came. Flat: hot path
             leg.offset = offset + len(data)
             turn = self._turn
-            turn.entries.append((_IN, leg.direction, self._number, offset, data, leg.forward, data))
-            turn.size += len(data)
-            if not turn.armed:
-                turn.arm()
-            if turn.size >= EARLY_BYTES or len(turn.entries) >= MAX_RECORDS:
-                turn.flush()
+            if turn.armed:
+                turn.entries.append((_IN, leg.direction, self._number, offset, data, leg.forward, data))
+                turn.size += len(data)
+                if turn.size >= EARLY_BYTES or len(turn.entries) >= MAX_RECORDS:
+                    turn.flush()
+            else:
+                turn.chunk(leg.direction, self._number, offset, data, leg.forward)
             if verdict is not QUIET:
                 self.fed()
             return
-        size = self._follow(data)
+        self._before(data)
+
+    def _before(self, data: bytes) -> None:
+        """Take a chunk while not in frame mode."""
+        leg, size = self.leg, self._follow(data)
         first = data[:size]
         self.link.record(leg.direction, Kind.IN, first, size, leg.forward, first)
         if self._asked is not None:
             self._try()
         if size < len(data):
             self.receive(data[size:])
+
+    def show(self) -> None:
+        """Plugins are about to look at the last chunk."""
+        if self.at_hand is not None:
+            self.at_hand(self._turn.writer.seq, self.leg.offset, len(self.chunk), self.chunk)
 
     def _again(self, data: bytes) -> None:
         self.leg.release(KEEPING)
@@ -344,7 +359,7 @@ class Framing:
             place += self._base
         leg.offset = offset + len(data)
         here = turn.writer.seq + len(entries) + 2
-        body = encode_body(Disposition((*self._held[-63:], here), what, plugin, reason))
+        body = _encode(Disposition((*self._held[-63:], here), what, plugin, reason))
         self._held = (here,)
         entries.append((_DISP, direction, number, place, body, None, None))
         entries.append((_IN, direction, number, offset, data, None, None))

@@ -10,6 +10,8 @@ from functools import partial
 from time import monotonic_ns, time_ns
 from typing import Protocol
 
+from msgspec.msgpack import Encoder
+
 from ocpp_proxy.api import Closing, Opening
 from ocpp_proxy.core.acts import Action, End, Leave, Remark
 from ocpp_proxy.core.entering import FAILED_STATUS, Entered
@@ -22,11 +24,13 @@ from ocpp_proxy.model import Side
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.framing import Framing
 from ocpp_proxy.relay.keeper import Keeper
-from ocpp_proxy.wire.spool import CSMS, SIDES, STATION, Disposition, ForeignFinding, Kind, LossBody, encode_body
+from ocpp_proxy.wire.spool import CSMS, SIDES, STATION, Disposition, ForeignFinding, Kind, LossBody
 
 _LOSS = Kind.LOSS
+_encode = Encoder().encode                   # as ``encode_body``
 GOING_AWAY = b"\x03\xe9going away"        # 1001, RFC 6455 7.4.1
-_PLACES = {Side.STATION: STATION, Side.CSMS: CSMS}
+_STATION, _CSMS = Side.STATION, Side.CSMS
+_PLACES = {_STATION: STATION, _CSMS: CSMS}
 
 
 class PluggedLink(Protocol):
@@ -47,7 +51,7 @@ class Plugged:
     """The plugins of one link."""
 
     __slots__ = (
-        "_base", "_began", "_due", "_ending", "_farewell", "_limit", "_refusal", "_spared", "_strict", "_timer",
+        "_base", "_began", "_due", "_ending", "_farewell", "_limit", "_passes", "_refusal", "_spared", "_strict", "_timer",
         "_told_unseen", "_who",
         "keeper", "link", "onion",
     )
@@ -68,11 +72,12 @@ class Plugged:
         self.onion = Hands(
             chain.installed, identity, chain.version, os.urandom, limit=limit, longest_ns=longest, now_ns=self.now(),
         )
+        self._passes = self.onion.passes
         self.keeper = Keeper(link.env.states, self.onion, identity, self.now, self.settle, self._ledger)
 
     def transforms(self) -> tuple[Transform, Transform]:
         """What the two directions ask about each message."""
-        return self._transform(Side.STATION), self._transform(Side.CSMS)
+        return self._from_station, self._from_csms
 
     def begin(self) -> None:
         """The directions are there."""
@@ -212,21 +217,26 @@ class Plugged:
             self.onion.tick(self.now())
             self.settle()
 
-    def _transform(self, sender: Side) -> Transform:
-        receive, base, actions = self.onion.receive, self._base, self.onion.actions
-        states = self.onion.states
+    def _from_station(self, text: bytes, at: int, opcode: int) -> Verdict:
+        if text[1:2] == b"3" and self._passes(_STATION, text):
+            return QUIET
+        return self._verdict(_STATION, STATION, text, at, opcode)
 
-        def transform(text: bytes, at: int, opcode: int) -> Verdict:
-            verdict = receive(sender, text, at, base + monotonic_ns(), opcode)
-            if not actions and verdict is QUIET:
-                return verdict
+    def _from_csms(self, text: bytes, at: int, opcode: int) -> Verdict:
+        if text[1:2] == b"3" and self._passes(_CSMS, text):
+            return QUIET
+        return self._verdict(_CSMS, CSMS, text, at, opcode)
+
+    def _verdict(self, sender: Side, place: int, text: bytes, at: int, opcode: int) -> Verdict:
+        onion, framing = self.onion, self.link.framing[place]
+        framing.show()
+        verdict = onion.receive(sender, text, at, self._base + monotonic_ns(), opcode)
+        actions = onion.actions
+        if actions:
+            self._ledger()
             if actions:
-                self._ledger()
-                if actions:
-                    verdict = loud(verdict)
-            return self.keeper.verdict(verdict, self.link.framing[_PLACES[sender]]) if states.pending else verdict
-
-        return transform
+                verdict = loud(verdict)
+        return self.keeper.verdict(verdict, framing) if onion.states.pending else verdict
 
     def _watch(self, sender: Side, opcode: int, payload: bytes) -> Drop | None:
         dropped = self.onion.control(sender, opcode, payload, self.now()) if self.onion.controls else None
@@ -249,11 +259,14 @@ class Plugged:
     def _ledger(self) -> None:
         """Losses are written before anything of the hook that named them leaves."""
         actions, others = self.onion.actions, list[Action]()
-        turn, number = self.link.env.turn, self.link.number
+        if not actions:
+            return
+        link = self.link
+        turn, number = link.env.turn, link.number
         for one in actions:
             if type(one) is Lost:
                 body = LossBody(one.plugin, one.action, one.message_id, one.path, one.what, one.reason)
-                turn.add(_LOSS, _PLACES[one.sender], number, 0, encode_body(body))
+                turn.add(_LOSS, _PLACES[one.sender], number, 0, _encode(body))
             else:
                 others.append(one)
         if len(others) < len(actions):

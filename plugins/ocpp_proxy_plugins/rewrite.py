@@ -111,10 +111,11 @@ class Set(Step, frozen=True, tag="set"):
 
     def apply(self, at: At) -> bool:
         """Every place, made where it has to be."""
-        value = at.filled(self.value)
-        changed = False
+        value, payload, changed = self.value, at.payload, False
+        if type(value) is str:
+            value = at.filled(value)
         where = selected(self.path)
-        holder = where.holder(at.payload)
+        holder = payload if len(where.names) == 1 and type(payload) is dict else where.holder(payload)
         if holder is not None:              # the usual case: one place
             name, old = where.names[-1], holder.get(where.names[-1], UNSET)
             if old is not UNSET and (self.missing or (type(old) is type(value) and old == value)):
@@ -357,7 +358,7 @@ class Rewrite(Plugin):
         rules: tuple[Rule, ...] = ()
 
     def __init__(self) -> None:
-        self._rules: dict[tuple[Side, str], list[Meant]] = {}
+        self._rules: dict[tuple[Side, str], tuple[bool, list[Meant]]] = {}
 
     @classmethod
     def unused(cls, options: Any) -> set[str]:
@@ -390,25 +391,28 @@ class Rewrite(Plugin):
                     reasons.append(rule.reason or f"rule {number}")
         return Replace(Malformed(whole.encode("utf-8", "surrogateescape")), ", ".join(reasons)) if reasons else PASS
 
-    def _meant(self, context: Context, sender: Side, kind: str) -> list[Meant]:
-        """The rules for such messages."""
-        return [
+    def _meant(self, context: Context, sender: Side, kind: str) -> tuple[bool, list[Meant]]:
+        """Whether they cannot tell more than ``MOST_LOST`` losses of a message, and the rules for such messages."""
+        rules = [
             Meant(rule, rule.reason or f"rule {number}", _touched(rule.do))
             for number, rule in enumerate(context.options.rules, 1)
             if rule.message in (kind, "any") and rule.sender in (sender, "any")
         ]
+        steps = [step for meant in rules for step in meant.rule.do]
+        return len(steps) <= MOST_LOST and all(isinstance(step, Set) and selected(step.path).names for step in steps), rules
 
     def _rewritten(self, context: Context, sender: Side, message: Message, kind: str, call: Call | None = None) -> Verdict:
-        rules = self._rules.get((sender, kind))
-        if rules is None:
-            rules = self._rules[sender, kind] = self._meant(context, sender, kind)
+        found = self._rules.get((sender, kind))
+        if found is None:
+            found = self._rules[sender, kind] = self._meant(context, sender, kind)
+        few, rules = found
         lose: Lose | None = None
         reasons: list[str] = []
         for meant in rules:
             rule = meant.rule
             if not context.matches(rule.where, sender, message, call):
                 continue
-            lose = lose or _bounded(context)
+            lose = lose or (context.lost if few else _bounded(context))
             at = At(meant.decoded(message), lose, context)
             changed = False
             for step in rule.do:            # all of them, not only up to the first that hits

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from ocpp_proxy.api import Call, CallError, CallResult, Malformed, Message, Send, Side, Where
 from ocpp_proxy.checks import Settings
+from ocpp_proxy.core import matching
 from ocpp_proxy.core.link_state import Ids
 from ocpp_proxy.core.matching import LATER, check, matcher, matches
 from ocpp_proxy.core.pipeline import Pipeline
@@ -184,3 +185,22 @@ def test_filters_in_options_are_checked_where_they_stand() -> None:
     ):
         with pytest.raises(ConfigError, match=re.escape(place)):
             check(options, "plugins.p")
+
+
+def test_what_a_filter_says_of_all_calls_of_an_action_is_worked_out_once_and_no_more_than_so_many_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known: dict[tuple[str, Side, str], bool] = {}
+    monkeypatch.setattr(matching, "_known", known)
+    plain, deep = "action == MeterValues and side == station", "action == MeterValues and connector == 1"
+    for _ in range(2):
+        assert matches(plain, "CP", "1.6", STATION, METER) and not matches(plain, "CP", "1.6", CSMS, METER)
+        assert not matches(plain, "CP", "1.6", STATION, START) and not matches(deep, "CP", "1.6", STATION, START)
+        assert matches(deep, "CP", "1.6", STATION, METER)
+        assert not matches(deep, "CP", "1.6", STATION, Call(b'{"connectorId":2}', "MeterValues"))
+    assert known == {(plain, STATION, "MeterValues"): True, (plain, CSMS, "MeterValues"): False,
+                     (plain, STATION, "StartTransaction"): False, (deep, STATION, "StartTransaction"): False}
+    monkeypatch.setattr(matching, "MOST_KNOWN", 6)
+    for number in range(10):
+        assert not matches(plain, "CP", "1.6", STATION, Call(b"{}", f"Odd{number}"))
+    assert len(known) == 6
