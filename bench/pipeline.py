@@ -63,10 +63,10 @@ def judge(data: bytes, rules: bool) -> Counter[str]:
     return seen
 
 
-def record(data: bytes, rules: bool, folder: Path) -> Path:
-    """Reader, pipeline and store; the capture."""
+def record(data: bytes, rules: bool, folder: Path, logged: bool) -> Path:
+    """Reader, pipeline and store; the capture. ``logged`` as the recorder does, else as `doctor --repair` from segments."""
     path = folder / f"{time.monotonic_ns()}.duckdb"
-    line, store = pipeline(rules), open_store(path, Position, CaptureConfig(path=str(path)))
+    line, store = pipeline(rules), open_store(path, Position, CaptureConfig(path=str(path)), logged=logged)
     waiting: list[Record] = []
     for batch in batches(data):
         waiting += line.feed(batch)
@@ -104,8 +104,8 @@ def main() -> int:
     sizes: list[int] = []
     with tempfile.TemporaryDirectory(prefix="ocpp-bench-") as folder:
 
-        def keep(rules: bool) -> None:
-            path = record(data, rules, Path(folder))
+        def keep(rules: bool, logged: bool = True) -> None:
+            path = record(data, rules, Path(folder), logged)
             sizes.append(path.stat().st_size)
             path.unlink()
 
@@ -115,6 +115,8 @@ def main() -> int:
             "+ pipeline, rules on": lambda: judge(data, True),
             "+ pipeline, rules off, DuckDB": lambda: keep(False),
             "+ pipeline, rules on, DuckDB": lambda: keep(True),
+            "+ rules off, DuckDB without log": lambda: keep(False, False),
+            "+ rules on, DuckDB without log": lambda: keep(True, False),
         }
         used: dict[str, list[float]] = {name: [] for name in work}
         for _ in range(chosen.rounds):

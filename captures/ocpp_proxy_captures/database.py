@@ -62,9 +62,14 @@ def connect(threads: int = 2) -> Connection:
     return con
 
 
-def attach(con: Connection, path: Path, alias: str, read_only: bool) -> None:
-    """Attach a capture file. Raises ``CaptureError`` when it is in use, damaged, or not a capture."""
+def attach(con: Connection, path: Path, alias: str, read_only: bool, logged: bool = True) -> None:
+    """Attach a capture file. Raises ``CaptureError`` when it is in use, damaged, or not a capture.
+
+    ``logged`` False: commits reach the file with the next checkpoint only, there is no .wal.
+    """
     options = "READ_ONLY" if read_only else f"STORAGE_VERSION '{STORAGE_VERSION}'"
+    if not logged:
+        options += ", RECOVERY_MODE no_wal_writes"
     if not read_only and not path.exists():
         options += f", BLOCK_SIZE {BLOCK_SIZE}"
     try:

@@ -96,7 +96,7 @@ def _rebuilt(path: Path, spool_folders: Sequence[Path], key: bytes, whole: bool)
         return f"{path}: nothing was kept (capture.keep_spool is off)"
     if not files and not spool_folders:
         return f"{path}: {rest.replace('into it', 'into a new file')}"
-    store = open_store(path, Position, meta={"rebuilt": "from segments"})
+    store = open_store(path, Position, meta={"rebuilt": "from segments"}, logged=False)
     try:
         if files:
             batches, gaps = replay_kept(files, store)

@@ -188,6 +188,20 @@ def test_meta_tells_what_judged_the_capture(tmp_path: Path) -> None:
     assert (meta["schema_version"], meta["rules_version"], meta["tool_version"]) == ("2", "2", "x")
 
 
+def test_without_a_log_a_commit_reaches_the_file_with_the_next_checkpoint(tmp_path: Path) -> None:
+    records = stream(300)
+    first, second = records[:200], records[200:]
+    store = open_store(tmp_path / "a.duckdb", Position, logged=False)
+    store.commit(first, [Position(0, 7, 1)], {})
+    store.checkpoint()
+    store.commit(second, [Position(0, 7, 2)], {})
+    assert not (tmp_path / "a.duckdb.wal").exists() and store.positions() == [Position(0, 7, 2)]
+    (tmp_path / "killed.duckdb").write_bytes((tmp_path / "a.duckdb").read_bytes())
+    store.close()
+    assert everything(tmp_path / "killed.duckdb") == stored(first)
+    assert everything(tmp_path / "a.duckdb") == stored(records)
+
+
 def test_payloads_are_zstd_on_disk(tmp_path: Path) -> None:
     fill(tmp_path / "a.duckdb", stream(3000))
     con = duckdb.connect(str(tmp_path / "a.duckdb"), read_only=True)

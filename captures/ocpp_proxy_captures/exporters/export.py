@@ -66,7 +66,7 @@ async def _text(
 async def _capture(source: Source, target: Path, where: Filter | None, redactor: Redactor | None) -> int:
     count, marks = 0, await _marks(source, redactor)
     links = {link.link_id: link for link in await source.links()}
-    store = open_store(target, Position, meta={"exported_from": "redacted" if redactor else source.title})
+    store = open_store(target, Position, meta={"exported_from": "redacted" if redactor else source.title}, logged=False)
     try:
         async for batch in _lines(source, where):
             out: list[Record] = []

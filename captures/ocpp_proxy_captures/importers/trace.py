@@ -230,7 +230,7 @@ class TraceSource(SourceTraffic, SourceSummaries, SourceMarks):
 
 
 def _import(reader: TraceReader, file: Path) -> None:
-    store = open_store(file, Position)
+    store = open_store(file, Position, logged=False)
     try:
         analyser = Analyser(Settings(), Ids(), None)
         out: list[Record] = []
