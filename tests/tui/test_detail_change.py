@@ -180,6 +180,41 @@ def test_a_key_that_is_pressed_again_and_again_does_not_ask_anew_before_the_answ
     asyncio.run(main())
 
 
+def test_a_row_that_is_shown_again_while_it_is_followed_is_not_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest row is shown every second: what takes longer would never be answered."""
+    source, asked = MemorySource(), list[str]()
+    lines = [verdict(call(b'{"idTag":"A"}', action="Authorize"), "replaced")]
+
+    async def main() -> None:
+        may = asyncio.Event()
+
+        async def query(text: str, parameters: dict[str, str]) -> Table:
+            asked.append(text)
+            await may.wait()
+            return Table(["text"], [[TO.decode()]])
+
+        monkeypatch.setattr(source, "query", query)
+        app = DetailApp(lines, source=source)
+        async with app.run_test(size=(80, 30)) as pilot:
+            await pilot.press("o")
+            for more in ([], [], [answer(b"{}")]):              # while it is asked, also with what came meanwhile
+                await app.show([*lines, *more])
+                await pilot.pause()
+            may.set()
+            await _settled(app, pilot)
+            assert app.find("differs at") and len(asked) == 1
+            await app.show([*lines, answer(b"{}")])
+            await _settled(app, pilot)
+            assert app.find("differs at") and len(asked) == 1   # nothing came
+            may.clear()
+            await app.show([*lines, answer(b'{"more":1}')])
+            await pilot.pause()
+            assert app.find("differs at") and len(asked) == 2   # it stands there until the answer comes
+            may.set()
+
+    asyncio.run(main())
+
+
 def test_without_a_change_the_key_says_so_and_nothing_is_asked() -> None:
     app = in_pane(Counting(), [call(b'{"idTag":"A"}')], "o")
     assert app.detail.mode == "tree" and " change " not in app.seen[0]

@@ -63,8 +63,10 @@ class Detail(Widget):
         self.ground = ground
         self.shown = Shown()
         self._row: tuple[int, int, int, str] | None = None
-        self._asked = self._compared = 0    # rows; that of ``_comparing``
+        self._asked = 0                     # rows
+        self._lines: list[Line] = []        # of the row that is shown
         self._comparing: Worker[None] | None = None
+        self._compared: tuple[object, list[tuple[str, Frame]]] = None, []      # the row and what of it ``_comparing`` is about
         self._roomy = True
         self._written: dict[str, object] = {}
         self._filled: set[str] = set()      # the views that show it already
@@ -95,7 +97,8 @@ class Detail(Widget):
     async def show(self, row: Row | None, lines: Sequence[Line]) -> None:
         """Show a row with its lines (as ``Source.row_lines`` gives them); None: nothing.
 
-        The same row again, with more lines, stays as it is: the cursor, what is folded, where it is scrolled to.
+        The same row again, with more lines, stays as it is: the cursor, what is folded, where it is scrolled to. What left for
+        it is asked anew only when there are more lines.
         """
         key = (row.number, row.msg_no, row.frame_id, row.kind) if row is not None else None
         asked = self._asked = self._asked + 1
@@ -103,11 +106,12 @@ class Detail(Widget):
         if self._asked != asked:
             return                          # another row was chosen meanwhile
         again, self._row = key is not None and key == self._row, key
+        as_before, self._lines = again and lines == self._lines, lines
         node, top = self._tree.node, self._tree.scroll_offset
         self.shown = detail_shown.show(
             lines, self.ground.links, self.ground.bookmarks, self.ground.look, self.shown if again else None)
         self._tree.put(self.shown.nodes)
-        self._filled = {"tree"}
+        self._filled = {"tree"} | (self._filled & {"change"} if as_before else set())
         if self.mode == "change" and not self.shown.changed:
             self.mode = _stored(self.ground.settings.detail)        # nothing was changed here
         self._fill(again)
@@ -148,8 +152,7 @@ class Detail(Widget):
     def action_change(self) -> None:
         """What was received and what left for it; once more: as it is now. While that is asked it is not asked anew."""
         if self.shown.changed:
-            if self._compared != self._asked or self._comparing is None or self._comparing.is_finished:
-                self._filled.discard("change")
+            self._filled.discard("change")
             if self.mode == "change":
                 self._fill()
             self.mode = "change"
@@ -220,15 +223,22 @@ class Detail(Widget):
         elif self.mode == "hex" and "hex" not in self._filled:
             self._hex.put(self.shown.wires, stay)
         elif self.mode == "change" and "change" not in self._filled:
-            self._change.put(())
-            self._compared = self._asked
-            self._comparing = self.run_worker(self._compare(self._asked), group="change", exclusive=True)
+            self._ask_what_left()
         self._filled.add(self.mode)
 
-    async def _compare(self, asked: int) -> None:
-        """Ask for what left, and show it unless another row was chosen meanwhile."""
+    def _ask_what_left(self) -> None:
+        """Unless just that is being asked. What is known of it stays until the answer comes."""
+        wanted = self._row, self.shown.changed
+        if wanted != self._compared:
+            self._change.put(())
+        elif self._comparing is not None and not self._comparing.is_finished:
+            return
+        self._compared = wanted
+        self._comparing = self.run_worker(self._compare(wanted, self.shown.changed), group="change", exclusive=True)
+
+    async def _compare(self, wanted: object, changed: Sequence[tuple[str, Frame]]) -> None:
+        """Ask for what left, and show it unless something else is wanted meanwhile."""
         found = []
-        changed = self.shown.changed
         for title, frame in changed:
             change = Change(title, frame.verdict, frame.text or frame.payload)
             if frame.verdict in ("replaced", "held", "translated"):
@@ -237,7 +247,7 @@ class Detail(Widget):
                 except _FAULTS as error:
                     change = structs.replace(change, problem=str(error).split("\n", 1)[0])
             found.append(change)
-        if asked == self._asked:
+        if wanted is self._compared:
             self._change.put(found)
 
     async def _told(self, change: Change, frame: Frame, first: Frame) -> Change:

@@ -149,8 +149,11 @@ class ChangeView(Lines):
         self._width = 0
 
     def put(self, changes: Iterable[Change]) -> None:
-        """Show these, from the top."""
-        self._changes = list(changes)
+        """Show these, from the top; where they stand already, they stay."""
+        wanted = list(changes)
+        if wanted == self._changes:
+            return
+        self._changes = wanted
         self._make()
         self.scroll_to(0, 0, animate=False, immediate=True, force=True)
 
