@@ -14,7 +14,7 @@ from ocpp_proxy.spec import actions, schemas
 from tests.plugins.bridge.nearby import CSMS, NEW, OLD, STATION, Came, Near
 from tests.plugins.bridge.schema_messages import least, payloads
 
-FEW = settings(max_examples=25, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=15, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 GOOD = ("Accepted", "Scheduled", "AcceptedCanceled", "Unlocked", "Unpublished")     # what a refusal never says
 
 
