@@ -21,7 +21,7 @@ from ocpp_proxy_plugins.bridge.meter_down import meter_values
 from ocpp_proxy_plugins.bridge.outbox_down import START, STOP, UNTOLD, owe, owed, settle
 from ocpp_proxy_plugins.bridge.plain import refused
 from ocpp_proxy_plugins.bridge.registers_down import begun, ended, only_register, rounded
-from ocpp_proxy_plugins.bridge.rows_down import again, find, leave, note, rows, save
+from ocpp_proxy_plugins.bridge.rows_down import again, find, rows, save
 from ocpp_proxy_plugins.bridge.starting_down import without_tag
 from ocpp_proxy_plugins.bridge.status_down import become, occupied
 from ocpp_proxy_plugins.bridge.tokens import same
@@ -158,7 +158,7 @@ def _refused(desk: Desk, tx: Tx, seen: Seen, id_tag: str) -> dict[str, Any]:
         owe(desk, structs.replace(tx, stopped=seen.at), STOP, made)
     else:
         desk.lost("", "the CSMS did not take the start of this transaction")
-        note(desk, tx)
+        save(desk, tx)
     return _answer(tx, seen)
 
 
@@ -167,7 +167,7 @@ def _refused(desk: Desk, tx: Tx, seen: Seen, id_tag: str) -> dict[str, Any]:
 def _known(desk: Desk, before: Tx | None, tx: Tx, seen: Seen, id_tag: str) -> Work:
     if not tx.started:                                  # it ended, and 1.6 never had it
         desk.lost("", "1.6 never had this transaction")
-        note(desk, tx)
+        save(desk, tx)
         return _answer(tx, seen)
     if seen.kind == "Ended" and not tx.stopped:
         return (yield from _end(desk, tx, seen, id_tag))
@@ -203,17 +203,13 @@ def _authorized(desk: Desk, got: Got) -> dict[str, Any]:
 
 
 def _noted(desk: Desk, before: Tx | None, tx: Tx) -> None:
-    """Its numbers are stored some time, anything else now. What it became while we waited stays."""
+    """It is so now. What it became while we waited stays."""
     now = find(desk, tx.uid)
     if now is not None and now is not before:
         newest = tx if tx.latest >= now.latest else now
         tx = structs.replace(now, next_seq=max(now.next_seq, tx.next_seq), seqs=_missing(now, tx), latest=newest.latest,
                              register=newest.register, charging_state=newest.charging_state)
-    if before is not None and before.state == tx.state and before.charging_state == tx.charging_state and (
-            before.flags == tx.flags and before.connector == tx.connector and before.id_tag == tx.id_tag):
-        note(desk, tx)
-    else:
-        save(desk, tx)
+    save(desk, tx)
 
 
 def _missing(now: Tx, tx: Tx) -> tuple[int, ...]:
@@ -321,4 +317,3 @@ def _reason(desk: Desk, tx: Tx, seen: Seen) -> str:
 
 DOWN_STATION = {"TransactionEvent": transaction_event}
 DOWN_TICKS = outbox_down.DOWN_TICKS
-DOWN_CLOSINGS = (leave,)

@@ -16,7 +16,7 @@ from ocpp_proxy_plugins.bridge.converters import NOTHING
 from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.events_down import whole
 from ocpp_proxy_plugins.bridge.kept import Event, Tx
-from ocpp_proxy_plugins.bridge.rows_down import find, flush, rows, save
+from ocpp_proxy_plugins.bridge.rows_down import find, rows, save
 from ocpp_proxy_plugins.bridge.status_down import become, occupied
 from ocpp_proxy_plugins.bridge.work import Background, Got
 
@@ -141,8 +141,7 @@ def _refused(desk: Desk, event: Event, tx: Tx, got: Got) -> None:
 
 
 def retry(desk: Desk) -> None:
-    """What is due again is sent again; meanwhile what was only noted is stored."""
-    flush(desk)
+    """What is due again is sent again."""
     outbox = desk.kept.charging.outbox
     boot = desk.kept.boot
     if not outbox or desk.now_ns - desk.link.opened_ns < QUIET_NS or (boot is not None and boot.status != "Accepted"):

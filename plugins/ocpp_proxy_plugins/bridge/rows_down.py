@@ -1,7 +1,6 @@
-"""Owns the transactions of a 2.0.1 station as its link has them: found by their uid, stored when more than numbers change.
+"""Owns the transactions of a 2.0.1 station as its link has them: found by their uid, stored with every event.
 
-An event that only carries meter values changes a number and a register. Those are stored with the next thing that matters,
-or a while later: what is lost with them is noticed (the number of the next event) and never doubles anything.
+An event of meter values is stored once the CSMS has them, before the station is told so: in between the station says it again.
 """
 
 from typing import Any
@@ -13,23 +12,17 @@ from ocpp_proxy_plugins.bridge.desk import Desk
 from ocpp_proxy_plugins.bridge.kept import Tx
 from ocpp_proxy_plugins.bridge.transactions import MOST_CLOSED, closed
 
-KEPT_NS = 15_000_000_000                    # how long a number waits to be stored
 MOST_OPEN = 200                             # transactions that have not ended
 MOST_HOLES = 64                             # numbers of one transaction that are missed
 _NAME = "down.rows"
 
 
 class Rows(Struct):
-    """``by_uid``: all that are known; ``fresh``: uids not heard of on this link yet; ``under_way``: uids a Call is out for.
-
-    ``registers``: Wh that an EVSE told last; ``kept_ns``: when a number changed that is not stored yet; 0: all are.
-    """
+    """``by_uid``: all that are known; ``under_way``: uids a Call is out for; ``registers``: Wh that an EVSE told last."""
 
     by_uid: dict[str, Tx]
-    fresh: set[str]
     under_way: set[str]
     registers: dict[int, float]
-    kept_ns: int = 0
 
 
 def rows(desk: Desk) -> Rows:
@@ -39,7 +32,7 @@ def rows(desk: Desk) -> Rows:
         charging = desk.kept.charging
         every = {tx.uid: tx for tx in (*closed(charging), *charging.transactions)}
         registers = {tx.evse: tx.register for tx in every.values() if tx.register is not None}
-        found = desk.link.notes[_NAME] = Rows(every, set(every), set(), registers)
+        found = desk.link.notes[_NAME] = Rows(every, set(), registers)
     return found
 
 
@@ -59,18 +52,9 @@ def plugged(desk: Desk, connector: int) -> Tx | None:
         (tx for tx in reversed(rows(desk).by_uid.values()) if tx.connector == connector and not tx.stopped), None)
 
 
-def note(desk: Desk, tx: Tx) -> None:
-    """It is so now; stored with the next ``save``."""
-    known = rows(desk)
-    known.by_uid[tx.uid] = tx
-    if not known.kept_ns:
-        known.kept_ns = desk.now_ns
-
-
 def save(desk: Desk, tx: Tx | None = None, **others: Any) -> None:
-    """It is so now, and all that was noted: stored before anything leaves. ``others``: further fields of ``Charging``."""
+    """It is so now: stored before anything leaves. ``others``: further fields of ``Charging``."""
     known = rows(desk)
-    known.kept_ns = 0
     charging = desk.kept.charging
     if tx is not None:
         before = known.by_uid.get(tx.uid)
@@ -95,20 +79,6 @@ def _closed(known: Rows) -> Raw:
     return Raw(msgspec.msgpack.encode(ended[-MOST_CLOSED:]))
 
 
-def flush(desk: Desk) -> None:
-    """Store what was only noted, once it waited long enough."""
-    known: Rows | None = desk.link.notes.get(_NAME)
-    if known is not None and known.kept_ns and desk.now_ns - known.kept_ns >= KEPT_NS:
-        save(desk)
-
-
-def leave(desk: Desk) -> None:
-    """The link ends: store what was only noted."""
-    known: Rows | None = desk.link.notes.get(_NAME)
-    if known is not None and known.kept_ns:
-        save(desk)
-
-
 def again(tx: Tx, seq: int, at: int) -> bool:
     """Whether an event of that number was seen before; a number that is used for a later event is not that event."""
     return at <= tx.latest and bool(tx.seqs) and tx.seqs[0] <= seq < tx.next_seq and seq not in tx.seqs[1:]
@@ -118,18 +88,13 @@ def counted(desk: Desk, tx: Tx, seq: int) -> tuple[int, tuple[int, ...]]:
     """``next_seq`` and ``seqs`` with this event; what is missing is told, counted from the first event on."""
     if not tx.seqs:
         return seq + 1, (seq,)
-    known, uid = rows(desk), tx.uid
-    fresh = uid in known.fresh
-    known.fresh.discard(uid)
-    following = tx.next_seq
+    uid, following = tx.uid, tx.next_seq
     if seq == following:
         return seq + 1, tx.seqs
     if seq > following:
         missing = seq - following
         text = f"transaction {uid[:36]}: {missing} event{'s' * (missing > 1)} before number {seq} never came"
-        if fresh:
-            text += "; or the proxy had seen them and ended before it stored that"
-        desk.find("gap", text, "info" if fresh else "warning", "station")
+        desk.find("gap", text, "warning", "station")
         return seq + 1, (*tx.seqs, *range(following, seq)[: max(0, MOST_HOLES + 1 - len(tx.seqs))])
     if seq in tx.seqs[1:]:
         return following, (tx.seqs[0], *(one for one in tx.seqs[1:] if one != seq))
