@@ -1,5 +1,6 @@
 """The way every Call takes: opening, answers, what is asked twice, what cannot be read, what has no counterpart."""
 
+import json
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_an_unknown_action_is_answered_and_goes_nowhere() -> None:
 def test_a_text_that_is_no_message_goes_nowhere() -> None:
     link = Bridged()
     link.stage.send(STATION, '{"not": "a message"}')
-    link.stage.send(STATION, '[2,"1","Heartbeat",{]')
+    link.stage.send(STATION, '[2,1,"Heartbeat",{]')
     assert link.stage.played.sent == [] and link.findings == ["unreadable", "unreadable"]
 
 
@@ -152,3 +153,21 @@ def test_a_charger_without_a_subprotocol_is_not_taken_for_one_of_ours_unless_it_
     stage = Stage([Bridge], version="")
     stage.open([])
     assert stage.said[-1] == "=> open"
+
+
+@pytest.mark.parametrize(("direction", "code"), [(UP, "FormationViolation"), (DOWN, "FormatViolation")])
+@pytest.mark.parametrize("payload", ['{"a":' * 3000 + "1" + "}" * 3000, '{"a":}', "[]", '{"a":1', '{"a":NaN}x'])
+def test_a_call_that_cannot_be_read_is_answered_where_its_id_can(direction: str, code: str, payload: str) -> None:
+    link = Bridged(direction)
+    link.stage.send(STATION, f'[2,"7","DataTransfer",{payload}]')
+    ((sender, text),) = link.stage.played.sent
+    frame = json.loads(text)
+    assert sender is CSMS and frame[:3] == [4, "7", code] and frame[4] == {} and not link.stage.played.disconnected
+    assert link.findings == ["unreadable"]
+
+
+@pytest.mark.parametrize("text", ['[2,7,"DataTransfer",{"a":}]', '[2,"","DataTransfer",{"a":}]', '[3,"7",{"a":}]', "[2,"])
+def test_what_names_no_id_or_is_no_call_has_no_answer(text: str) -> None:
+    link = Bridged()
+    link.stage.send(STATION, text)
+    assert link.stage.played.sent == [] and link.findings == ["unreadable"]

@@ -5,6 +5,7 @@ checked against its sender's version, answered. Nothing passes untranslated. Wha
 handles what in ``handlers``. Between the near versions 2.1 and 2.0.1 messages are carried over one by one: ``near``.
 """
 
+import re
 from collections.abc import Collection, Generator
 from functools import cache
 from typing import Any
@@ -46,6 +47,7 @@ from ocpp_proxy_plugins.bridge.work import Refusal
 MOST_ANSWERED = 64                          # answers kept for what is asked again with the same id
 MOST_BYTES = 65_536                         # of such a Call and its answer; what is longer is done anew
 BROKEN = {"1.6": "FormationViolation", "2.0.1": "FormatViolation"}
+_CALL_ID = re.compile(rb'\s*\[\s*2\s*,\s*"([ !#-\[\]-~]{1,36})"\s*[,\]]').match    # printable, no quotes, no escapes
 TWICE = {"1.6": "ProtocolError", "2.0.1": "RpcFrameworkError"}
 
 
@@ -121,12 +123,17 @@ class Bridge(Plugin):
         return Drop("a SEND: none of the bridged versions knows it") if self._bridged(context) else PASS
 
     def on_malformed(self, context: Context, sender: Side, text: Malformed) -> Decision:
-        """What cannot be read cannot be translated."""
+        """What cannot be read cannot be translated; where it is a Call with an id, its sender is told so."""
         if not self._bridged(context):
             return PASS
         context.find("unreadable", "a text that is no message was not passed on: it cannot be translated", severity="error",
                      blame="station" if sender is Side.STATION else "csms")
-        return Drop("unreadable: it cannot be translated")
+        found = _CALL_ID(text.payload)
+        if found is None:
+            return Drop("unreadable: it cannot be translated")
+        version = context.versions[sender] or context.options.station
+        said = "the message cannot be read: it is no JSON, nested too deep, or of another shape"
+        return Reply(CallError(b"{}", BROKEN.get(version, "FormatViolation"), said, found[1].decode()), "unreadable")
 
     def on_tick(self, context: Context, now_ns: int) -> None:
         """What is due by time."""
