@@ -243,6 +243,9 @@ class Context(Protocol):
         It ends with the link. Between its steps other hooks run: ``state`` is to be read anew behind each ``yield``.
         """
 
+    def follow(self, work: "Generator[Ask, Answer | None, Any]", reason: str = "") -> None:
+        """As ``begin``; what it asks the other side is made from the message at hand, too: the capture links them."""
+
     def random(self, count: int) -> bytes:
         """Random bytes; the same ones in every ``testing.play``."""
 
@@ -293,7 +296,7 @@ class Plugin:
         return PASS
 
     def on_malformed(self, context: Context, sender: Side, text: Malformed) -> Decision:
-        """A text came that is no OCPP-J message. ``Reply`` is no verdict on it."""
+        """A text came that is no OCPP-J message. ``Reply`` takes a CallError, with the ``message_id`` of the Call it once was."""
         return PASS
 
     def on_control(self, context: Context, sender: Side, frame: Control) -> Pass | Drop:

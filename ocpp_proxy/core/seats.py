@@ -127,6 +127,7 @@ class Wish(Struct, frozen=True):
     reset: bool = False
     lost: Lost | None = None
     work: "GeneratorType[Ask, Any, Any] | None" = None
+    place: tuple[Side, int] | None = None   # of the message that work goes on with: its sender, and where it ends
 
 
 class Keep(Struct, frozen=True, gc=False):
@@ -226,10 +227,19 @@ class SeatContext:
 
     def begin(self, work: Any, reason: str = "") -> None:
         """Begin work of the plugin's own."""
+        self._begin(work, reason, None)
+
+    def follow(self, work: Any, reason: str = "") -> None:
+        """Begin work that goes on with the message at hand."""
+        message, sender, at = self._seat.place
+        about = self._seat.at_hand
+        self._begin(work, reason, (sender, at) if at and len(about) > 2 and about[2] is message else None)
+
+    def _begin(self, work: Any, reason: str, place: "tuple[Side, int] | None") -> None:
         self._check_open()
         if type(work) is not GeneratorType:
             raise TypeError(f"begin takes a generator that yields Ask, not {type(work).__name__}")
-        self._seat.wishes.append(Wish(self._seat, None, None, words(reason), work=work))
+        self._seat.wishes.append(Wish(self._seat, None, None, words(reason), work=work, place=place))
 
     def random(self, count: int) -> bytes:
         """Random bytes."""
@@ -271,7 +281,7 @@ class Seat:
     __slots__ = (
         "_enter", "_leave", "_number", "_tell", "aside", "at_hand", "conceal", "context", "gone", "hooks", "index", "judge",
         "keeps", "kind", "lost_now", "matches", "name", "off", "on_answer", "on_call", "on_error", "on_send", "opening",
-        "plugin", "strikes", "told_now", "wishes",
+        "place", "plugin", "strikes", "told_now", "wishes",
     )
 
     def __init__(
@@ -285,6 +295,7 @@ class Seat:
         self.judge: Judging = installed.judge
         self.conceal: Concealing = installed.conceal
         self.at_hand: tuple[Any, ...] = ()  # arguments of the hook that runs
+        self.place: tuple[Any, Side, int] = None, Side.STATION, 0      # message of the last hook that asks, where it ends
         self.wishes = wishes
         self.keeps: list[Keep] = []         # of the hook that runs; shared by the seats of a link
         self.aside = False                  # the stored State is to be put aside when another is kept

@@ -24,7 +24,7 @@ HOOK_ARGUMENTS = {
 }
 CONTEXT = {
     "send": "self side message reason", "find": "self code message severity blame", "disconnect": "self reason reset",
-    "begin": "self work reason",
+    "begin": "self work reason", "follow": "self work reason",
     "keep": "self state", "lost": "self path reason what", "findings": "self message", "random": "self count",
     "matches": "self where sender message call",
 }
