@@ -155,6 +155,10 @@ class Desk:
         """Begin work of our own behind this hook; it works with a desk of its own (``aside``)."""
         self.context.begin(work, reason)
 
+    def follow(self, work: Background, reason: str = "") -> None:
+        """As ``begin``, of what is made from the Call at hand."""
+        self.context.follow(work, reason)
+
     def aside(self, action: str = "") -> "Desk":
         """A desk for background work: no Call at hand, no deadline."""
         return Desk(self.context, self.link, action=action)

@@ -110,7 +110,7 @@ def tell(desk: Desk, payload: dict[str, Any]) -> None:
     telling: Telling = desk.link.notes.setdefault(_TELLING, Telling())
     if telling.under_way < MOST_AT_ONCE:
         telling.under_way += 1
-        desk.begin(_tell(desk.aside("StatusNotification"), payload, telling), "what a connector does")
+        desk.follow(_tell(desk.aside("StatusNotification"), payload, telling), "what a connector does")
     elif len(telling.waiting) < MOST_WAITING:
         telling.waiting.append(payload)
     else:
@@ -120,10 +120,11 @@ def tell(desk: Desk, payload: dict[str, Any]) -> None:
 def _tell(desk: Desk, payload: dict[str, Any], telling: Telling) -> Background:
     try:
         yield from desk.ask(Side.CSMS, "StatusNotification", payload)
-        while telling.waiting:
-            yield from desk.ask(Side.CSMS, "StatusNotification", telling.waiting.popleft())
     finally:
         telling.under_way -= 1
+    if telling.waiting:
+        telling.under_way += 1
+        desk.begin(_tell(desk, telling.waiting.popleft(), telling), "what a connector does")
 
 
 def station_is(desk: Desk, status: str, code: str = "", info: str = "", error: str = "") -> None:

@@ -72,7 +72,7 @@ def _told(desk: Desk, steps: list[Step]) -> Work:
         return {}
     got = yield from steps[0](desk)
     if len(steps) > 1:
-        desk.begin(_others(desk.aside(desk.action), steps[1:]), "what else is to be told of it")
+        desk.follow(_others(desk.aside(desk.action), steps[1:]), "what else is to be told of it")
     if got.payload is None and not got.lacks:
         return refused(desk, got)
     return {}
