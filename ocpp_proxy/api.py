@@ -296,7 +296,7 @@ class Plugin:
         return PASS
 
     def on_malformed(self, context: Context, sender: Side, text: Malformed) -> Decision:
-        """A text came that is no OCPP-J message. ``Reply`` takes a CallError, with the ``message_id`` of the Call it once was."""
+        """A text came that is no OCPP-J message. ``Reply`` takes a CallError, with the ``message_id`` of that Call."""
         return PASS
 
     def on_control(self, context: Context, sender: Side, frame: Control) -> Pass | Drop:
