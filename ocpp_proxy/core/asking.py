@@ -7,7 +7,8 @@ from typing import Any
 from ocpp_proxy.api import Answer, Call, Send
 from ocpp_proxy.core import session
 from ocpp_proxy.core.acts import End, Leave, Remark
-from ocpp_proxy.core.lanes import MOST_WISHES, NO_CALL, Asked, Held, Journey, Lane, Room
+from ocpp_proxy.core.lanes import EXPIRES_NS, MOST_WISHES, NO_CALL, Asked, Held, Journey, Lane, Open, Room
+from ocpp_proxy.core.plugin_text import write
 from ocpp_proxy.core.seats import Seat
 from ocpp_proxy.core.services import named
 from ocpp_proxy.core.ways import Ways
@@ -19,6 +20,7 @@ HELD, TRANSLATED = "held", "translated"
 class Asking(Ways):
     """The part of ``core.onion`` that asks."""
 
+    __slots__ = ()
     room: Room
     _longest_ns: int
     _held: list[Held]
@@ -33,9 +35,14 @@ class Asking(Ways):
     def _run(self, journey: Journey, seat: Seat, running: Any, answer: Answer | None) -> session.Verdict | None:
         """Go on with a hook that asks."""
 
-    @abstractmethod
     def _leave(self, journey: Journey) -> session.Verdict:
-        """It leaves now."""
+        """It leaves now; a Call is open from here on."""
+        if type(journey.message) is Call:
+            call = Open(journey.message_id, self._now.ns + EXPIRES_NS, journey.seen, journey.asked)
+            self._lanes[journey.sender].add(call, self._now.ns)
+        if journey.text and not journey.changed:
+            return session.PASS
+        return session.Replace(write(journey.message, journey.message_id), journey.reason, journey.plugin)
 
     def _later(self, journey: Journey, outcome: session.Verdict) -> None:
         """What becomes of a message whose verdict was given long ago, or that we made."""
@@ -62,7 +69,7 @@ class Asking(Ways):
         beyond = tuple(stop for stop in path if (stop[0].index > seat.index) == (side is Side.CSMS) and stop[0] is not seat)
         asked = Asked(seat, due_ns, self._ids.new(), sender, journey, running)
         own = Journey(sender, named(message, asked.message_id), asked.message_id, beyond, plugin=seat.name, reason=reason)
-        if journey is not None and journey.sender is sender and not journey.free and self.translating:
+        if journey is not None and journey.at and journey.sender is sender and self.translating:
             own.at, own.made = journey.at, TRANSLATED
         if isinstance(message, Call):
             own.asked = asked
@@ -116,7 +123,8 @@ class Asking(Ways):
                 continue
             wishes += 1
             if wish.work is not None and wishes <= MOST_WISHES:
-                self._run(Journey(Side.STATION, NO_CALL, "", (), free=True), wish.seat, wish.work, None)
+                sender, at = wish.place or (Side.STATION, 0)
+                self._run(Journey(sender, NO_CALL, "", (), at=at, free=True), wish.seat, wish.work, None)
             elif wish.work is None and (wish.side is None or wish.message is None):
                 self.actions.append(End(wish.seat.name, wish.reason, wish.reset))
             elif wish.side is not None and wish.message is not None and wishes <= MOST_WISHES:

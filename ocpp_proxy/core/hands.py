@@ -147,6 +147,8 @@ class End(Plugin):
 class Hands(Onion):
     """See the module. ``hold_ns``: the time-out of a Call, that who asks is taken to have."""
 
+    __slots__ = ("_armed", "_ends", "_hand", "_installed", "_leaving", "_number", "_over", "_waiting")
+
     def __init__(
         self, installed: Sequence[Installed], identity: str, version: str, entropy: Callable[[int], bytes], *,
         limit: Limit | None = None, longest_ns: int = 30_000_000_000, now_ns: int = 0, **more: Any,

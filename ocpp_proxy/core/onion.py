@@ -44,6 +44,8 @@ class Onion(Asking):
     ``actions``: what is to be done besides the verdicts, in order; who calls takes them and empties the list.
     """
 
+    __slots__ = ("_asks", "_held", "_keeps", "_longest_ns", "_new_seat", "_tick_ns", "_todo", "room", "seats", "states")
+
     def __init__(
         self, installed: Sequence[Installed], identity: str, version: str, entropy: Callable[[int], bytes], *,
         limit: Limit | None = None, longest_ns: int = 30_000_000_000, now_ns: int = 0,
@@ -89,7 +91,8 @@ class Onion(Asking):
             start = found.end()
             call = Call(text[start:-1], action.decode(), message_id.decode())
             outcome = self._call(sender, call, text, at, opcode, start)
-            if (outcome is QUIET and not self._wishes) or (session.quiet(outcome) and self._still()):
+            still = outcome is QUIET or (type(outcome) is session.Replace and outcome.quiet)
+            if still and (not self._wishes or self._still()):
                 return outcome
             return self._event(session.loud(outcome))
         return self._odd(sender, text, at, opcode)
@@ -366,6 +369,7 @@ class Onion(Asking):
 
     def _run(self, journey: Journey, seat: Seat, running: Any, answer: Answer | None) -> session.Verdict | None:
         """Go on with a hook that asks; as ``_decide``."""
+        seat.place = journey.message, journey.sender, journey.at
         return self._ran(journey, seat, running, seat.step(running, answer, *journey.at_hand))
 
     def _ran(self, journey: Journey, seat: Seat, running: Any, found: Any) -> session.Verdict | None:
@@ -447,15 +451,6 @@ class Onion(Asking):
             lane.queue.append(journey)
             return session.Drop("waits for the answer to a Call of the proxy", lane.own.asked.seat.name, HELD)
         return self._leave(journey)
-
-    def _leave(self, journey: Journey) -> session.Verdict:
-        """It leaves now; a Call is open from here on."""
-        if type(journey.message) is Call:
-            call = Open(journey.message_id, self._now.ns + EXPIRES_NS, journey.seen, journey.asked)
-            self._lanes[journey.sender].add(call, self._now.ns)
-        if journey.text and not journey.changed:
-            return session.PASS
-        return session.Replace(write(journey.message, journey.message_id), journey.reason, journey.plugin)
 
     def _release(self, held: Held) -> None:
         """A message is held no longer."""

@@ -31,6 +31,10 @@ _ANSWERED = re.compile(rb'\s*\[\s*[345]\s*,\s*"([0-9a-f-]{36})"').match
 class Ways(ABC):
     """The part of ``core.onion`` that knows the ways."""
 
+    __slots__ = (       # of all classes of an onion: with that many attributes in a dict every access would be looked up anew
+        "_answered", "_broken", "_calls", "_controls", "_hears", "_ids", "_lanes", "_mends", "_now", "_sends", "_tickers",
+        "_versions", "_wishes", "actions", "translating", "versions",
+    )
     seats: list[Seat]
     states: keeping.States
 

@@ -85,6 +85,10 @@ def _pass(text: bytes, at: int, opcode: int) -> Verdict:
     return PASS
 
 
+def _unmarked(seq: int, offset: int, size: int, data: bytes, /) -> None:
+    """Nobody wants to know."""
+
+
 def _nothing() -> None:
     """Nothing is to be done."""
 
@@ -119,7 +123,7 @@ class Framing:
         self._asked: asyncio.Future[str] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.watch: Watch | None = None
-        self.at_hand: AtHand | None = None      # told what comes before plugins are
+        self.at_hand: AtHand = _unmarked        # told what comes before plugins are
         self.chunk = b""                        # what came last
         self.ours: Callable[[bytes | None], bool] | None = None
         self._held: tuple[int, ...] = ()        # records whose bytes have not left yet
@@ -203,7 +207,7 @@ class Framing:
                         self.fed()
                     return
                 if verdict is None:
-                    self.show()
+                    self.at_hand(self._turn.writer.seq, leg.offset, len(data), data)
                 if type(verdict) is not Pass:
                     self._feed(session, data, session.take(data) if verdict is None else session.obey(data, verdict))
                     return
@@ -231,11 +235,6 @@ class Framing:
             self._try()
         if size < len(data):
             self.receive(data[size:])
-
-    def show(self) -> None:
-        """Plugins are about to look at the last chunk."""
-        if self.at_hand is not None:
-            self.at_hand(self._turn.writer.seq, self.leg.offset, len(self.chunk), self.chunk)
 
     def _again(self, data: bytes) -> None:
         self.leg.release(KEEPING)

@@ -52,7 +52,7 @@ class Plugged:
 
     __slots__ = (
         "_base", "_began", "_due", "_ending", "_farewell", "_limit", "_passes", "_refusal", "_spared", "_strict", "_timer",
-        "_told_unseen", "_who",
+        "_told_unseen", "_turn", "_who",
         "keeper", "link", "onion",
     )
 
@@ -72,7 +72,7 @@ class Plugged:
         self.onion = Hands(
             chain.installed, identity, chain.version, os.urandom, limit=limit, longest_ns=longest, now_ns=self.now(),
         )
-        self._passes = self.onion.passes
+        self._passes, self._turn = self.onion.passes, link.env.turn
         self.keeper = Keeper(link.env.states, self.onion, identity, self.now, self.settle, self._ledger)
 
     def transforms(self) -> tuple[Transform, Transform]:
@@ -229,7 +229,8 @@ class Plugged:
 
     def _verdict(self, sender: Side, place: int, text: bytes, at: int, opcode: int) -> Verdict:
         onion, framing = self.onion, self.link.framing[place]
-        framing.show()
+        chunk = framing.chunk
+        framing.at_hand(self._turn.writer.seq, framing.leg.offset, len(chunk), chunk)
         verdict = onion.receive(sender, text, at, self._base + monotonic_ns(), opcode)
         actions = onion.actions
         if actions:

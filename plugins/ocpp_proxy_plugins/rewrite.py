@@ -419,7 +419,7 @@ class Rewrite(Plugin):
                 changed = step.apply(at) or changed
             if changed:
                 if type(message) is Call:
-                    message = message.carrying(at.payload)
+                    message = Call(msgspec.json.encode(at.payload), message.action, message.message_id)
                 else:
                     message = structs.replace(message, payload=msgspec.json.encode(at.payload))
                 reasons.append(meant.reason)
