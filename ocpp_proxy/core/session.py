@@ -21,6 +21,8 @@ from ocpp_proxy.wire.frames import (
     TEXT,
     FrameReader,
     WireFrame,
+    masked_text,
+    plain_text,
     unmask,
     whole_text,
 )
@@ -141,7 +143,7 @@ class Session:
 
     __slots__ = (
         "_ahead", "_at", "_behind", "_compressed", "_entropy", "_inflater", "_masked", "_open", "_parts", "_plain", "_reader",
-        "_size", "_stopped", "_streaming", "_swallowed", "_waiting", "diverged", "ours", "transform", "watch",
+        "_size", "_stopped", "_streaming", "_swallowed", "_waiting", "_whole", "diverged", "ours", "transform", "watch",
     )
 
     def __init__(
@@ -152,6 +154,7 @@ class Session:
         self.watch = watch
         self.ours = ours
         self._masked = masked
+        self._whole = masked_text if masked else plain_text
         self._inflater = inflater
         self._entropy = entropy
         self._reader = FrameReader(masked, inflater is not None)
@@ -198,7 +201,7 @@ class Session:
         """
         if not self._plain and not self._begins():
             return None
-        text = whole_text(data, self._masked)
+        text = self._whole(data)
         if text is None:
             return None
         self._at = at = self._at + len(data)

@@ -234,7 +234,11 @@ class Plugged:
         verdict = onion.receive(sender, text, at, self._base + monotonic_ns(), opcode)
         actions = onion.actions
         if actions:
-            self._ledger()
+            if len(actions) == 1 and type(one := actions[0]) is Lost:       # the usual case
+                actions.clear()
+                self._lose(one)
+            else:
+                self._ledger()
             if actions:
                 verdict = loud(verdict)
         return self.keeper.verdict(verdict, framing) if onion.states.pending else verdict
@@ -262,16 +266,17 @@ class Plugged:
         actions, others = self.onion.actions, list[Action]()
         if not actions:
             return
-        link = self.link
-        turn, number = link.env.turn, link.number
         for one in actions:
             if type(one) is Lost:
-                body = LossBody(one.plugin, one.action, one.message_id, one.path, one.what, one.reason)
-                turn.add(_LOSS, _PLACES[one.sender], number, 0, _encode(body))
+                self._lose(one)
             else:
                 others.append(one)
         if len(others) < len(actions):
             actions[:] = others
+
+    def _lose(self, one: Lost) -> None:
+        body = LossBody(one.plugin, one.action, one.message_id, one.path, one.what, one.reason)
+        self._turn.add(_LOSS, _PLACES[one.sender], self.link.number, 0, _encode(body))
 
     def _unseen(self, reason: str) -> bool:
         """A message was not shown to the plugins; where one may not fail openly, the link ends instead."""

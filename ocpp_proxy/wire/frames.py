@@ -364,22 +364,35 @@ def _utf8(payload: bytes) -> bool:
 def whole_text(data: bytes, masked: bool) -> bytes | None:
     """The payload when ``data`` is one whole, faultless text message; None: it is something else, or has faults.
 
-    Only where nothing was begun (``FrameReader.fresh``). Flat: every chunk of a link with plugins comes through here.
+    Only where nothing was begun (``FrameReader.fresh``).
     """
+    return masked_text(data) if masked else plain_text(data)
+
+
+def masked_text(data: bytes) -> bytes | None:
+    """``whole_text`` of a station. Flat: every chunk of a link with plugins comes through here."""
+    end = len(data)
+    if end < 6 or data[0] != 0x81:
+        return None
+    second = data[1]
+    if second == 0xFE:
+        if not 133 < end < 65536 or (data[2] << 8 | data[3]) + 8 != end:
+            return None
+        payload = _xor(data[8:], data[4:8])
+    elif 127 < second < 0xFE and second - 122 == end:
+        payload = _xor(data[6:], data[2:6])
+    else:
+        return None
+    return payload if payload.isascii() or _utf8(payload) else None
+
+
+def plain_text(data: bytes) -> bytes | None:
+    """``whole_text`` of a CSMS."""
     end = len(data)
     if end < 2 or data[0] != 0x81:
         return None
     second = data[1]
-    if masked:
-        if second == 0xFE:
-            if not 133 < end < 65536 or (data[2] << 8 | data[3]) + 8 != end:
-                return None
-            payload = _xor(data[8:], data[4:8])
-        elif 127 < second < 0xFE and second - 122 == end:
-            payload = _xor(data[6:], data[2:6])
-        else:
-            return None
-    elif second < 126:
+    if second < 126:
         if second + 2 != end:
             return None
         payload = data[2:]
