@@ -105,6 +105,21 @@ class Asking(Ways):
         self._deliver(asked, None)
         self._freed(lane)
 
+    def _still(self) -> bool:
+        """Whether hooks wished for nothing, or for nothing but entries of the loss ledger, which are actions then."""
+        wishes = self._wishes
+        if wishes:
+            if len(wishes) == 1 and (one := wishes[0].lost) is not None and not self._todo:
+                wishes.clear()
+                self.actions.append(one)
+                return True
+            lost = [wish.lost for wish in wishes if wish.lost is not None]
+            if len(lost) < len(wishes) or self._todo:
+                return False
+            wishes.clear()
+            self.actions += lost
+        return True
+
     def _settle(self) -> None:
         """Do what hooks wished for, and go on with those whose answer is there."""
         wishes = 0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from types import GeneratorType
 from typing import Any
 
-from ocpp_proxy.api import PASS, Answer, Ask, Call, Closing, Drop, Hold, Malformed, Pass, Replace, Reply, Send
+from ocpp_proxy.api import PASS, Answer, Ask, Call, CallResult, Closing, Drop, Hold, Malformed, Pass, Replace, Reply, Send
 from ocpp_proxy.core import keeping, session
 from ocpp_proxy.core.acts import End
 from ocpp_proxy.core.asking import HELD, TRANSLATED, Asking
@@ -71,7 +71,7 @@ class Onion(Asking):
 
     def passes(self, sender: Side, text: bytes) -> bool:
         """Whether a text is an answer that no plugin wants to see and nothing waits for. Else ``receive`` it."""
-        found = result_of(text) if not self._hears and text[-2:] == b"}]" else None
+        found = result_of(text) if not self.hears and text[-2:] == b"}]" else None
         if found is None or self._wishes or self.actions:
             return False
         lane, message_id = self._answered[sender], found[1].decode()
@@ -85,16 +85,20 @@ class Onion(Asking):
     def receive(self, sender: Side, text: bytes, at: int, now_ns: int, opcode: int = 1) -> session.Verdict:
         """A whole message came; ``at``: where it ends in the direction. Gives what becomes of it."""
         self._now.ns = now_ns
-        found = call_of(text) if not self._mends and text[-2:] == b"}]" else None
-        if found is not None:                           # the usual case
-            message_id, action = found.groups()
-            start = found.end()
-            call = Call(text[start:-1], action.decode(), message_id.decode())
-            outcome = self._call(sender, call, text, at, opcode, start)
-            still = outcome is QUIET or (type(outcome) is session.Replace and outcome.quiet)
-            if still and (not self._wishes or self._still()):
-                return outcome
-            return self._event(session.loud(outcome))
+        if text[-2:] == b"}]" and not self._mends:      # the usual case
+            found = call_of(text)
+            if found is not None:
+                message_id, action = found.groups()
+                start = found.end()
+                call = Call(text[start:-1], action.decode(), message_id.decode())
+                outcome = self._call(sender, call, text, at, opcode, start)
+                still = outcome is QUIET or (type(outcome) is session.Replace and outcome.quiet)
+                if still and (not self._wishes or self._still()):
+                    return outcome
+                return self._event(session.loud(outcome))
+            found = result_of(text)
+            if found is not None:
+                return self._result(sender, CallResult(text[found.end() : -1], found[1].decode()), text, at, opcode)
         return self._odd(sender, text, at, opcode)
 
     def _odd(self, sender: Side, text: bytes, at: int, opcode: int) -> session.Verdict:
@@ -106,43 +110,33 @@ class Onion(Asking):
                 return self._event(outcome)
         if message is None:
             return self._event(self._withheld(sender, text) or session.PASS)
-        kind = type(message)
-        if kind is Call:
-            outcome = self._call(sender, message, text, at, opcode)
-            if (outcome is QUIET and not self._wishes) or (session.quiet(outcome) and self._still()):
-                return outcome
-        elif kind is Send:
+        if type(message) is Call:
+            return self._event(session.loud(self._call(sender, message, text, at, opcode)))
+        if type(message) is Send:
             outcome = self._go(Journey(sender, message, message.message_id, self._sends[sender], text, at, opcode))
-        else:
-            lane = self._answered[sender]
-            call = lane.pop(message.message_id)
-            if call is None:
-                return self._unexpected(message.message_id)
-            outcome = self._answer(sender, message, call, text, at, opcode)
-            if lane.queue or lane.waiting:
-                self._freed(lane)
-            elif (outcome is QUIET and not self._wishes) or (session.quiet(outcome) and self._still()):
-                return outcome
-        outcome = self._event(session.loud(outcome))
-        if self.translating and type(outcome) is session.Drop and outcome.what == "dropped" and kind is not Call and (
-                self.states.pending or self._translated(sender, at)):
-            return session.Drop(outcome.reason, outcome.plugin, TRANSLATED)     # an answer: another one leaves for it
-        return outcome
+            return self._ended(sender, at, outcome)
+        return self._result(sender, message, text, at, opcode)
 
-    def _still(self) -> bool:
-        """Whether hooks wished for nothing, or for nothing but entries of the loss ledger, which are actions then."""
-        wishes = self._wishes
-        if wishes:
-            if len(wishes) == 1 and (one := wishes[0].lost) is not None and not self._todo:
-                wishes.clear()
-                self.actions.append(one)
-                return True
-            lost = [wish.lost for wish in wishes if wish.lost is not None]
-            if len(lost) < len(wishes) or self._todo:
-                return False
-            wishes.clear()
-            self.actions += lost
-        return True
+    def _result(self, sender: Side, message: Any, text: bytes, at: int, opcode: int) -> session.Verdict:
+        """An answer came."""
+        lane = self._answered[sender]
+        call = lane.pop(message.message_id)
+        if call is None:
+            return self._unexpected(message.message_id)
+        outcome = self._answer(sender, message, call, text, at, opcode)
+        if lane.queue or lane.waiting:
+            self._freed(lane)
+        elif (outcome is QUIET and not self._wishes) or (session.quiet(outcome) and self._still()):
+            return outcome
+        return self._ended(sender, at, outcome)
+
+    def _ended(self, sender: Side, at: int, outcome: session.Verdict) -> session.Verdict:
+        """What becomes of an answer or SEND, whose hooks are through."""
+        outcome = self._event(session.loud(outcome))
+        if self.translating and type(outcome) is session.Drop and outcome.what == "dropped" and (
+                self.states.pending or self._translated(sender, at)):
+            return session.Drop(outcome.reason, outcome.plugin, TRANSLATED)     # another one leaves for it
+        return outcome
 
     def _event(self, outcome: session.Verdict) -> session.Verdict:
         """All hooks about what came are through."""

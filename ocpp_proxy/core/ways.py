@@ -32,8 +32,8 @@ class Ways(ABC):
     """The part of ``core.onion`` that knows the ways."""
 
     __slots__ = (       # of all classes of an onion: with that many attributes in a dict every access would be looked up anew
-        "_answered", "_broken", "_calls", "_controls", "_hears", "_ids", "_lanes", "_mends", "_now", "_sends", "_tickers",
-        "_versions", "_wishes", "actions", "translating", "versions",
+        "_answered", "_broken", "_calls", "_controls", "_ids", "_lanes", "_mends", "_now", "_sends", "_tickers",
+        "_versions", "_wishes", "actions", "hears", "translating", "versions",
     )
     seats: list[Seat]
     states: keeping.States
@@ -57,7 +57,7 @@ class Ways(ABC):
         self._controls = _both([seat for seat in seats if "on_control" in seat.hooks])
         self._tickers = [seat for seat in seats if "on_tick" in seat.hooks]
         self._mends = bool(self._broken[Side.STATION])
-        self._hears = self._mends or any(seat.on_answer for seat in seats)
+        self.hears = self._mends or any(seat.on_answer for seat in seats)      # answers
         self._spoken()
 
     @property

@@ -218,12 +218,12 @@ class Plugged:
             self.settle()
 
     def _from_station(self, text: bytes, at: int, opcode: int) -> Verdict:
-        if text[1:2] == b"3" and self._passes(_STATION, text):
+        if not self.onion.hears and text[1:2] == b"3" and self._passes(_STATION, text):
             return QUIET
         return self._verdict(_STATION, STATION, text, at, opcode)
 
     def _from_csms(self, text: bytes, at: int, opcode: int) -> Verdict:
-        if text[1:2] == b"3" and self._passes(_CSMS, text):
+        if not self.onion.hears and text[1:2] == b"3" and self._passes(_CSMS, text):
             return QUIET
         return self._verdict(_CSMS, CSMS, text, at, opcode)
 
