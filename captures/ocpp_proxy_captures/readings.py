@@ -2,7 +2,7 @@
 
 Stations send the same text again and again with other numbers in it. So the text around the numbers is the key to what
 they are (a ``kind``, a row for each place in ``reading_kinds``), and a message becomes one row: when, its kind, its numbers.
-Whatever is not that plain (several time stamps, escapes, blanks, multipliers, odd numbers) is left to ``samples.sql``, which
+Whatever is not that plain (several time stamps, escapes, multipliers, odd numbers) is left to ``samples.sql``, which
 is the definition of the rows, the same for both ways.
 """
 
@@ -25,9 +25,10 @@ MOST_KINDS = 10_000         # of one file: its stations hardly have a hundred
 LARGEST = 16 << 10          # a payload that is looked at here
 _NAMES = ("meterValue", "transactionData")
 _ENDS = b"}]}]"
-_STAMP, _THEN = b':[{"timestamp":"', b'","sampledValue":[{'
-_BEGINS = tuple(f'"{name}"'.encode() + _STAMP for name in _NAMES)
-_split = re.compile(rb'"value":"?(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)(?=[",}])').split
+_BEGINS = tuple(             # up to the time stamp, and behind it; as most encoders write it, and as Python's does
+    (f'"{name}":{blank}[{{"timestamp":{blank}"'.encode(), f'",{blank}"sampledValue":{blank}[{{'.encode())
+    for blank in ("", " ") for name in _NAMES)
+_split = re.compile(rb'"value": ?"?(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)(?=[",}])').split
 _UNITS = {"kWh": ("Wh", 1000.0), "kW": ("W", 1000.0)}
 _FITS = range(-(1 << 63), 1 << 63)
 
@@ -72,17 +73,16 @@ class Kinds:
 
     def read(self, payload: bytes) -> tuple[bytes, Template, list[bytes]] | None:
         """Time stamp, what its numbers are, the numbers; None: the payload is not plain."""
-        begin = _BEGINS[0]
-        start = payload.find(begin)
-        if start < 0:
-            begin = _BEGINS[1]
+        for begin, then in _BEGINS:
             start = payload.find(begin)
-            if start < 0:
-                return None
-        at = start + len(begin)
+            if start >= 0:
+                return self._read(payload, start, start + len(begin), then)
+        return None
+
+    def _read(self, payload: bytes, start: int, at: int, then: bytes) -> tuple[bytes, Template, list[bytes]] | None:
         stop = payload.find(b'"', at)
         end = payload.rfind(_ENDS, stop) + len(_ENDS)
-        if end < len(_ENDS) or not payload.startswith(_THEN, stop) or len(payload) > LARGEST:
+        if end < len(_ENDS) or not payload.startswith(then, stop) or len(payload) > LARGEST:
             return None
         around = payload[:start], payload[end:]
         known = self._around.get(around)

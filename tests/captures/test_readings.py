@@ -44,10 +44,12 @@ PLAIN = {
     "no time": values(b'{"value":"1"}', stamp=b'"timestamp":""'),
     "odd time": values(b'{"value":"1"}', stamp=b'"timestamp":"now"'),
     "brackets in text": values(b'{"value":"1","unit":"}]}]"}'),
+    "a blank": values(b'{"value": "1"}'),
+    "blanks": b'{"meterValue": [{"timestamp": "x", "sampledValue": [{"value": "1"}, {"value": 2}]}]}',
     "transactionData": values(b'{"value":"1"}').replace(b"meterValue", b"transactionData"),
 }
 ODD = {
-    "blanks": values(b'{"value": "1"}'), "blank before": values(b'{"value":"1"}').replace(b":[{", b": [{"),
+    "two blanks": values(b'{"value":  "1"}'), "blank before": values(b'{"value":"1"}').replace(b":[{", b": [{"),
     "text": values(b'{"value":"1"}', b'{"value":"much"}'), "no value": values(b'{"value":"1"}', b'{"unit":"A"}'),
     "two points": values(b'{"value":"1.2.3"}'), "exponent": values(b'{"value":"1e3"}'),
     "blank in it": values(b'{"value":" 5"}'),
