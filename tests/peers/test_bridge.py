@@ -117,10 +117,10 @@ def test_a_1_6_charger_charges_on_a_2_0_1_csms(tmp_path: Path) -> None:
         run(stage, charges_up)
     stage.assert_well()
     charged = [("StartTransaction", "TransactionEvent"), ("StatusNotification", "StatusNotification"),
-               *[("MeterValues", "TransactionEvent")] * 2, ("RequestStopTransaction", "RemoteStopTransaction"),
-               ("StopTransaction", "TransactionEvent")]
+               ("StatusNotification", "TransactionEvent"), *[("MeterValues", "TransactionEvent")] * 2,
+               ("RequestStopTransaction", "RemoteStopTransaction"), ("StopTransaction", "TransactionEvent")]
     told = [pair for pair in stage.pairs() if pair[1] != "Heartbeat"]       # by one that waits for what is under way
-    assert told[-6:] == charged
+    assert told[-7:] == charged
     assert ("BootNotification", "dropped", "$.meterType") in stage.losses()
 
 
