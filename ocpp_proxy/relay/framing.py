@@ -214,13 +214,12 @@ class Framing:
             offset, self._held = leg.offset, ()         # the usual case: it leaves as it came. Flat: hot path
             leg.offset = offset + len(data)
             turn = self._turn
-            if turn.armed:
-                turn.entries.append((_IN, leg.direction, self._number, offset, data, leg.forward, data))
-                turn.size += len(data)
-                if turn.size >= EARLY_BYTES or len(turn.entries) >= MAX_RECORDS:
-                    turn.flush()
-            else:
-                turn.chunk(leg.direction, self._number, offset, data, leg.forward)
+            turn.entries.append((_IN, leg.direction, self._number, offset, data, leg.forward, data))
+            turn.size += len(data)
+            if not turn.armed:
+                turn.arm()
+            if turn.size >= EARLY_BYTES or len(turn.entries) >= MAX_RECORDS:
+                turn.flush()
             if verdict is not QUIET:
                 self.fed()
             return
