@@ -52,7 +52,6 @@ class Sink:
     """A transport, and a spool writer, that take everything."""
 
     seq = 0
-    together = True
 
     def append(self, turn: list[Any]) -> None:
         self.seq += len(turn)

@@ -1,8 +1,7 @@
 """Segment files of the spool as a reader sees them: their names, their headers, whether the writer lives, their records.
 
 A reader never trusts a tail: it goes on from the end of the last good record. Whether a bad tail is unfinished or damaged
-is decided by the flock the writer holds on its open segment. What looks damaged while the writer lives is read once more:
-it may have been storing a record, and the one behind it, into the very bytes that were being read.
+is decided by the flock the writer holds on its open segment.
 """
 
 import fcntl
@@ -95,21 +94,13 @@ class SegmentReader:
         """
         size = os.fstat(self._fd).st_size
         span = WINDOW
-        seen: set[Damage] = set()
         while True:
             data = os.pread(self._fd, span, self.position)
             end = self.position + len(data) >= size or len(data) < span
             items: list[SpoolRecord | Damage] = []
-            position = self.position
-            for item, after in spool.read_records(data, self.header, self.position, closed and end):
+            for item, position in spool.read_records(data, self.header, self.position, closed and end):
                 items.append(item)
-                position = after
-            if not closed and Damage in map(type, items):
-                found = {item for item in items if isinstance(item, Damage)}
-                if not found <= seen:
-                    seen |= found
-                    continue
-            self.position = position
+                self.position = position
             if items or end:
                 return items, end
             span *= 2
@@ -127,11 +118,11 @@ def _header(name: SegmentName, data: bytes) -> Segment | None:
     """Decode a header; the name is believed before the bytes, and the salt is checked against the first records."""
     if len(data) < spool.SEGMENT.size:
         return None
-    magic, form, flags, _, boot, _, salt, first, wall, mono = spool.SEGMENT.unpack_from(data)
+    magic, form, _, _, boot, _, salt, first, wall, mono = spool.SEGMENT.unpack_from(data)
     if form != spool.FORMAT and magic == spool.SEGMENT_MAGIC and (form ^ spool.FORMAT).bit_count() != 1:
         return None                         # a format of another version, not a flipped bit
     body = data[spool.SEGMENT.size :]
-    header = Segment(name.worker, boot, name.incarnation, salt, first, wall, mono, bool(flags & 1))
+    header = Segment(name.worker, boot, name.incarnation, salt, first, wall, mono)
     intact = magic == spool.SEGMENT_MAGIC and form == spool.FORMAT
     if _fits(body, header) or (intact and spool.MAGIC_BYTES not in body):
         return header

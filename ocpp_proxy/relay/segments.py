@@ -1,12 +1,10 @@
-"""Segment files of the spool as their writer sees them: where they lie, how much room there is, making one, mapping it.
+"""Segment files of the spool as their writer sees them: where they lie, how much room there is, making one.
 
 A segment gets its final name only when it is locked and has its header: a reader never sees one without. The folder is
 0700 and ours, files are 0600, made with O_EXCL and O_NOFOLLOW.
 """
 
-import contextlib
 import fcntl
-import mmap
 import os
 import secrets
 import stat
@@ -17,8 +15,6 @@ from ocpp_proxy.model import ConfigError
 from ocpp_proxy.wire import spool
 
 LIMIT = 256 << 20
-STEP = 128 << 10                            # set aside and mapped at once; the zeros a reader meets behind the records
-_MOUNTS = Path("/proc/self/mountinfo")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
@@ -70,51 +66,23 @@ def used_bytes(folder: Path, but: str) -> int:
     return total
 
 
-def in_memory(folder: Path) -> bool:
-    """Whether the folder lies on a tmpfs; False where the system does not say.
-
-    Only there a segment is mapped: what is set aside is there, whereas a disk that fails, or is mounted read-only because of
-    that, would answer a store into its page with SIGBUS, not with an error that can be counted.
-    """
-    try:
-        device = os.stat(folder).st_dev
-        lines = _MOUNTS.read_text(errors="replace").splitlines()
-    except OSError:
-        return False
-    number = f"{os.major(device)}:{os.minor(device)}"
-    for line in lines:                      # id, parent, device, ..., "-", type, source, options
-        front, _, back = line.partition(" - ")
-        if front.split()[2:3] == [number]:
-            return back.split()[:1] == ["tmpfs"]
-    return False
-
-
 class SegmentFile:
-    """The open segment. ``start`` is what the CRC of its records starts from.
+    """The open segment: descriptor, name, size. ``start`` is what the CRC of its records starts from."""
 
-    A mapped one is written by storing into ``window``, which shows it from byte ``base`` on: ``at`` is where the next record
-    goes, ``room`` how far the file system has set bytes aside (0: ``reserve`` first). Of any other ``room`` stays 0: it is
-    appended to by the descriptor, and ``appended`` says so.
-    """
+    __slots__ = ("fd", "name", "opened_ns", "size", "start")
 
-    __slots__ = ("at", "base", "fd", "mapped", "name", "opened_ns", "room", "start", "window")
-
-    def __init__(
-        self, folder: Path, worker: int, incarnation: int, number: int, first_seq: int, mapped: bool = False,
-    ) -> None:
+    def __init__(self, folder: Path, worker: int, incarnation: int, number: int, first_seq: int) -> None:
         """Make the segment, lock it, write its header, name it. Raises ``OSError``; then nothing is left behind."""
         self.name = f"w{worker}-{incarnation:016x}-{number:08d}.seg"
         self.opened_ns = time.monotonic_ns()
         salt = secrets.randbits(64)
         self.start = spool.start_crc(salt)
         header = spool.segment_header(
-            spool.Segment(worker, boot_id(), incarnation, salt, first_seq, time.time_ns(), self.opened_ns, mapped)
+            spool.Segment(worker, boot_id(), incarnation, salt, first_seq, time.time_ns(), self.opened_ns)
         )
-        self.mapped = mapped
-        self.window: mmap.mmap | bytearray = bytearray()
-        self.base, self.at, self.room = len(header), 0, 0
+        self.size = len(header)
         made = folder / f".{self.name}.new"
-        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self.fd = os.open(made, flags, 0o600)
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,40 +94,6 @@ class SegmentFile:
             os.unlink(made)
             raise
 
-    @property
-    def size(self) -> int:
-        """Bytes of header and records: where the next record goes."""
-        return self.base + self.at
-
-    def appended(self, count: int) -> None:
-        """So many bytes were written by the descriptor."""
-        self.base += count
-
-    def reserve(self, least: int, most: int) -> bool:
-        """Have ``least`` bytes set aside behind the last record, a step of up to ``most`` where that is more, and map them.
-
-        False: the file system cannot. The segment is then as long as its records, and is appended to from now on.
-        """
-        size, count = self.size, max(least, min(STEP, most))
-        base = size - size % mmap.ALLOCATIONGRANULARITY
-        try:
-            os.posix_fallocate(self.fd, size, count)
-            window = mmap.mmap(self.fd, size + count - base, offset=base)
-        except (OSError, ValueError):
-            self.unmap()
-            self.cut()
-            self.mapped = False
-            return False
-        self.unmap()
-        self.window, self.base, self.at, self.room = window, base, size - base, size + count - base
-        return True
-
-    def unmap(self) -> None:
-        """Let the window go."""
-        if not isinstance(self.window, bytearray):
-            self.window.close()
-        self.window, self.base, self.at, self.room = bytearray(), self.size, 0, 0
-
     def cut(self) -> bool:
         """Take away what lies behind the last good record. False when even that fails."""
         try:
@@ -169,11 +103,7 @@ class SegmentFile:
         return True
 
     def close(self) -> None:
-        """Close it, as long as its records, which also lets the lock go: nothing will be appended any more."""
-        if self.mapped:
-            self.unmap()                    # it holds a copy of the descriptor, and so the lock
-            with contextlib.suppress(OSError):
-                os.ftruncate(self.fd, self.size)        # else zeros follow, which a reader passes over
+        """Close it, which also lets the lock go: nothing will be appended any more."""
         os.close(self.fd)
 
 

@@ -2,9 +2,6 @@
 
 Never raises and never waits for anybody: what cannot be appended (full disk, limit reached, broken disk) is counted, and
 one GAP record with the true count follows when there is room again.
-
-Where the folder is in memory, records are stored into the mapped segment, at a third of what a write costs; elsewhere, and
-where nothing more can be set aside, they are written.
 """
 
 import os
@@ -22,7 +19,7 @@ from msgspec import structs
 from ocpp_proxy.config import SpoolConfig
 from ocpp_proxy.relay import segments
 from ocpp_proxy.relay.missed import Missed
-from ocpp_proxy.wire.spool import MAGIC, RECORD, SEGMENT, GapBody, Kind, encode_body
+from ocpp_proxy.wire.spool import MAGIC, RECORD, GapBody, Kind, encode_body
 
 # One record to append and what to do once it is: kind, direction, link, offset, data, call, argument of the call.
 Entry = tuple[int, int, int, int, bytes, Callable[[Any], object] | None, Any]
@@ -32,8 +29,6 @@ MAX_RECORDS = 500                           # two parts a record: below IOV_MAX
 JOIN_BYTES = 8 << 10                        # records smaller than that on average are written as one buffer: 3 x quicker
 ROOM_AFTER_GAP = 256 << 10                  # a gap ends only when that much is free: one gap, not one per free page
 _IN = 3
-_HEADER = RECORD.size
-_now = time.time_ns
 _FRONT = struct.Struct("<III").pack         # magic, length, crc: with _REST the layout of wire.spool.RECORD
 _REST = struct.Struct("<BBHQQQQQ").pack     # kind, direction, flags, seq, time, mono, link, offset
 
@@ -41,32 +36,24 @@ _REST = struct.Struct("<BBHQQQQQ").pack     # kind, direction, flags, seq, time,
 class SpoolWriter:
     """Writer of one relay incarnation. ``seq`` is the number of the last record, appended or counted as missing."""
 
-    def __init__(
-        self, folder: Path, worker: int, settings: SpoolConfig, write: Write = os.writev, mapped: bool | None = None,
-    ) -> None:
-        """Open the first segment. Raises ``ConfigError`` on an unsafe folder, ``OSError`` when nothing can be made.
-
-        ``mapped``: whether segments are to be mapped; without it, where that is of use.
-        """
+    def __init__(self, folder: Path, worker: int, settings: SpoolConfig, write: Write = os.writev) -> None:
+        """Open the first segment. Raises ``ConfigError`` on an unsafe folder, ``OSError`` when nothing can be made."""
         segments.prepare(folder)
         self.folder = folder
         self.worker = worker
         self.incarnation = secrets.randbits(63) | 1
         self.seq = 0
         self.limit = segments.limit_of(folder, settings.limit_bytes)
-        self.lost_records = self.lost_bytes = self.gaps = 0
+        self.lost_records = self.lost_bytes = self.gaps = self.written_bytes = 0
         self._settings = settings
         self._sync = settings.fsync == "always"
         self._segment_bytes = min(settings.segment_bytes, max(self.limit // 4, 4096))   # the open one cannot be deleted
         self._write = write
-        self._mapped = not self._sync and segments.in_memory(folder) if mapped is None else mapped
-        self.together = not self._mapped
         self._number = 1
-        self._written = 0                   # bytes of records in closed segments
         self._gap: GapBody | None = None
         self._missed = Missed()             # where links stand behind the gap
         self._torn = False                  # a bad tail could not be cut off: go on in a new segment
-        self._segment = segments.SegmentFile(folder, worker, self.incarnation, 1, 1, self._mapped)
+        self._segment = segments.SegmentFile(folder, worker, self.incarnation, 1, 1)
         self._budget = 0
         self._measure()
 
@@ -74,11 +61,6 @@ class SpoolWriter:
     def in_gap(self) -> bool:
         """Whether records are being counted instead of appended."""
         return self._gap is not None
-
-    @property
-    def written_bytes(self) -> int:
-        """Bytes of all records appended."""
-        return self._written + self._segment.size - SEGMENT.size
 
     def append(self, turn: list[Entry]) -> None:
         """Append the records of a loop turn, in order. Never raises; what finds no room is counted."""
@@ -101,17 +83,19 @@ class SpoolWriter:
             total += size
         total += len(turn) * RECORD.size
         segment = self._segment
-        if segment.at + total > segment.room and not self._room(total):
+        if segment.size + total > self._budget and not self._fits(total):
             self._lose(turn, "spool limit", wall)
             return
-        joined = [b"".join(parts)] if total < JOIN_BYTES * len(turn) else parts
-        if segment.room:
-            for part in joined:
-                segment.window[segment.at : segment.at + len(part)] = part
-                segment.at += len(part)
-        elif not self._by_write(turn, parts, joined, total, wall):
+        try:
+            written = self._write(segment.fd, [b"".join(parts)] if total < JOIN_BYTES * len(turn) else parts)
+        except OSError as error:
+            self._failed(turn, parts, 0, error, wall)
+            return
+        if written != total and not self._finish(turn, parts, written, wall):
             return
         self.seq = seq
+        segment.size += total
+        self.written_bytes += total
         if self._sync:
             self._flush_to_disk()
         if segment.size >= self._segment_bytes:
@@ -120,28 +104,10 @@ class SpoolWriter:
     def append_one(self, direction: int, link: int, offset: int, data: bytes, mono_ns: int) -> bool:
         """Append a single IN record, the quick way; False: nothing was done, use ``append``. Never raises."""
         segment, size = self._segment, len(data)
-        at = segment.at
-        stop = at + _HEADER + size
-        if stop > segment.room:
-            return self._one_more(direction, link, offset, data, mono_ns)
-        self.seq = seq = self.seq + 1
-        rest = _REST(_IN, direction, 0, seq, _now(), mono_ns, link, offset) + data
-        segment.window[at:stop] = _FRONT(MAGIC, size, crc32(rest, segment.start ^ size)) + rest
-        segment.at = stop
-        return True
-
-    def _one_more(self, direction: int, link: int, offset: int, data: bytes, mono_ns: int) -> bool:
-        """The same where nothing is set aside for it, or nothing is mapped."""
-        if self._gap is not None or self._sync or not self._room(_HEADER + len(data)):
+        total = size + RECORD.size
+        if segment.size + total > self._budget or self._gap is not None or self._sync:
             return False
-        if not self._segment.room:
-            return self._write_one(direction, link, offset, data, mono_ns)
-        self.append([(_IN, direction, link, offset, data, None, None)])
-        return True
-
-    def _write_one(self, direction: int, link: int, offset: int, data: bytes, mono_ns: int) -> bool:
-        segment, size, wall, seq = self._segment, len(data), _now(), self.seq + 1
-        total = size + _HEADER
+        wall, seq = time.time_ns(), self.seq + 1
         rest = _REST(_IN, direction, 0, seq, wall, mono_ns, link, offset) + data
         front = _FRONT(MAGIC, size, crc32(rest, segment.start ^ size))
         try:
@@ -153,22 +119,10 @@ class SpoolWriter:
             if not self._finish([entry], [front, rest], written, wall):
                 return True
         self.seq = seq
-        segment.appended(total)
+        segment.size += total
+        self.written_bytes += total
         if segment.size >= self._segment_bytes:
             self._rotate()
-        return True
-
-    def _by_write(self, turn: list[Entry], parts: list[bytes], joined: list[bytes], total: int, wall: int) -> bool:
-        """Append by the descriptor; False: not all of it, and it was counted."""
-        segment = self._segment
-        try:
-            written = self._write(segment.fd, joined)
-        except OSError as error:
-            self._failed(turn, parts, 0, error, wall)
-            return False
-        if written != total and not self._finish(turn, parts, written, wall):
-            return False
-        segment.appended(total)
         return True
 
     def tick(self) -> None:
@@ -187,17 +141,10 @@ class SpoolWriter:
             self._end_gap(room=0)
         self._segment.close()
 
-    def _room(self, total: int) -> bool:
-        """Whether ``total`` bytes keep within the limit; of a mapped segment they are set aside then, if they can be."""
-        segment = self._segment
-        size = segment.size
-        if size + total > self._budget:
-            self._measure()                 # the recorder may have deleted segments since
-            if size + total > self._budget:
-                return False
-        if segment.mapped:
-            self.together = not segment.reserve(total, min(self._segment_bytes, self._budget) - size)
-        return True
+    def _fits(self, total: int) -> bool:
+        """Measure anew: the recorder may have deleted segments since."""
+        self._measure()
+        return self._segment.size + total <= self._budget
 
     def _measure(self) -> None:
         self._budget = self.limit - segments.used_bytes(self.folder, self._segment.name)
@@ -212,7 +159,6 @@ class SpoolWriter:
         self.seq += len(turn)
         self.lost_records += len(turn)
         self.lost_bytes += size
-        self._segment.room = 0              # so that the quick way is not taken
         self._gap = GapBody(gap.from_seq, self.seq, gap.records + len(turn), gap.bytes + size, gap.reason, gap.started_ns)
 
     def _finish(self, turn: list[Entry], parts: list[bytes], written: int, wall: int) -> bool:
@@ -236,7 +182,8 @@ class SpoolWriter:
         whole = sum(end <= written for end in ends)
         if whole:
             self.seq += whole
-            self._segment.appended(ends[whole - 1])
+            self._segment.size += ends[whole - 1]
+            self.written_bytes += ends[whole - 1]
         self._torn = not self._segment.cut()
         self._lose(turn[whole:], os.strerror(error.errno or 5), wall)
 
@@ -265,14 +212,11 @@ class SpoolWriter:
     def _rotate(self) -> bool:
         """Go on in a new segment; the old one is closed after the new one exists. When none can be made, stay."""
         try:
-            made = segments.SegmentFile(
-                self.folder, self.worker, self.incarnation, self._number + 1, self.seq + 1, self._mapped,
-            )
+            made = segments.SegmentFile(self.folder, self.worker, self.incarnation, self._number + 1, self.seq + 1)
         except OSError:
             return False
-        self._written = self.written_bytes
         self._segment.close()
-        self._segment, self._torn, self.together = made, False, not self._mapped
+        self._segment, self._torn = made, False
         self._number += 1
         self._measure()
         return True

@@ -1,8 +1,8 @@
 """One loop turn: what arrived in it is appended to the spool in one go, and only then passed on.
 
-A chunk does not wait for the end of its turn where that saves nothing: into a spool that is mapped it always goes by itself,
-into one that is written after a quiet moment. Every call is guarded on its own, so a side that is closed ends its own link and
-no other. Keeps the histogram of how long turns took, wakes the recorder, and is flushed early when a turn grows.
+A chunk that comes after a quiet moment does not wait for the end of its turn: it is appended and passed on by itself.
+Every call is guarded on its own, so a side that is closed ends its own link and no other. Keeps the histogram of how
+long turns took, wakes the recorder, and is flushed early when a turn grows.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from ocpp_proxy.relay.spool import MAX_RECORDS, Entry
 from ocpp_proxy.wire.spool import Body, encode_body
 
 EARLY_BYTES = 4 << 20
-QUIET_NS = 50_000                           # what comes sooner after a turn is collected, to be written in one go
+QUIET_NS = 50_000                           # what comes sooner after a turn is collected: under load one append for many
 NOTIFY_SECONDS = 0.02                       # at most one wake-up of the recorder in that time
 BUCKET_SHIFT = 17                           # histogram of turns: buckets of 2**17 ns (0.13 ms)
 BUCKETS = 1024                              # the last one holds all that took longer than 134 ms
@@ -24,13 +24,9 @@ _IN = 3
 
 
 class Writer(Protocol):
-    """What a turn needs of the spool writer. ``seq``: number of the last record.
-
-    ``together``: many records appended in one go are cheaper than one by one.
-    """
+    """What a turn needs of the spool writer. ``seq``: number of the last record."""
 
     seq: int
-    together: bool
 
     def append(self, turn: list[Entry]) -> None:
         """Append all records; never raises."""
@@ -84,11 +80,10 @@ class Turn:
             self.flush()
 
     def chunk(self, direction: int, link: int, offset: int, data: bytes, forward: Callable[[Any], object] | None) -> None:
-        """Take received bytes while no turn is collected: mostly they go through at once. Flat: hot path."""
+        """Take received bytes while no turn is collected: after a quiet moment they go through at once. Flat: hot path."""
         started = monotonic_ns()
-        writer = self.writer
-        late = writer.together and started - self._over <= QUIET_NS
-        if late or forward is None or not writer.append_one(direction, link, offset, data, started):
+        alone = started - self._over > QUIET_NS
+        if not alone or forward is None or not self.writer.append_one(direction, link, offset, data, started):
             self.entries.append((_IN, direction, link, offset, data, forward, data))
             self.size += len(data)
             self.arm()

@@ -17,12 +17,11 @@ from msgspec import Struct
 from ocpp_proxy.model import Side, TlsInfo
 
 FORMAT = 1
-SEGMENT = struct.Struct("<8sHHI16sQQQQQ")   # magic, format, flags, worker, boot id, incarnation, salt, first seq, wall, mono
+SEGMENT = struct.Struct("<8sHHI16sQQQQQ")   # magic, format, -, worker, boot id, incarnation, salt, first seq, wall, mono
 SEGMENT_MAGIC = b"OCPPSPL\x01"
 RECORD = struct.Struct("<IIIBBHQQQQQ")      # magic, length, crc, kind, direction, flags, seq, time, mono, link, offset
 MAGIC = 0x5AC0FFE5
 MAGIC_BYTES = struct.pack("<I", MAGIC)
-_FIRST = MAGIC_BYTES[:1]
 MAX_DATA = 8 << 20                          # larger chunks never occur: the relay reads at most 256 KiB at once
 _CRC_FREE = struct.Struct("<BBHQQQQQ")      # the header fields after the crc
 
@@ -199,7 +198,6 @@ class Segment(Struct, frozen=True, gc=False):
     first_seq: int
     wall_ns: int
     mono_ns: int
-    set_aside: bool = False                 # zeros may follow its records: a writer that was killed did not cut them off
 
 
 class Damage(Struct, frozen=True, gc=False):
@@ -244,7 +242,7 @@ def decode_as(data: bytes, body: type[_T]) -> _T:
 def segment_header(segment: Segment) -> bytes:
     """Encode a segment header."""
     return SEGMENT.pack(
-        SEGMENT_MAGIC, FORMAT, int(segment.set_aside), segment.worker, segment.boot_id, segment.incarnation, segment.salt,
+        SEGMENT_MAGIC, FORMAT, 0, segment.worker, segment.boot_id, segment.incarnation, segment.salt,
         segment.first_seq, segment.wall_ns, segment.mono_ns,
     )
 
@@ -253,10 +251,10 @@ def read_segment_header(data: bytes) -> Segment | None:
     """Decode a segment header; None when it is too short, foreign or of another format."""
     if len(data) < SEGMENT.size:
         return None
-    magic, form, flags, worker, boot, incarnation, salt, first, wall, mono = SEGMENT.unpack_from(data)
+    magic, form, _, worker, boot, incarnation, salt, first, wall, mono = SEGMENT.unpack_from(data)
     if magic != SEGMENT_MAGIC or form != FORMAT:
         return None
-    return Segment(worker, boot, incarnation, salt, first, wall, mono, bool(flags & 1))
+    return Segment(worker, boot, incarnation, salt, first, wall, mono)
 
 
 def start_crc(salt: int) -> int:
@@ -280,8 +278,7 @@ def read_records(
     """Yield ``(record, end)`` from ``data``, a piece of a segment that starts at byte ``position`` of it.
 
     ``end`` is where the next record begins: go on from there. A bad stretch is yielded as ``Damage`` once a good record
-    follows it, or when ``final`` (the writer is gone); before that a bad tail is unfinished and is not yielded. Zeros that
-    were set aside are never Damage, nor a part of it.
+    follows it, or when ``final`` (the writer is gone); before that a bad tail is unfinished and is not yielded.
     """
     start, worker, incarnation = start_crc(segment.salt), segment.worker, segment.incarnation
     at, bad, last = 0, -1, len(data) - _SIZE
@@ -304,12 +301,8 @@ def read_records(
                 continue
         if bad < 0:
             bad = at
-        if data.find(_FIRST, at + 1) < 0:   # of zeros that are set aside; 200 times as quick as looking for four bytes
-            break
         at = data.find(MAGIC_BYTES, at + 1)
         if at < 0:
             break
     if bad >= 0 and final:
-        end = bad + len(data[bad:].rstrip(b"\0")) if segment.set_aside else len(data)
-        if end > bad:
-            yield Damage(position + bad, position + end), position + end
+        yield Damage(position + bad, position + len(data)), position + len(data)

@@ -62,7 +62,6 @@ def test_a_turn_is_flushed_early_and_a_failing_call_harms_no_other() -> None:
 
     class Spy:
         seq = 0
-        together = True
 
         def append(self, turn: list[Entry]) -> None:
             turns.append(len(turn))
@@ -89,12 +88,12 @@ def test_a_turn_is_flushed_early_and_a_failing_call_harms_no_other() -> None:
     play(body())
 
 
-def test_a_chunk_after_a_quiet_moment_goes_through_at_once_and_the_next_ones_together_where_that_is_cheaper() -> None:
+def test_a_chunk_after_a_quiet_moment_goes_through_at_once_and_the_next_ones_together() -> None:
     done: list[str] = []
 
     class Spy:
         seq = 0
-        room = together = True
+        room = True
 
         def append(self, turn: list[Entry]) -> None:
             done.append(f"append {len(turn)}")
@@ -135,8 +134,5 @@ def test_a_chunk_after_a_quiet_moment_goes_through_at_once_and_the_next_ones_tog
         turn._over, spy.room = 0, True
         chunk(b"e")
         assert done[8:] == ["append 1", "pass f", "append one", "pass e", "failed e"]
-        turn._over, spy.together = 1 << 62, False       # as cheap one by one: at once, busy or not
-        chunk(b"g")
-        assert done[13:] == ["append one", "pass g"] and not turn.armed
 
     play(body())

@@ -40,12 +40,6 @@ class Faulty:
         raise OSError(errno.EIO if self.kind == "EIO" else errno.ENOSPC, "broken")
 
 
-@pytest.fixture(params=[False, True], ids=["written", "mapped"])
-def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways of writing, wherever the test folder lies."""
-    monkeypatch.setattr(segments, "in_memory", lambda folder: request.param)
-
-
 def accounted(folder: Path) -> tuple[list[int], list[int]]:
     """The sequence numbers that are there, and those a GAP says are missing."""
     records = read_spool(folder)
@@ -53,7 +47,6 @@ def accounted(folder: Path) -> tuple[list[int], list[int]]:
     return [record.seq for record in records], missing
 
 
-@pytest.mark.usefixtures("either")
 def test_a_record_is_laid_out_as_the_codec_says(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path / "spool", 3, SpoolConfig())
     writer.append([(Kind.IN, 1, 7, 42, b"data", None, None)])
@@ -71,7 +64,6 @@ def test_a_record_is_laid_out_as_the_codec_says(tmp_path: Path) -> None:
     assert path.name == f"w3-{writer.incarnation:016x}-00000001.seg"
 
 
-@pytest.mark.usefixtures("either")
 def test_files_are_private_and_locked_while_the_writer_lives(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig())
     (path,) = (tmp_path / "spool").iterdir()
@@ -93,7 +85,6 @@ def test_unsafe_folders_are_refused(tmp_path: Path) -> None:
             SpoolWriter(tmp_path / name, 0, SpoolConfig())
 
 
-@pytest.mark.usefixtures("either")
 def test_segments_rotate_by_size_and_number_on(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(segment_bytes=5000, limit_bytes=1 << 20))
     for _ in range(20):
@@ -106,7 +97,6 @@ def test_segments_rotate_by_size_and_number_on(tmp_path: Path) -> None:
     assert max(sizes) <= 5000 + 1056 + spool.SEGMENT.size
 
 
-@pytest.mark.usefixtures("either")
 def test_segments_rotate_by_time(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(segment_seconds=0.0))
     for _ in range(3):
@@ -117,7 +107,6 @@ def test_segments_rotate_by_time(tmp_path: Path) -> None:
     assert accounted(tmp_path / "spool") == ([1, 2, 3], [])
 
 
-@pytest.mark.usefixtures("either")
 def test_a_turn_larger_than_one_writev_is_appended_whole(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig())
     writer.append([chunk(b"%d" % n) for n in range(1700)])
@@ -128,7 +117,7 @@ def test_a_turn_larger_than_one_writev_is_appended_whole(tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", ["ENOSPC", "EIO", "short", "torn"])
 @pytest.mark.parametrize("at", range(1, 9))
 def test_a_fault_at_write_n_costs_only_what_the_gap_counts(tmp_path: Path, kind: str, at: int) -> None:
-    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), Faulty(at, kind, 2 if kind == "torn" else 1), mapped=False)
+    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), Faulty(at, kind, 2 if kind == "torn" else 1))
     sent = 0
     for turn in range(8):
         writer.append([chunk(b"t%d-%d" % (turn, n) * 50) for n in range(4)])
@@ -153,7 +142,7 @@ def test_a_fault_at_write_n_costs_only_what_the_gap_counts(tmp_path: Path, kind:
 @pytest.mark.parametrize("kind", ["ENOSPC", "EIO", "short", "torn"])
 @pytest.mark.parametrize("at", range(1, 5))
 def test_a_fault_while_single_chunks_are_appended_costs_only_what_the_gap_counts(tmp_path: Path, kind: str, at: int) -> None:
-    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), Faulty(at, kind, 2), mapped=False)
+    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), Faulty(at, kind, 2))
     data = [b"chunk %d" % n * 50 for n in range(8)]
     for n, each in enumerate(data):
         if not writer.append_one(1, 5, n * 400, each, 77):      # as the turn does it
@@ -171,7 +160,6 @@ def test_a_fault_while_single_chunks_are_appended_costs_only_what_the_gap_counts
     assert {(record.direction, record.link) for record in found} == {(1, 5)}
 
 
-@pytest.mark.usefixtures("either")
 def test_a_single_chunk_takes_the_long_way_where_more_than_a_write_is_due(tmp_path: Path) -> None:
     tight = SpoolWriter(tmp_path / "tight", 0, SpoolConfig(limit_bytes=16 << 10, segment_bytes=4096))
     count = 0
@@ -188,7 +176,7 @@ def test_a_single_chunk_takes_the_long_way_where_more_than_a_write_is_due(tmp_pa
 
 def test_a_fault_that_lasts_gives_one_gap_with_the_true_count(tmp_path: Path) -> None:
     faulty = Faulty(3, "ENOSPC", 10)
-    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), faulty, mapped=False)
+    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), faulty)
     for turn in range(30):
         writer.append([chunk(b"%d" % turn)])
         if turn % 5 == 4:
@@ -204,7 +192,6 @@ def test_a_fault_that_lasts_gives_one_gap_with_the_true_count(tmp_path: Path) ->
     assert gap.from_seq == 3
 
 
-@pytest.mark.usefixtures("either")
 def test_the_limit_counts_and_the_deletion_of_segments_ends_the_gap(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(limit_bytes=64 << 10, segment_bytes=16 << 10))
     for _ in range(100):
@@ -237,7 +224,7 @@ def read_one(path: Path) -> list[spool.SpoolRecord]:
 
 
 def test_a_gap_that_is_open_at_the_end_is_still_told(tmp_path: Path) -> None:
-    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), Faulty(2, "ENOSPC"), mapped=False)
+    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), Faulty(2, "ENOSPC"))
     for turn in range(3):
         writer.append([chunk(b"%d" % turn)])
     writer.close()
@@ -246,7 +233,7 @@ def test_a_gap_that_is_open_at_the_end_is_still_told(tmp_path: Path) -> None:
 
 
 def test_a_gap_ends_only_when_there_is_some_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), Faulty(1, "ENOSPC"), mapped=False)
+    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), Faulty(1, "ENOSPC"))
     writer.append([chunk(b"lost")])
     monkeypatch.setattr(segments, "free_bytes", lambda folder: 4096)
     writer.tick()
@@ -258,7 +245,7 @@ def test_a_gap_ends_only_when_there_is_some_room(tmp_path: Path, monkeypatch: py
 
 
 def test_a_torn_tail_that_cannot_be_cut_is_left_behind_in_its_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), Faulty(2, "torn", 2), mapped=False)
+    writer = SpoolWriter(tmp_path / "spool", 0, SpoolConfig(), Faulty(2, "torn", 2))
     writer.append([chunk(b"good")])
     with monkeypatch.context() as patched:
         def refuse(fd: int, size: int) -> None:
@@ -273,7 +260,6 @@ def test_a_torn_tail_that_cannot_be_cut_is_left_behind_in_its_segment(tmp_path: 
     assert [record.kind for record in read_one(second)] == [Kind.GAP, Kind.IN]
 
 
-@pytest.mark.usefixtures("either")
 def test_fsync_always_reaches_the_disk_before_the_bytes_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     monkeypatch.setattr(os, "fdatasync", calls.append)
