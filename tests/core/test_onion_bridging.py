@@ -27,6 +27,9 @@ class Between(Plugin):
     def _asked(self, context: Context, sender: Side, call: Call) -> Generator[Ask, Answer | None, Verdict]:
         if call.action == "Fail":
             raise RuntimeError("as asked")
+        if call.action == "Both":
+            context.follow(self._work(context), "and pages")
+            return Reply(CallResult.of({}))
         if call.action == "Work":
             context.begin(self._work(context), "pages")
             return Reply(CallResult.of({}))
@@ -86,6 +89,16 @@ def test_work_goes_on_by_itself_one_call_after_the_other() -> None:
         ! between-page
     """)
     assert [message for _, message in played.findings] == ['{"ok":0}', '{"ok":1}']
+
+
+@pytest.mark.parametrize(("action", "causes"), [("Both", [0, 1, 1]), ("Work", [0, 0, 0])])
+def test_work_that_follows_a_call_names_it_as_what_it_was_made_from(action: str, causes: list[int]) -> None:
+    stage = Stage([Between])
+    stage.open(["ocpp1.6"])
+    stage.agree("ocpp2.0.1")
+    stage.send(Side.STATION, f'[2,"1","{action}",{{}}]')
+    stage.send(Side.CSMS, '[3,"$1",{}]')
+    assert stage.played.causes == causes and stage.said[-1] == '=> [2,"$2","Page",{"number":1}]'
 
 
 def test_work_that_fails_ends_the_link_where_the_class_says_so() -> None:

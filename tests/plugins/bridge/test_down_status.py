@@ -263,3 +263,15 @@ def test_registers_are_taken_where_they_are_marked() -> None:
 ])
 def test_a_text_is_cut_at_a_word(text: str, short: str) -> None:
     assert cut(text) == short
+
+
+def test_a_status_that_a_transaction_says_names_its_event() -> None:
+    link = linked()
+    started(link)
+    said(link, event("Updated", 1, 5, state="SuspendedEV", meterValue=meter(5, sample(1500))))
+    link.answer(CSMS, {}, "MeterValues")
+    quiet(link)
+    number = next(one.number for one in link.said if one.payload.get("seqNo") == 1)
+    made = [one.told.action for one in link.made if one.cause == number]
+    assert sorted(made) == ["MeterValues", "StatusNotification"]
+    link.settled()

@@ -200,3 +200,12 @@ def test_a_station_has_no_more_connectors_than_can_be_remembered() -> None:
     assert link.answered(now_is(link, "Charging", 1001)).code == "PropertyConstraintViolation"
     assert link.answered(now_is(link, "Charging", 1000)).kind == 3 and len(link.state.connectors) == 1000
     link.settled()
+
+
+def test_all_that_is_made_from_a_status_names_it() -> None:
+    link = Bridged()
+    now_is(link, "Faulted", error="GroundFailure")
+    link.answer(CSMS, {}, "NotifyEvent")
+    made = [(one.told.action, one.cause) for one in link.made if one.side is CSMS]
+    assert made == [("StatusNotification", 1), ("NotifyEvent", 1)]
+    link.settled()
