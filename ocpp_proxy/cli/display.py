@@ -71,6 +71,7 @@ class Display(threading.Thread):
         self._instance, self._card, self._lines = instance, card, lines
         self._ended = threading.Event()
         self._since = since_ns or instance.started_ns
+        self._late = bool(since_ns)         # somebody may have come by now
         self._waiting = Waiting()
 
     def run(self) -> None:
@@ -113,7 +114,8 @@ class Display(threading.Thread):
         from ocpp_proxy.hub.client import LiveSource  # slow to load; relay and recorder have been started by now
 
         printer, waiting = Printer(json=False), self._waiting
-        waiting.begin()
+        if not self._late:
+            waiting.begin()
 
         def show(lines: Iterable[Line]) -> None:
             shown = list(lines)
@@ -125,6 +127,10 @@ class Display(threading.Thread):
             source = LiveSource(self._instance.control, self._instance.token)
             try:
                 printer.links.update({link.link_id: link for link in await source.links()})
+                if self._late:
+                    self._late, waiting.over = False, bool(printer.links)
+                    if not waiting.over:
+                        waiting.begin()
                 await follow_source(source, None, show, partial(self._missed, source))
             except (CaptureError, ConfigError, OSError):
                 pass                        # the recorder is being restarted

@@ -23,6 +23,7 @@ from ocpp_proxy.records import Line
 from ocpp_proxy.supervisor import Event
 
 ADDRESSES = [Address("192.168.8.2", "wlan0"), Address("fd00::2", "eth0")]
+LINK = model.Link(1, 1, "192.168.8.57:1234", identity="CP1")
 INSTANCE = Instance("x", 1, "/run/x", ("[::]:9000",), "wss://csms/", "/var/cap", "/run/x/control.sock")
 
 
@@ -196,6 +197,26 @@ def test_after_the_screen_only_what_comes_then_is_shown(monkeypatch: pytest.Monk
     show._left()
     assert [given[3] == 0 for given in made] == [True, False]       # at the start all lines, then those from now on
     assert before <= int(str(made[1][3])) <= time.time_ns()
+
+
+@pytest.mark.parametrize(("since_ns", "links", "told"), [
+    (0, [LINK], 1), (0, [], 1), (5_000_000_000, [LINK], 0), (5_000_000_000, [], 1),
+])
+def test_who_left_the_screen_is_not_told_that_nobody_has_come_where_somebody_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], since_ns: int, links: list[model.Link], told: int,
+) -> None:
+    async def known(source: LiveSource) -> list[model.Link]:
+        return links
+
+    async def followed(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(LiveSource, "links", known)
+    monkeypatch.setattr(display, "follow_source", followed)
+    shown = display.Display(INSTANCE, lambda: [], True, since_ns)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(shown._follow())
+    assert capsys.readouterr().err.count("no TCP connection yet") == told
 
 
 def test_the_display_asks_for_lines_since_the_time_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,11 @@ from functools import partial
 from pathlib import Path
 
 from ocpp_proxy_tui.app import ProxyApp
+from ocpp_proxy_tui.screens.chargers import Chargers
 from textual.pilot import Pilot
 from textual.widgets import ContentSwitcher
 
+from ocpp_proxy.model import Link
 from ocpp_proxy.source import Charger
 from tests.tui.panes_case import START, Counting, S, cells, due, lines, on, settled, table, until
 
@@ -41,6 +43,20 @@ def test_a_row_says_all_that_is_known(tmp_path: Path) -> None:
         assert table(app).shown[1].cells[7].level == 3 and table(app).shown[2].cells[1].level == 3
         assert app._active.status() == "3 chargers"
         assert lines(table(app))[0].startswith("charger") and "CP2" in lines(table(app))[2]
+    on(three(), "Chargers", body, tmp_path, (200, 50))
+
+
+def test_a_bridge_shows_beside_the_version(tmp_path: Path) -> None:
+    async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
+        app.ground.links.update({
+            1: Link(1, 1, "a", identity="CP1", protocol="ocpp1.6", csms_protocol="ocpp2.1"),
+            3: Link(3, 3, "a", identity="CP1", protocol="ocpp1.6", csms_protocol="ocpp2.0.1"),
+            2: Link(2, 2, "a", identity="CP2", protocol="ocpp2.0.1")})
+        await pilot.press("1", "2")
+        assert isinstance(app._active, Chargers)
+        app._active.load()
+        await settled(pilot)
+        assert [row[2] for row in cells(table(app))] == ["1.6⇄2.0.1", "2.0.1", ""]
     on(three(), "Chargers", body, tmp_path, (200, 50))
 
 

@@ -161,10 +161,11 @@ def test_a_key_that_is_pressed_again_and_again_does_not_ask_anew_before_the_answ
         app = DetailApp([verdict(call(b'{"idTag":"A"}', action="Authorize"), "replaced")], source=source)
         async with app.run_test(size=(80, 30)) as pilot:
             await pilot.press("o", "o", "1", "o", "o")
-            assert len(asked) == 1
+            assert len(asked) == 1 and any("asking what left for it" in line for line in app.screen_lines())
             may.set()
             await _settled(app, pilot)
             assert any("differs at" in line for line in app.screen_lines())
+            assert not any("asking" in line for line in app.screen_lines())
             await pilot.press("o")
             await _settled(app, pilot)
             assert len(asked) == 2                              # as it is now

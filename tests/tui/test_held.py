@@ -203,6 +203,13 @@ def test_replies_are_written_from_the_answer_s_schema_or_are_errors(tmp_path: Pa
     on(source, "Held", body, tmp_path)
 
 
+def test_where_nothing_is_held_it_says_how(tmp_path: Path) -> None:
+    async def body(app: ProxyApp, pilot: Pilot[None]) -> None:
+        await settled(pilot)
+        assert app._active.status() == "0 held; I holds messages that pass a filter"
+    on(ActingSource(), "Held", body, tmp_path)
+
+
 def test_an_intercept_is_ended_and_parts_are_reached_by_tab(tmp_path: Path) -> None:
     source = three()
 

@@ -139,6 +139,11 @@ class HeldMessages(SummaryPane):
         scope = self.ground.scope.identity
         return [one for one in found if scope in ("", one.identity)]
 
+    def status(self) -> str:
+        """How many; of none how to hold some."""
+        said = super().status()
+        return f"{said}; I holds messages that pass a filter" if not self._items and not self._intercepts else said
+
     def tick(self) -> None:
         """Look again, and count down."""
         self._look(AGAIN_SECONDS)

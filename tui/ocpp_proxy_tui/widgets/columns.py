@@ -27,6 +27,8 @@ PATH_WIDTH = 16
 NARROW, WIDE = 90, 140                      # columns of the list below which, and from which, other columns are shown
 TIMES = ("absolute", "relative", "delta")
 _TYPES = {0: "?", 2: "Call", 3: "Result", 4: "Error", 5: "ResultError", 6: "Send"}
+_MADE = {TRANSLATED: "↳", "injected": "+"}            # signs of Calls that the proxy made
+_ASCII_MADE = {TRANSLATED: ">", "injected": "+"}
 _DIM, _BOLD = Style(dim=True), Style(bold=True)
 _SIGNS = {f"{value}": name for name, value in MTYPES.items()}
 
@@ -129,8 +131,11 @@ def _type(row: Row, _: Shown) -> str:
 
 
 def _action(row: Row, shown: Shown) -> str:
-    if TRANSLATED in row.verdicts and row.kind == "exchange":
-        return f"{row.action} {'<>' if shown.look.ascii else '⇄'}"
+    if row.kind in ("exchange", "message") and row.action and row.verdicts:
+        if row.verdicts[0] in _MADE:        # of its first frame: that is the Call itself
+            return f"{(_ASCII_MADE if shown.look.ascii else _MADE)[row.verdicts[0]]} {row.action}"
+        if TRANSLATED in row.verdicts and row.kind == "exchange":
+            return f"{row.action} {'<>' if shown.look.ascii else '⇄'}"
     return row.action or (_TYPES[row.mtype] if row.kind == "message" and _TYPES.get(row.mtype, "?") != "?" else row.kind)
 
 
@@ -183,8 +188,10 @@ _ALL = (
     Column("dir", "", 2, "who sent it: from the station to the right, from the CSMS to the left",
            lambda row, shown: shown.look.arrow(row.side), lambda row: f"side == {row.side.value}" if row.side else None),
     Column("type", "Type", 9, "kind of message or line", _type, _where_type),
-    Column("action", "Action", 20, "the action (⇄: translated into another version); of what is no message its kind", _action,
-           _where_action, narrow=18),
+    Column("action", "Action", 20, "the action (⇄: translated into another version; ↳: such a translation; +: a Call of"
+           " the proxy's own); of what is no message its kind", _action, _where_action),
+    Column("made", "Made", 20, "the action that a bridge translated it into, where that is another one",
+           lambda row, _: " ".join(row.made), lambda row: comparison("action", row.made[0]) if row.made else None),
     Column("ms", "ms", 7, "milliseconds from the Call to its answer", _ms, _where_ms, True),
     Column("mark", " ", 1, "the worst finding", lambda row, shown: shown.look.mark(row.level),
            lambda row: f"severity >= {Severity(row.level).label}" if row.level >= 0 else None),

@@ -14,7 +14,7 @@ from textual.widgets import Static
 from textual.worker import Worker
 
 from ocpp_proxy.escape import safe_text
-from ocpp_proxy.model import CaptureError, ConfigError, Frame
+from ocpp_proxy.model import CaptureError, ConfigError, Frame, Side
 from ocpp_proxy.records import FrameSeen, Handshake, Line, Row
 from ocpp_proxy_tui.ground import Ground
 from ocpp_proxy_tui.widgets import detail_shown
@@ -230,7 +230,7 @@ class Detail(Widget):
         """Unless just that is being asked. What is known of it stays until the answer comes."""
         wanted = self._row, self.shown.changed
         if wanted != self._compared:
-            self._change.put(())
+            self._change.wait()
         elif self._comparing is not None and not self._comparing.is_finished:
             return
         self._compared = wanted
@@ -254,6 +254,9 @@ class Detail(Widget):
         """With what left for it; of a translation with what was not carried. ``first``: of the row."""
         source, link = self.ground.source, self.ground.links.get(frame.link_id)
         call = first.cause[-1] if first.verdict == "translated" else first.frame_id
+        if link is not None and link.csms_protocol:
+            legs = link.protocol, link.csms_protocol
+            change = structs.replace(change, versions=legs if frame.sender is Side.STATION else legs[::-1])
         if frame.verdict == "translated":
             text = change.received.decode("utf-8", "backslashreplace")
             received = (await received_for(source, frame)).encode("utf-8", "backslashreplace")

@@ -38,6 +38,7 @@ class Change(Struct, frozen=True):
     sent: tuple[str, ...] = ()
     problem: str = ""
     losses: tuple[Loss, ...] | None = None
+    versions: tuple[str, str] = ("", "")    # of what was received, of what left: where a bridge translated it
 
 
 async def sent_for(source: Source, frame: Frame) -> tuple[str, ...]:
@@ -54,14 +55,14 @@ async def sent_for(source: Source, frame: Frame) -> tuple[str, ...]:
 def rows(change: Change, width: int, look: Look) -> Iterator[Pieces]:
     """The lines of the view: title, paths that differ, the two texts beside each other."""
     yield [(change.title, "head")]
-    yield [(f"it {CHANGED[change.verdict]}", "dim")]
+    yield [("it was translated" if change.losses is not None and change.sent else f"it {CHANGED[change.verdict]}", "dim")]
     if change.problem:
         yield [(safe_text(change.problem, 500), "bad")]
     elif not change.sent and change.verdict in ("replaced", "held"):
         yield [("nothing left for it so far", "dim")]
     for text in change.sent:
         if change.losses is not None:
-            yield from detail_translation.rows(change.received, text, change.losses, width, look)
+            yield from detail_translation.rows(change.received, text, change.losses, change.versions, width, look)
             continue
         sent = text.encode("utf-8", "backslashreplace")
         before, after = parts(change.received, sent)
@@ -142,20 +143,29 @@ def _wrapped(text: str, width: int, mark: str) -> list[str]:
 class ChangeView(Lines):
     """The view of what was changed."""
 
+    # Lines are wrapped: a bar below them would only take the place of one, and the bar beside them has its place from the start.
+    DEFAULT_CSS = "ChangeView { overflow-x: hidden; scrollbar-gutter: stable; }"
+
     def __init__(self, look: Look) -> None:
         super().__init__(look)
         self._changes: list[Change] = []
         self._made: list[Pieces] = []
         self._width = 0
+        self._waiting = False
 
     def put(self, changes: Iterable[Change]) -> None:
         """Show these, from the top; where they stand already, they stay."""
         wanted = list(changes)
-        if wanted == self._changes:
+        if wanted == self._changes and not self._waiting:
             return
-        self._changes = wanted
+        self._changes, self._waiting = wanted, False
         self._make()
         self.scroll_to(0, 0, animate=False, immediate=True, force=True)
+
+    def wait(self) -> None:
+        """Say that the source is being asked."""
+        self._changes, self._waiting = [], True
+        self._make()
 
     def on_resize(self) -> None:
         """Wrap anew."""
@@ -168,6 +178,8 @@ class ChangeView(Lines):
 
     def _make(self) -> None:
         self._width = self.scrollable_content_region.width or self.size.width
-        self._made = [row for change in self._changes for row in rows(change, self._width or 80, self.look)]
+        waiting: list[Pieces] = [[(f"{self.look.pending} asking what left for it", "dim")]]
+        self._made = waiting if self._waiting else [
+            row for change in self._changes for row in rows(change, self._width or 80, self.look)]
         self.virtual_size = Size(self._width, len(self._made))
         self.refresh()

@@ -52,11 +52,18 @@ async def received_for(source: Source, frame: Frame) -> str:
     return str(table.rows[0][0]) if table.rows and table.rows[0][0] is not None else ""
 
 
-def rows(received: bytes, sent: str, losses: Sequence[Loss], width: int, look: Look) -> Iterator[Pieces]:
-    """The lines: which action became which, the entries of the ledger, the two payloads beside each other."""
+def rows(
+    received: bytes, sent: str, losses: Sequence[Loss], versions: tuple[str, str], width: int, look: Look,
+) -> Iterator[Pieces]:
+    """The lines: which action became which, the entries of the ledger, the two payloads beside each other.
+
+    ``versions``: the subprotocols of both; empty: not known.
+    """
     before, after = ocppj.decode(received), ocppj.decode(sent.encode("utf-8", "backslashreplace"))
-    names = [safe_text(one.action, 60) for one in (before, after)]
-    yield [(f"{names[0]} {'->' if look.ascii else '→'} {names[1]}" if all(names) else "the answer to it", "word")]
+    names = [f"{safe_text(one.action, 60)} {safe_text(version.removeprefix('ocpp'), 20)}".strip()
+             for one, version in zip((before, after), versions, strict=True)]
+    became = f"{names[0]} {'->' if look.ascii else '→'} {names[1]}".strip() if all(names) else ""
+    yield [(became if before.action and after.action else f"the answer to it  {became}".rstrip(), "word")]
     for loss in losses:
         yield [(f"{SIGNS.get(loss.what, '?')} {safe_text(loss.path, 120)} {safe_text(loss.what, 20)}:"
                 f" {safe_text(loss.reason, 200)}", ROLES.get(loss.what, ""))]

@@ -227,7 +227,7 @@ class TrafficList(LineView):
         lines = self._payload_lines(listing, index, row)
         shown = Shown(self.ground.look, self.time, self._base(listing, row), self._time_above(listing, index),
                       row.msg_no in self.ground.bookmarks, lines)
-        key = (row.msg_no, row.frame_id, row.time_ns, row.answer_no, row.level, row.outcome, row.codes, row.verdicts,
+        key = (row.msg_no, row.frame_id, row.time_ns, row.answer_no, row.level, row.outcome, row.codes, row.verdicts, row.made,
                shown.base_ns, shown.before_ns, shown.marked, lines is None, ground, at, self.has_focus, left, width)
         kept = self._cache.get(index)
         if kept is not None and kept[0] == key:
