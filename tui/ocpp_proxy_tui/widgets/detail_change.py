@@ -143,7 +143,7 @@ def _wrapped(text: str, width: int, mark: str) -> list[str]:
 class ChangeView(Lines):
     """The view of what was changed."""
 
-    # Lines are wrapped: a bar below them would only take the place of one, and the bar beside them has its place from the start.
+    # Bars: lines are wrapped, so one below would only take the place of one, one beside them has its place from the start.
     DEFAULT_CSS = "ChangeView { overflow-x: hidden; scrollbar-gutter: stable; }"
 
     def __init__(self, look: Look) -> None:
