@@ -7,7 +7,7 @@ import ocpp_proxy_captures
 import pytest
 from msgspec.structs import replace
 from ocpp_proxy_tui.look import Look
-from ocpp_proxy_tui.widgets.detail_change import Change, differing, parts, rows, sent_for
+from ocpp_proxy_tui.widgets.detail_change import Change, ChangeView, differing, parts, rows, sent_for
 from rich.cells import cell_len
 from textual.pilot import Pilot
 
@@ -226,3 +226,26 @@ def test_where_nothing_is_stored_that_is_said() -> None:
     app = in_pane(MemorySource(stored=False), [verdict(call(b'{"idTag":"A"}'), "held")], "o")
     assert "what left for it stands in the capture alone" in "\n".join(app.seen)
     assert app.after == "tree"
+
+
+def test_a_view_that_is_too_low_for_its_lines_has_a_bar_beside_them_and_none_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = MemorySource()
+
+    async def main() -> None:
+        may = asyncio.Event()
+
+        async def query(text: str, parameters: dict[str, str]) -> Table:
+            await may.wait()
+            return Table(["text"], [[TO.decode()]])
+
+        monkeypatch.setattr(source, "query", query)
+        app = DetailApp([verdict(call(b'{"idTag":"A"}', action="Authorize"), "replaced")], source=source)
+        async with app.run_test(size=(60, 9)) as pilot:
+            await pilot.press("o")
+            await pilot.pause()                                 # the line that says so is laid out
+            may.set()
+            await _settled(app, pilot)
+            view = app.query_one(ChangeView)
+            assert view.show_vertical_scrollbar and not view.show_horizontal_scrollbar
+            assert view.virtual_size.width == view.scrollable_content_region.width
+    asyncio.run(main())
