@@ -107,6 +107,8 @@ class Alone:
     def begin(self, work: Any, reason: str = "") -> None:
         self._background.append(work)
 
+    follow = begin
+
     def random(self, count: int) -> bytes:
         return os.urandom(count)
 
