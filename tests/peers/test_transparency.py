@@ -16,7 +16,10 @@ from tests.peers.catalogue import ALL, CATEGORIES, category
 from tests.peers.harness import SUBJECTS, Facts, Subject, Verdict, judge, run
 from tests.peers.raw_peers import WAIT, Upstream
 from tests.peers.targets import Target
+from tests.peers.violations import unfinished
 
+LARGE = Subject("", "a large message that does not end", unfinished, "", False)
+GROWTH = ("L01", "L02", "L03", "V17")                   # subjects that look at the memory of the proxy
 SHORT = 1.0                                             # seconds to wait in vain where failures are expected
 _DIRECT: dict[str, Facts] = {}
 
@@ -31,6 +34,8 @@ class Judge:
     def verdict(self, one: Subject) -> Verdict:
         """How the subject comes out."""
         if one.ident not in self.verdicts:
+            if one.ident in GROWTH:
+                self.target.steady()                    # the recorder may be busy with the subject before
             through = run(one, self.target.port, self.upstream, self.target.memory, self.wait)
             self.verdicts[one.ident] = judge(_directly(one, self.upstream), through)
         return self.verdicts[one.ident]
@@ -64,8 +69,9 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
     """The proxy under test, capture on."""
     folder = tmp_path_factory.mktemp("product")
     with _playing(lambda upstream: targets.under_test(upstream, folder), WAIT) as playing:
-        run(SUBJECTS["F01"], playing.target.port, playing.upstream, playing.target.memory)
-        playing.target.steady()                         # started up: what grows from here on is the subjects' doing
+        for first in (SUBJECTS["F01"], *[LARGE] * 4):   # what is loaded, and what the large ones take once
+            run(first, playing.target.port, playing.upstream, playing.target.memory)
+        playing.target.steady()                         # what grows from here on is the subjects' doing
         yield playing
 
 
