@@ -90,12 +90,8 @@ class Onion(Asking):
             if found is not None:
                 message_id, action = found.groups()
                 start = found.end()
-                call = Call(text[start:-1], action.decode(), message_id.decode())
-                outcome = self._call(sender, call, text, at, opcode, start)
-                still = outcome is QUIET or (type(outcome) is session.Replace and outcome.quiet)
-                if still and (not self._wishes or self._still()):
-                    return outcome
-                return self._event(session.loud(outcome))
+                return self._asked(
+                    sender, Call(text[start:-1], action.decode(), message_id.decode()), text, at, opcode, start)
             found = result_of(text)
             if found is not None:
                 return self._result(sender, CallResult(text[found.end() : -1], found[1].decode()), text, at, opcode)
@@ -111,11 +107,17 @@ class Onion(Asking):
         if message is None:
             return self._event(self._withheld(sender, text) or session.PASS)
         if type(message) is Call:
-            return self._event(session.loud(self._call(sender, message, text, at, opcode)))
+            return self._asked(sender, message, text, at, opcode)
         if type(message) is Send:
             outcome = self._go(Journey(sender, message, message.message_id, self._sends[sender], text, at, opcode))
             return self._ended(sender, at, outcome)
         return self._result(sender, message, text, at, opcode)
+
+    def _asked(self, sender: Side, call: Call, text: bytes, at: int, opcode: int, start: int = 0) -> session.Verdict:
+        """A Call came."""
+        outcome = self._call(sender, call, text, at, opcode, start)
+        still = outcome is QUIET or (type(outcome) is session.Replace and outcome.quiet)
+        return outcome if still and (not self._wishes or self._still()) else self._event(session.loud(outcome))
 
     def _result(self, sender: Side, message: Any, text: bytes, at: int, opcode: int) -> session.Verdict:
         """An answer came."""

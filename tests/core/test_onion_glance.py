@@ -1,6 +1,6 @@
 """What passes at a glance: answers that no plugin wants to see. A changed Call keeps what stands before its payload."""
 
-from ocpp_proxy.api import PASS, Answer, Call, Context, Decision, Plugin, Replace, Side
+from ocpp_proxy.api import PASS, Answer, Call, Context, Decision, Malformed, Plugin, Replace, Side
 from ocpp_proxy.core import session
 from ocpp_proxy.testing import Stage, play
 
@@ -91,3 +91,15 @@ def test_a_changed_call_keeps_what_stood_before_its_payload_and_one_of_another_s
     for at, (text, expected) in enumerate(texts.items(), 1):
         verdict = stage.onion.receive(STATION, text, at, 1)
         assert isinstance(verdict, session.Replace) and verdict.text == expected
+
+
+def test_an_ordinary_message_stays_quiet_where_a_plugin_mends_broken_texts() -> None:
+    class Mends(Calls):
+        def on_malformed(self, context: Context, sender: Side, text: Malformed) -> Decision:
+            return Replace(Malformed(b'[2,"m","Heartbeat",{}]'))
+
+    onion = Stage([Mends]).onion
+    assert onion.receive(STATION, b'[2,"1","Heartbeat",{}]', 20, 1) is session.QUIET
+    assert onion.receive(CSMS, b'[3,"1",{}]', 10, 2) is session.QUIET
+    mended = onion.receive(STATION, b'[2,"m","Heartbeat",{}', 40, 3)
+    assert isinstance(mended, session.Replace) and mended.text == b'[2,"m","Heartbeat",{}]'
