@@ -47,8 +47,8 @@ class Keeper:
     """
 
     __slots__ = (
-        "_asking", "_epoch", "_error", "_identity", "_ledger", "_loading", "_now", "_onion", "_settle", "_store", "_storing",
-        "gate",
+        "_asking", "_epoch", "_error", "_identity", "_ledger", "_loading", "_now", "_onion", "_over", "_settle", "_store",
+        "_storing", "gate",
     )
 
     def __init__(
@@ -67,6 +67,7 @@ class Keeper:
         self._storing = False
         self._loading = 0                   # how many times States are being read
         self._asking: Resumed | None = None
+        self._over = False                  # the link is
 
     def load(self, lease: bool = True) -> None:
         """Read the States of the plugins; nothing is shown to them before. Without ``lease`` the charger only dials.
@@ -97,6 +98,7 @@ class Keeper:
 
     def last(self, told: Callable[[str], None]) -> None:
         """The link is over: what was kept is stored all the same; ``told`` gets why not."""
+        self._over = True
         self._store.leave(self._identity, self._overtaken)
         if self._onion.states.waiting:
             self._store.keep(self._identity, self._epoch, self._onion.states.rows(), lambda why: told(why) if why else None)
@@ -109,7 +111,7 @@ class Keeper:
         self._loading -= 1
         if not self._loading:
             self._open()
-        if self._epoch > 0:
+        if self._epoch > 0 and not self._over:
             self._store.hold(self._identity, self._overtaken)
 
     def _overtaken(self) -> None:

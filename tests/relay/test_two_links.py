@@ -1,18 +1,21 @@
 """A charger that dials again while its old connection is half open: of links that translate only the newest stays."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from ocpp_proxy_plugins.bridge import Bridge
 
+from ocpp_proxy.core.onion import Onion
 from ocpp_proxy.core.seats import Chain, Installed
+from ocpp_proxy.relay.keeper import Keeper
 from ocpp_proxy.relay.state_store import TAKEN_OVER
 from ocpp_proxy.wire.frames import unmask
 from tests.relay.stage import SWITCH, UPGRADE, Peer, Stage, play, stage
 from tests.relay.test_entrance import dialled
 from tests.relay.test_frame_mode import message, texts
-from tests.relay.test_state_store import findings
+from tests.relay.test_state_store import Asked, findings
 
 GOING = b"\x03\xe9" + TAKEN_OVER.encode()
 CHOSEN = SWITCH.replace(b"ocpp1.6", b"ocpp2.0.1")
@@ -63,5 +66,21 @@ def test_where_nothing_is_translated_the_older_link_stays(tmp_path: Path) -> Non
                 await one.send(message(b'[2,"h%d","Heartbeat",{}]' % link, None, True))
                 assert (await frames(other, 1))[0][1] == f"h{link}"
             assert findings(theatre) == []
+
+    play(body())
+
+
+def test_a_link_that_ended_while_its_states_were_read_holds_nothing(tmp_path: Path) -> None:
+    async def body() -> None:
+        asked = Asked(tmp_path / "plugins.sqlite")
+        for ended in (True, False):
+            onion = Onion([Installed("bridge", Bridge, Bridge.Options(), "close")], "CP1", "1.6", os.urandom)
+            keeper = Keeper(asked.store, onion, "CP1", lambda: 0, lambda: None, lambda: None)
+            keeper.load()
+            if ended:
+                keeper.last(lambda why: None)
+            await asked.open("CP2")                     # one after the other: the States of CP1 have been read
+            assert bool(asked.store._holders) is not ended
+        asked.store.close()
 
     play(body())
