@@ -26,8 +26,6 @@ LATER = frozenset(("ms", "outcome", "severity", "rule", "blame", "opcode", "time
 """Fields of traffic that a message in flight has not."""
 
 MOST_KNOWN = 4096
-_known: dict[tuple[str, Side, str], bool] = {}
-"""What filters say of all Calls of an action from a side. Bounded: a charger may send any action."""
 _HOT = frozenset(("evse", "connector", "tx", "token"))
 _NAMES = ", ".join(name for name in LINES.fields if name not in LATER)
 _TOKENS = {version: token for token, version in SUBPROTOCOLS.items()}
@@ -89,14 +87,13 @@ def matches(
     where: str, identity: str, version: str, sender: Side, message: Message, call: Call | None = None,
 ) -> bool:
     """Whether a message passes the filter of a text. Raises ``ConfigError`` as ``matcher``."""
-    if type(message) is Call and (known := _known.get((where, sender, message.action))) is not None:
-        return known
-    match = matcher(where)
-    if type(message) is Call and len(_known) < MOST_KNOWN:
-        known = match.settled(sender, message.action)
-        if known is not None:
-            _known[where, sender, message.action] = known
-    return match.passes(identity, version, sender, message, call)
+    known = _settled(where, sender, message.action) if type(message) is Call else None
+    return matcher(where).passes(identity, version, sender, message, call) if known is None else known
+
+
+@lru_cache(MOST_KNOWN)                      # a charger may send any action
+def _settled(where: str, sender: Side, action: str) -> bool | None:
+    return matcher(where).settled(sender, action)
 
 
 def _leaves(node: Node) -> list[Word | Compare]:

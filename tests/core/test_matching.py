@@ -187,20 +187,16 @@ def test_filters_in_options_are_checked_where_they_stand() -> None:
             check(options, "plugins.p")
 
 
-def test_what_a_filter_says_of_all_calls_of_an_action_is_worked_out_once_and_no_more_than_so_many_are_known(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    known: dict[tuple[str, Side, str], bool] = {}
-    monkeypatch.setattr(matching, "_known", known)
+def test_what_a_filter_says_of_all_calls_of_an_action_is_worked_out_once_and_no_more_than_so_many_are_known() -> None:
+    known = matching._settled
+    known.cache_clear()
     plain, deep = "action == MeterValues and side == station", "action == MeterValues and connector == 1"
     for _ in range(2):
         assert matches(plain, "CP", "1.6", STATION, METER) and not matches(plain, "CP", "1.6", CSMS, METER)
         assert not matches(plain, "CP", "1.6", STATION, START) and not matches(deep, "CP", "1.6", STATION, START)
         assert matches(deep, "CP", "1.6", STATION, METER)
         assert not matches(deep, "CP", "1.6", STATION, Call(b'{"connectorId":2}', "MeterValues"))
-    assert known == {(plain, STATION, "MeterValues"): True, (plain, CSMS, "MeterValues"): False,
-                     (plain, STATION, "StartTransaction"): False, (deep, STATION, "StartTransaction"): False}
-    monkeypatch.setattr(matching, "MOST_KNOWN", 6)
-    for number in range(10):
+    assert (known.cache_info().misses, known.cache_info().hits) == (5, 7)
+    for number in range(matching.MOST_KNOWN + 10):
         assert not matches(plain, "CP", "1.6", STATION, Call(b"{}", f"Odd{number}"))
-    assert len(known) == 6
+    assert known.cache_info().currsize == matching.MOST_KNOWN
