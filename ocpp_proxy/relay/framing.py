@@ -9,8 +9,6 @@ import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from msgspec.msgpack import Encoder
-
 from ocpp_proxy.core.session import (
     PASS,
     QUIET,
@@ -60,7 +58,6 @@ class Keys:
         return self._bytes[at : self._at]
 
 
-_encode = Encoder().encode                   # as ``encode_body``
 _keys = Keys()
 
 
@@ -357,7 +354,7 @@ class Framing:
             place += self._base
         leg.offset = offset + len(data)
         here = turn.writer.seq + len(entries) + 2
-        body = _encode(Disposition((*self._held[-63:], here), what, plugin, reason))
+        body = encode_body(Disposition((*self._held[-63:], here), what, plugin, reason))
         self._held = (here,)
         entries.append((_DISP, direction, number, place, body, None, None))
         entries.append((_IN, direction, number, offset, data, None, None))

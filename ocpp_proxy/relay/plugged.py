@@ -10,8 +10,6 @@ from functools import partial
 from time import monotonic_ns, time_ns
 from typing import Protocol
 
-from msgspec.msgpack import Encoder
-
 from ocpp_proxy.api import Closing, Opening
 from ocpp_proxy.core.acts import Action, End, Leave, Remark
 from ocpp_proxy.core.entering import FAILED_STATUS, Entered
@@ -24,10 +22,9 @@ from ocpp_proxy.model import Side
 from ocpp_proxy.relay.environment import Environment
 from ocpp_proxy.relay.framing import Framing
 from ocpp_proxy.relay.keeper import Keeper
-from ocpp_proxy.wire.spool import CSMS, SIDES, STATION, Disposition, ForeignFinding, Kind, LossBody
+from ocpp_proxy.wire.spool import CSMS, SIDES, STATION, Disposition, ForeignFinding, Kind, LossBody, encode_body
 
 _LOSS = Kind.LOSS
-_encode = Encoder().encode                   # as ``encode_body``
 GOING_AWAY = b"\x03\xe9going away"        # 1001, RFC 6455 7.4.1
 _STATION, _CSMS = Side.STATION, Side.CSMS
 _PLACES = {_STATION: STATION, _CSMS: CSMS}
@@ -276,7 +273,7 @@ class Plugged:
 
     def _lose(self, one: Lost) -> None:
         body = LossBody(one.plugin, one.action, one.message_id, one.path, one.what, one.reason)
-        self._turn.add(_LOSS, _PLACES[one.sender], self.link.number, 0, _encode(body))
+        self._turn.add(_LOSS, _PLACES[one.sender], self.link.number, 0, encode_body(body))
 
     def _unseen(self, reason: str) -> bool:
         """A message was not shown to the plugins; where one may not fail openly, the link ends instead."""

@@ -6,7 +6,7 @@ neither bytes chosen by a peer nor leftovers of another file pass as a record, a
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import TypeVar
 from zlib import crc32
@@ -209,7 +209,6 @@ class Damage(Struct, frozen=True, gc=False):
 
 _SIZE, _unpack = RECORD.size, RECORD.unpack_from        # looked up once: this runs for every record
 _KINDS = {int(kind): kind for kind in Kind}
-_encode = msgspec.msgpack.Encoder().encode
 _DECODERS = {
     kind: msgspec.msgpack.Decoder(body)
     for kind, body in {
@@ -220,9 +219,8 @@ _DECODERS = {
 Body = Open | Head | End | GapBody | NoteBody | Disposition | ForeignFinding | LossBody | AuditBody
 
 
-def encode_body(body: Body) -> bytes:
-    """Encode a record's body."""
-    return _encode(body)
+encode_body: Callable[[Body], bytes] = msgspec.msgpack.Encoder().encode
+"""Encode a record's body."""
 
 
 def decode_body(record: SpoolRecord) -> Body:
