@@ -5,18 +5,18 @@ from ocpp_proxy_plugins.bridge import explain as explaining
 from ocpp_proxy_plugins.bridge.tokens import TAG_LENGTH, alias
 
 from ocpp_proxy.cli.printing import ascii_json, talk
+from ocpp_proxy.cli.run import BRIDGES
 from ocpp_proxy.model import ConfigError
 
 DIRECTIONS = ("1.6:2.0.1", "2.0.1:1.6")
-EVERY = (*DIRECTIONS, "2.1:2.0.1", "2.0.1:2.1")
-"""With those between near versions, of which nothing is remembered."""
+"""Those of ``BRIDGES`` that are not between near versions: of them transactions are remembered."""
 
 
 def direction_of(source: str, target: str) -> str | None:
     """The direction of ``--from`` and ``--to``, of which one may be missing; None: both. Raises ``ConfigError``."""
     if not source and not target:
         return None
-    for direction in EVERY:
+    for direction in BRIDGES:
         station, _, csms = direction.partition(":")
         if source in ("", station) and target in ("", csms):
             return direction

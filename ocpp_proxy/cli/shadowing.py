@@ -17,9 +17,10 @@ from ocpp_proxy_plugins.bridge.near_forms import Refused
 from ocpp_proxy_plugins.bridge.near_forms import form as near_form
 from ocpp_proxy_plugins.bridge.tables import book
 
-from ocpp_proxy.cli.bridging import DIRECTIONS, EVERY
+from ocpp_proxy.cli.bridging import DIRECTIONS
 from ocpp_proxy.cli.open_source import open_source
 from ocpp_proxy.cli.printing import ascii_json, stamp, talk
+from ocpp_proxy.cli.run import BRIDGES
 from ocpp_proxy.cli.settings import environment, load
 from ocpp_proxy.cli.tailing import all_lines
 from ocpp_proxy.escape import safe_text
@@ -212,8 +213,8 @@ def _nearly(version: str, action: str, said: Any) -> dict[str, Any]:
 
 async def run(text: str, wish: Wish) -> int:
     """Print what a CSMS of the other version would see; 1 when something could not be translated."""
-    if wish.direction not in EVERY:
-        raise ConfigError(f"--bridge {wish.direction}: write {' or '.join(EVERY)}")
+    if wish.direction not in BRIDGES:
+        raise ConfigError(f"--bridge {wish.direction}: write {' or '.join(BRIDGES)}")
     options = dict(load(wish.config, environment(), {}).config.plugins.get("bridge", {}))
     shadow, source = Shadow(wish.direction, options), await open_source(text)
     sums = Sums()
