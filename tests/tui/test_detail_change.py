@@ -33,6 +33,19 @@ def verdict(line: Line, what: str) -> Line:
     return replace(line, frame=replace(line.frame, verdict=what))
 
 
+def slow(source: MemorySource, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, list[str]]:
+    """Its queries are answered once they may; what was asked."""
+    may, asked = asyncio.Event(), list[str]()
+
+    async def query(text: str, parameters: dict[str, str]) -> Table:
+        asked.append(text)
+        await may.wait()
+        return Table(["text"], [[TO.decode()]])
+
+    monkeypatch.setattr(source, "query", query)
+    return may, asked
+
+
 def texts(change: Change, width: int = 80, look: Look | None = None) -> list[str]:
     return ["".join(text for text, _ in row).rstrip() for row in rows(change, width, look or Look())]
 
@@ -147,17 +160,10 @@ def test_the_pane_shows_it_and_goes_back_where_nothing_was_changed(monkeypatch: 
 
 
 def test_a_key_that_is_pressed_again_and_again_does_not_ask_anew_before_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    source, asked = MemorySource(), list[str]()
+    source = MemorySource()
 
     async def main() -> None:
-        may = asyncio.Event()
-
-        async def query(text: str, parameters: dict[str, str]) -> Table:
-            asked.append(text)
-            await may.wait()
-            return Table(["text"], [[TO.decode()]])
-
-        monkeypatch.setattr(source, "query", query)
+        may, asked = slow(source, monkeypatch)
         app = DetailApp([verdict(call(b'{"idTag":"A"}', action="Authorize"), "replaced")], source=source)
         async with app.run_test(size=(80, 30)) as pilot:
             await pilot.press("o", "o", "1", "o", "o")
@@ -183,18 +189,11 @@ def test_a_key_that_is_pressed_again_and_again_does_not_ask_anew_before_the_answ
 
 def test_a_row_that_is_shown_again_while_it_is_followed_is_not_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest row is shown every second: what takes longer would never be answered."""
-    source, asked = MemorySource(), list[str]()
+    source = MemorySource()
     lines = [verdict(call(b'{"idTag":"A"}', action="Authorize"), "replaced")]
 
     async def main() -> None:
-        may = asyncio.Event()
-
-        async def query(text: str, parameters: dict[str, str]) -> Table:
-            asked.append(text)
-            await may.wait()
-            return Table(["text"], [[TO.decode()]])
-
-        monkeypatch.setattr(source, "query", query)
+        may, asked = slow(source, monkeypatch)
         app = DetailApp(lines, source=source)
         async with app.run_test(size=(80, 30)) as pilot:
             await pilot.press("o")
@@ -232,13 +231,7 @@ def test_a_view_that_is_too_low_for_its_lines_has_a_bar_beside_them_and_none_bel
     source = MemorySource()
 
     async def main() -> None:
-        may = asyncio.Event()
-
-        async def query(text: str, parameters: dict[str, str]) -> Table:
-            await may.wait()
-            return Table(["text"], [[TO.decode()]])
-
-        monkeypatch.setattr(source, "query", query)
+        may, _ = slow(source, monkeypatch)
         app = DetailApp([verdict(call(b'{"idTag":"A"}', action="Authorize"), "replaced")], source=source)
         async with app.run_test(size=(60, 9)) as pilot:
             await pilot.press("o")
