@@ -6,6 +6,7 @@ UPSTREAM is what stood in the charger until now: a back end's URL to which the c
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
@@ -135,6 +136,7 @@ def split_host(host: str) -> tuple[str, int | None]:
     return found[1].strip("[]"), int(found[2]) if found[2] else None
 
 
+@lru_cache(64)
 def is_address(text: str) -> bool:
     """Whether it is a literal IP address."""
     try:

@@ -187,13 +187,17 @@ def parse_response(raw: bytes, method: str = "GET") -> ResponseHead:
 
 def first(headers: Headers, name: bytes) -> bytes | None:
     """Value of the first header called ``name`` (lower case), or None."""
-    name = name.lower()
-    return next((value for key, value in headers if key.lower() == name), None)
+    name, size = name.lower(), len(name)    # most names differ in size already: not every one is copied in lower case
+    for key, value in headers:
+        if len(key) == size and key.lower() == name:
+            return value
+    return None
 
 
 def every(headers: Headers, name: bytes) -> list[bytes]:
     """Values of all headers called ``name`` (lower case), in order."""
-    return [value for key, value in headers if key.lower() == name]
+    size = len(name)
+    return [value for key, value in headers if len(key) == size and key.lower() == name]
 
 
 def tokens(headers: Headers, name: bytes) -> list[bytes]:
