@@ -24,19 +24,35 @@ Where = Annotated[str, msgspec.Meta(description="a filter, as docs/reference/fie
 """An option of this type is checked when the plugin is loaded; ``Context.matches`` asks it."""
 
 
+DEEPEST = 200                               # levels of a payload: a plugin may walk it with a few calls each
+
+
 class NotJson(ValueError):
     """The payload of a message is no JSON. Not the plugin's fault: left alone, it lets the message go on as it came."""
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether values are nested deeper than ``DEEPEST``. How deep a decoder or a plugin could go differs between Pythons."""
+    level: list[Any] = [value]
+    for _ in range(DEEPEST):
+        inside = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list)))
+        level = [inner for held in inside for inner in held]
+    return any(isinstance(one, (dict, list)) for one in level)
 
 
 class _Payload(Struct, frozen=True, gc=False):
     payload: bytes = b"{}"
 
     def json(self) -> Any:
-        """The payload as Python values, decoded anew at every call. Raises ``NotJson``."""
+        """The payload as Python values, decoded anew at every call; nested at most ``DEEPEST``. Raises ``NotJson``."""
+        payload = self.payload
         try:
-            return msgspec.json.decode(self.payload)
+            value = msgspec.json.decode(payload)
         except (ValueError, RecursionError) as error:
             raise NotJson(str(error)) from None
+        if payload.count(b"[") + payload.count(b"{") > DEEPEST and _is_deep(value):
+            raise NotJson(f"nested deeper than {DEEPEST}")
+        return value
 
 
 class Call(_Payload, frozen=True, gc=False, tag="call"):

@@ -8,6 +8,7 @@ import re
 import msgspec
 
 from ocpp_proxy.api import Call, CallError, CallResult, Message, Send
+from ocpp_proxy.wire.hostile import too_deep
 from ocpp_proxy.wire.ocppj import canonical_prefix, decode
 
 _ID = rb'"([ !#-\[\]-~]{1,36})"'              # printable ASCII but for quotes and backslashes
@@ -52,7 +53,7 @@ def _odd(text: bytes) -> Call | CallResult | CallError | Send | None:
 
 def doubtful(message: Message) -> bool:
     """Whether the payload may be no JSON: a quick look, ``malformed`` of the text says for sure."""
-    if not message.payload.isascii():
+    if not message.payload.isascii() or too_deep(b"[" + message.payload):    # the text nests one deeper
         return True
     try:
         _skip(message.payload)

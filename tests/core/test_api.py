@@ -105,4 +105,14 @@ def test_json_of_no_json() -> None:
     for payload in (b"{", b"", b"\xff", b"[" * 100_000):
         with pytest.raises(api.NotJson):
             api.Call(payload).json()
+    for levels in (200, 201, 3000):         # whatever this Python could decode
+        for text in ("[" * levels + "]" * levels, '{"a":' * levels + "1" + "}" * levels):
+            call = api.Call(text.encode())
+            if levels > api.DEEPEST:
+                with pytest.raises(api.NotJson, match=r"nested deeper than 200|recursion"):
+                    call.json()
+            else:
+                assert call.json()
+    wide = b"[" + b",".join([b"[[]]"] * 300) + b"]"
+    assert len(api.Call(wide).json()) == 300
     assert api.Call.of("A", {"a": 1}).carrying({"b": 2}) == api.Call(b'{"b":2}', "A")

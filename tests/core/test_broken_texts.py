@@ -137,7 +137,7 @@ def test_a_verdict_that_does_not_fit_is_a_failure(text: str) -> None:
 
 @pytest.mark.parametrize("text", [
     "no JSON", "{}", "[]", "[2]", '[2,"1"]', '[9,"1",{}]', '[3,"1",null]', '[2,1,"A",{}]', '[3,"1",{"a":]}]',
-    '[2,"1","A",{"a":"\\ud800"}]',
+    '[2,"1","A",{"a":"\\ud800"}]', '[2,"1","A",{"a":' + "[" * 199 + "]" * 199 + "}]",
 ])
 def test_what_is_no_message_is_asked_about(text: str) -> None:
     class Dropping(Plugin):
@@ -149,7 +149,7 @@ def test_what_is_no_message_is_asked_about(text: str) -> None:
 
 @pytest.mark.parametrize("text", [
     '[2,"1","A",{}]', ' [2, "1", "A", {}]', '[3,"1",{}]', '[3,"1",{"a":"\u00fc"}]', '[4,"1","C","D",{}]', '[4,"1","C","D"]',
-    '[5,"1","C","D",{}]', '[6,"1","A",{}]', '["2","1","A",{}]',
+    '[5,"1","C","D",{}]', '[6,"1","A",{}]', '["2","1","A",{}]', '[2,"1","A",{"a":' + "[" * 198 + "]" * 198 + "}]",
 ])
 def test_what_is_one_is_not(text: str) -> None:
     class Failing(Plugin):
