@@ -40,6 +40,7 @@ class Peer:
 
     async def send(self, data: bytes) -> None:
         await asyncio.wait_for(self.loop.sock_sendall(self.sock, data), PATIENCE)
+        await asyncio.sleep(0)              # what the kernel takes at once is sent without a turn of the loop
 
     async def more(self) -> bool:
         """Read what comes next into ``got``; False at the end."""
