@@ -39,4 +39,4 @@ def _local(time_ns: int) -> datetime:
     try:
         return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).astimezone()
     except (ValueError, OverflowError, OSError):
-        return datetime.fromtimestamp(0, UTC)
+        return datetime.fromtimestamp(0, UTC).astimezone()
