@@ -50,7 +50,10 @@ def main(
         gc.collect()
         gc.freeze()                         # what lives now lives to the end; records are no cycles
         gc.set_threshold(50_000, 20, 100)
-        return asyncio.run(recorder.run(alive_fd))
+        try:
+            return asyncio.run(recorder.run(alive_fd))
+        finally:
+            gc.unfreeze()                   # or DuckDB finds its classes alive at the end, and writes 50 lines about it
     except ConfigError as error:
         log.logger().error(str(error))
         return 2

@@ -112,6 +112,7 @@ def test_a_charger_live_and_later(machine: Machine) -> None:
     assert f"ws://127.0.0.1:{port}/   or   ws://127.0.0.1:{port}/<id>" in machine.log
     assert re.search(r"2 chargers, 2 connections, 12 messages", machine.log)
     assert f"ocpp-proxy check {capture}" in machine.log
+    assert machine.log.partition("and the capture is closed\n")[2].startswith("since ")        # no library has a last word
     lines = machine.rows("tail", str(capture), "--filter", "kind == message and identity == CP2")
     assert [(line["side"], line["mtype"]) for line in lines] == [("station", 2), ("csms", 3)] * 3
     assert [row["identity"] for row in machine.rows("query", str(capture), "overview")] == ["CP1", "CP2"]
