@@ -18,6 +18,11 @@ def collect_less() -> None:
     gc.set_threshold(*THRESHOLDS)
 
 
+def let_go() -> None:
+    """The end is near: what is no longer needed may go, or libraries find it alive when Python ends, and complain."""
+    gc.unfreeze()
+
+
 class Collector:
     """``collect_some`` is called now and then, when nothing is in a hurry, and comes before Python does it by itself."""
 

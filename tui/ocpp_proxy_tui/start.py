@@ -24,7 +24,10 @@ async def show(source: Source, settings: Settings, view: Path, render: Render, f
     app = ProxyApp(source, settings, view, render, first_filter, ansi=few_colours())
     end_on_signals(asyncio.get_running_loop(), app.exit)
     asyncio.get_running_loop().call_later(STARTED_SECONDS, collect_less)
-    await app.run_async()
+    try:
+        await app.run_async()
+    finally:
+        garbage.let_go()
     return app.return_code or 0
 
 
