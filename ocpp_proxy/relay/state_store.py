@@ -45,7 +45,8 @@ CREATE TABLE IF NOT EXISTS state_before (
 CREATE TABLE IF NOT EXISTS lease (identity TEXT PRIMARY KEY, worker TEXT NOT NULL, epoch INTEGER NOT NULL) WITHOUT ROWID;
 """
 _LEASE = """
-INSERT INTO lease VALUES (?1, ?2, 1) ON CONFLICT (identity) DO UPDATE SET worker = ?2, epoch = epoch + 1 RETURNING epoch
+INSERT INTO lease VALUES (?, ?, 1) ON CONFLICT (identity)
+DO UPDATE SET worker = excluded.worker, epoch = epoch + 1 RETURNING epoch
 """
 _ASIDE = "INSERT OR REPLACE INTO state_before SELECT * FROM state WHERE plugin = ? AND identity = ?"
 _STORE = "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?)"
