@@ -19,10 +19,13 @@ _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _blank = re.compile(_BLANK).match
 _string = re.compile(_STRING, re.DOTALL).match
 _scalar = re.compile(rb'[^\s,:\[\]{}"]++').match
-_number = re.compile(rb"-?(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?\d++)?+").fullmatch
-_FLAT = rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+"          # what holds no brackets, but in strings
-_brackets = re.compile(                                     # up to the next run of brackets of nested values
-    rb'(?:[^"\[\]{}]++|' + _STRING + rb"|\[" + _FLAT + rb"\]|\{" + _FLAT + rb"\})*+([\[{]++|[\]}]++)", re.DOTALL).match
+_number = re.compile(rb"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?").fullmatch
+# Up to the next run of brackets of nested values, or the next 500 values. A lookahead and \1, which give nothing back either:
+# before Python 3.11.5 a possessive group goes wrong where what it repeats begins to match and then does not.
+_FLAT = rb'[^"\[\]{}]*+(?:' + _STRING + rb'[^"\[\]{}]*+){0,500}'      # what holds no brackets, but in strings
+_brackets = re.compile(
+    rb'(?=((?:[^"\[\]{}]++|' + _STRING + rb"|\[" + _FLAT + rb"\]|\{" + _FLAT + rb"\}){0,500}))\1([\[{]++|[\]}]++)?",
+    re.DOTALL).match
 _token = re.compile(_STRING + rb'|[\[\]{},:]|[^\s\[\]{},:"]++|".*', re.DOTALL).finditer
 _KINDS: dict[int, Kind] = {0x7B: "object", 0x5B: "array", 0x22: "string"}
 _WORDS = (b"true", b"false", b"null")
@@ -176,14 +179,14 @@ def _skip(text: bytes, at: int, level: int, reach: int, stop: int) -> tuple[int,
     """
     while True:
         found = _brackets(text, at, stop)
-        if found is None:
+        if found is None or (found[2] is None and found.end() in (at, stop)):
             return 0, level
-        begin, at = found.span(1)
-        if text[begin] in b"[{":
+        begin, at = found.start(2), found.end()
+        if begin >= 0 and text[begin] in b"[{":
             level += at - begin
-        elif level <= at - begin:
+        elif begin >= 0 and level <= at - begin:
             return begin + level, 0
-        else:
+        elif begin >= 0:
             level -= at - begin
         if at >= reach:
             return at, level

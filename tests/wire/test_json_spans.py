@@ -91,6 +91,26 @@ def test_a_huge_nested_value_is_left_for_later() -> None:
     assert names == [b'"last"'] and steps == 2
 
 
+def test_many_values_without_a_bracket_are_left_for_later_too() -> None:
+    text = b'{"long":[' + b'"a",' * 50_000 + b'0],"last":1}'
+    first = page(text, root(text), 200, None, 1_000)
+    assert 0 < first.skip < 6_000
+    assert [member.name for member in page(text, root(text), 200, first).members] == [b'"last"']
+
+
+@pytest.mark.parametrize("count", [1, 499, 500, 501, 1001, 2000])
+@pytest.mark.parametrize("item", ['"a\\\\"', "[]", '{"a":"]"}', "1"])
+def test_values_of_any_number_are_passed_over(count: int, item: str) -> None:
+    many = ",".join([item] * count)
+    text = f'[[[{many}]],{{"last":[{many}],"then":1}},2]'.encode()
+    members = page(text, root(text), 10).members
+    assert [text[member.value.start : member.value.end] for member in members] == [
+        f"[[{many}]]".encode(), f'{{"last":[{many}],"then":1}}'.encode(), b"2"]
+    broken = f"[[{many}".encode()
+    (cut,) = page(broken, root(broken), 10).members
+    assert cut.value.kind == "array" and cut.value.end == -1
+
+
 def test_depth_costs_no_stack() -> None:
     text = b"[" * 100_000 + b"]" * 100_000
     span = root(text)
