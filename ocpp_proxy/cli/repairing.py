@@ -1,5 +1,6 @@
 """The body of ``doctor --repair``: finds the spool that belongs to a capture, so that what it still holds comes back."""
 
+import os
 from pathlib import Path
 
 import ocpp_proxy_captures
@@ -27,6 +28,14 @@ def spool_of(capture: Path) -> Path | None:
     """The instance folder of a capture whose spool still holds segments."""
     for base in search_bases():
         folder = base / instance_name(str(capture), 0)
-        if any(segment for place in (folder / "spool", moved_folder(folder)) for segment in place.glob("*.seg")):
+        if _has_segments(folder / "spool") or _has_segments(moved_folder(folder)):
             return folder
     return None
+
+
+def _has_segments(folder: Path) -> bool:
+    """False also where the folder is not ours to read: the spool of root's proxy is not of our capture."""
+    try:
+        return any(name.endswith(".seg") for name in os.listdir(folder))
+    except OSError:
+        return False

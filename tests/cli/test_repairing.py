@@ -7,6 +7,7 @@ import ocpp_proxy_captures
 import pytest
 
 from ocpp_proxy.cli.app import run_app
+from ocpp_proxy.cli.repairing import spool_of
 from ocpp_proxy.hub import instance as instances
 from ocpp_proxy.hub.instance import Instance
 from ocpp_proxy.hub.overflow import moved_folder
@@ -28,6 +29,25 @@ def test_a_broken_capture_is_set_aside_and_nothing_is_deleted(tmp_path: Path, ca
     assert run_app(["doctor", "--repair", str(broken)]) == 0
     assert "set aside" in capsys.readouterr().out
     assert [path.read_bytes() for path in tmp_path.glob("a.duckdb.damaged-*")] == [b"no database" * 1000]
+
+
+def test_folders_of_another_user_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    capture = tmp_path / "a.duckdb"
+    spool = folder_of(tmp_path, capture) / "spool"
+    spool.mkdir(parents=True)
+    look = os.listdir
+
+    def refused(path: Path) -> list[str]:
+        if Path(path) == spool:
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "listdir", refused)                 # root, as whom tests may run, is refused nothing
+    assert spool_of(capture) is None
+    moved = moved_folder(spool.parent)
+    moved.mkdir(parents=True)
+    (moved / "w0-0000000000000001-00000001.seg").write_text("")
+    assert spool_of(capture) == spool.parent
 
 
 def test_the_spool_of_the_capture_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
