@@ -76,7 +76,8 @@ def test_files_are_private_and_locked_while_the_writer_lives(tmp_path: Path) -> 
 
 
 def test_unsafe_folders_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o755)        # whatever the umask
     (tmp_path / "mine").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "mine")
     (tmp_path / "file").write_bytes(b"")

@@ -187,7 +187,8 @@ def test_the_death_of_the_supervisor_ends_it_in_order(tmp_path: Path) -> None:
 
 
 def test_a_broken_configuration_is_one_line_and_exit_2(tmp_path: Path) -> None:
-    (tmp_path / "spool").mkdir(mode=0o755)
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool").chmod(0o755)       # whatever the umask
     with worker(tmp_path) as w:
         error = w.end()
         assert w.process.returncode == 2
