@@ -8,6 +8,7 @@ import re
 import msgspec
 
 from ocpp_proxy.api import Call, CallError, CallResult, Message, Send
+from ocpp_proxy.wire.envelope import MAX_INLINE
 from ocpp_proxy.wire.hostile import too_deep
 from ocpp_proxy.wire.ocppj import canonical_prefix, decode
 
@@ -53,10 +54,11 @@ def _odd(text: bytes) -> Call | CallResult | CallError | Send | None:
 
 def doubtful(message: Message) -> bool:
     """Whether the payload may be no JSON: a quick look, ``malformed`` of the text says for sure."""
-    if not message.payload.isascii() or too_deep(b"[" + message.payload):    # the text nests one deeper
+    payload = message.payload
+    if not payload.isascii() or (len(payload) < MAX_INLINE and too_deep(b"[" + payload)):      # the text nests one deeper
         return True
     try:
-        _skip(message.payload)
+        _skip(payload)
     except (msgspec.MsgspecError, RecursionError):
         return True
     return False

@@ -150,6 +150,7 @@ def test_what_is_no_message_is_asked_about(text: str) -> None:
 @pytest.mark.parametrize("text", [
     '[2,"1","A",{}]', ' [2, "1", "A", {}]', '[3,"1",{}]', '[3,"1",{"a":"\u00fc"}]', '[4,"1","C","D",{}]', '[4,"1","C","D"]',
     '[5,"1","C","D",{}]', '[6,"1","A",{}]', '["2","1","A",{}]', '[2,"1","A",{"a":' + "[" * 198 + "]" * 198 + "}]",
+    '[2,"1","A",{"a":"' + "x" * (1 << 20) + '"}]',
 ])
 def test_what_is_one_is_not(text: str) -> None:
     class Failing(Plugin):
