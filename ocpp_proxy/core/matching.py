@@ -26,6 +26,7 @@ LATER = frozenset(("ms", "outcome", "severity", "rule", "blame", "opcode", "time
 """Fields of traffic that a message in flight has not."""
 
 MOST_KNOWN = 4096
+LONGEST = 64                # letters of an action that something is remembered of; those of OCPP have half as many
 _HOT = frozenset(("evse", "connector", "tx", "token"))
 _NAMES = ", ".join(name for name in LINES.fields if name not in LATER)
 _TOKENS = {version: token for token, version in SUBPROTOCOLS.items()}
@@ -87,7 +88,9 @@ def matches(
     where: str, identity: str, version: str, sender: Side, message: Message, call: Call | None = None,
 ) -> bool:
     """Whether a message passes the filter of a text. Raises ``ConfigError`` as ``matcher``."""
-    known = _settled(where, sender, message.action) if type(message) is Call else None
+    known = None
+    if type(message) is Call and len(message.action) <= LONGEST:
+        known = _settled(where, sender, message.action)
     return matcher(where).passes(identity, version, sender, message, call) if known is None else known
 
 
@@ -136,7 +139,7 @@ def _reader(version: str, action: str, answer: bool) -> Callable[[object], Hot] 
 
 
 def _hot(version: str, action: str, mtype: int, payload: bytes) -> Hot:
-    read = _reader(version, action, mtype == 3) if version and mtype in (2, 3, 6) else None
+    read = _reader(version, action, mtype == 3) if version and mtype in (2, 3, 6) and len(action) <= LONGEST else None
     return read(load(payload)) if read is not None else NO_KEYS
 
 

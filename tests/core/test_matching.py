@@ -200,3 +200,14 @@ def test_what_a_filter_says_of_all_calls_of_an_action_is_worked_out_once_and_no_
     for number in range(matching.MOST_KNOWN + 10):
         assert not matches(plain, "CP", "1.6", STATION, Call(b"{}", f"Odd{number}"))
     assert known.cache_info().currsize == matching.MOST_KNOWN
+
+
+def test_of_an_action_without_end_nothing_is_remembered() -> None:
+    """A charger chooses it: four thousand of a megabyte each would be all the memory there is."""
+    matches("connector == 1", "CP", "1.6", STATION, METER)
+    before = [cache.cache_info().currsize for cache in (matching._settled, matching._reader)]
+    for number in range(3):
+        call = Call(b'{"connectorId":1}', "A" * 1000 + str(number))
+        assert matches(f'action == "{call.action}"', "CP", "1.6", STATION, call)
+        assert not matches("connector == 1", "CP", "1.6", STATION, call)
+    assert [cache.cache_info().currsize for cache in (matching._settled, matching._reader)] == before
