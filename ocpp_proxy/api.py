@@ -37,6 +37,8 @@ def _is_deep(value: Any) -> bool:
     for _ in range(DEEPEST):
         inside = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list)))
         level = [inner for held in inside for inner in held]
+        if not level:
+            return False
     return any(isinstance(one, (dict, list)) for one in level)
 
 

@@ -181,12 +181,12 @@ def _skip(text: bytes, at: int, level: int, reach: int, stop: int) -> tuple[int,
         found = _brackets(text, at, stop)
         if found is None or (found[2] is None and found.end() in (at, stop)):
             return 0, level
-        begin, at = found.start(2), found.end()
-        if begin >= 0 and text[begin] in b"[{":
-            level += at - begin
-        elif begin >= 0 and level <= at - begin:
-            return begin + level, 0
-        elif begin >= 0:
-            level -= at - begin
+        run, at = found[2] or b"", found.end()
+        if run[:1] in (b"[", b"{"):
+            level += len(run)
+        elif level <= len(run):
+            return at - len(run) + level, 0
+        else:
+            level -= len(run)
         if at >= reach:
             return at, level
